@@ -1,0 +1,55 @@
+# Every target makes its own .venv when there is none. `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SUITE ?= faces64
+OUT ?= runs/$(SUITE)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test check report train fetch lint format types clean perf
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "  settings: SUITE=$(SUITE) OUT=$(OUT) ARGS='key=value ...'"
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+bench: $(VENV)/.installed ## invert, score and report the suite (SUITE=faces64)
+	$(BIN)/python -m benchmarks fetch $(SUITE)
+	$(BIN)/python -m benchmarks run $(SUITE) $(ARGS) --out $(OUT)
+
+test: $(VENV)/.installed ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed ## ruff and ruff format, without changing files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed ## mypy
+	$(BIN)/mypy
+
+check: lint types test ## everything that must be clean before a commit
+
+format: $(VENV)/.installed ## rewrite files as ruff formats them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+report: $(VENV)/.installed ## write the tables again from stored rows
+	$(BIN)/python -m benchmarks report $(SUITE) $(ARGS) --out $(OUT)
+
+fetch: $(VENV)/.installed ## download and verify the suite's assets
+	$(BIN)/python -m benchmarks fetch $(SUITE)
+
+train: $(VENV)/.installed ## train the embedded generator (hours; resumes)
+	$(BIN)/python -m benchmarks train generator $(ARGS)
+
+perf: $(VENV)/.installed ## time every stage on this machine
+	$(BIN)/python -m benchmarks.perf.stages $(ARGS)
+
+clean: ## remove results, caches of tools and the .venv
+	rm -rf runs build $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

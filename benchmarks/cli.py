@@ -1,0 +1,114 @@
+"""The command line: `python -m benchmarks COMMAND --help` teaches each command.
+
+Exit codes: 0 complete, 1 some images failed, 2 a configuration that cannot be run and nothing started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from benchmarks.config import ConfigError
+
+EPILOG = """examples:
+  python -m benchmarks run faces64                      invert, score and report the embedded suite
+  python -m benchmarks run faces64 datasets[0].limit=4  the same with fewer images of the first set
+  python -m benchmarks plan faces64                     what would run, and what is missing
+  python -m benchmarks list methods                     names of methods, datasets, metrics, suites, assets
+  python -m benchmarks invert pti photo.jpg --out out   align and invert any photograph
+  python -m benchmarks train generator                  reproduce the embedded generator
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=about)
+
+    for name, about in (
+        ("plan", "show what a suite would run and what is missing, without running it"),
+        ("run", "invert, score and report; what is done already is kept"),
+        ("score", "compute the missing metrics of what has been inverted"),
+        ("report", "write the tables and figures from the stored rows"),
+        ("status", "how much of a suite is done, failed and missing"),
+    ):
+        command = add(name, about)
+        command.add_argument("suite", help="name of a shipped suite, or a YAML file")
+        command.add_argument("overrides", nargs="*", help="settings as key=value, e.g. seed=1 datasets[0].limit=4")
+        command.add_argument("--out", type=Path, help="folder of the results (default: runs/SUITE)")
+        if name == "run":
+            command.add_argument(
+                "--resume",
+                choices=["missing", "failed", "all", "none"],
+                default="missing",
+                help="which images to invert: those not done yet (default), those and the failed ones, all, or none",
+            )
+            command.add_argument("--shard", default="0/1", help="i/n: every n-th image from i on, for several machines")
+            command.add_argument("--only", choices=["invert"], help="stop after inverting")
+    command = add("list", "names of what the suite knows")
+    command.add_argument("what", choices=["methods", "datasets", "metrics", "suites", "assets"])
+    command = add("fetch", "download, verify and convert assets into the cache")
+    command.add_argument("name", nargs="?", default="faces64", help="an asset or a suite (default: faces64)")
+    command = add("train", "train a network of the embedded world; resumes by itself")
+    command.add_argument("name", help="what to train: generator")
+    command.add_argument("overrides", nargs="*", help="settings as key=value")
+    command.add_argument("--out", type=Path, help="folder of checkpoints, log and samples (default: runs/train-NAME)")
+    command.add_argument("--processes", type=int, default=2, help="data-parallel processes (default: 2)")
+    command.add_argument("--minutes", type=float, help="stop after so many minutes; run again to go on")
+    command = add("invert", "invert photographs: align, invert, write pictures, latent and metrics")
+    command.add_argument("method", help="a method, see `list methods`")
+    command.add_argument("images", nargs="+", type=Path, help="files of any common image format")
+    command.add_argument("--out", type=Path, required=True, help="folder of the results")
+    command.add_argument("--suite", default="faces64", help="suite whose generator and settings are used")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a suite setting")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _dispatch(options)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was done is kept, run the same command to go on", file=sys.stderr)
+        return 130
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    # Imports wait until they are needed: `--help` and errors should not cost the loading of torch.
+    if options.command == "list":
+        from benchmarks.listing import print_list
+
+        return print_list(options.what)
+    if options.command == "fetch":
+        from benchmarks.listing import fetch
+
+        return fetch(options.name)
+    if options.command == "train":
+        from benchmarks.train import train
+
+        out = options.out or Path("runs") / f"train-{options.name}"
+        return train(options.name, options.overrides, out, options.processes, options.minutes)
+    if options.command == "invert":
+        from benchmarks.photographs import invert_photographs
+
+        return invert_photographs(options.method, options.images, options.out, options.suite, options.set)
+    from benchmarks import commands
+
+    return commands.run_suite_command(options)

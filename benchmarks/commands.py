@@ -1,0 +1,102 @@
+"""plan, run, score, report and status of a suite."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+from benchmarks.config import ConfigError, SuiteConfig, load_suite
+from benchmarks.executors import run_local, worker_count
+from benchmarks.plan import Plan, expand
+from benchmarks.results import compact
+from benchmarks.runner import Shard, invert
+from benchmarks.score import score
+from benchmarks.store import CellStore
+
+
+def run_suite_command(options: argparse.Namespace) -> int:
+    """Carry out one of the suite commands; returns the exit code."""
+    suite = load_suite(options.suite, options.overrides)
+    out = options.out or Path("runs") / suite.name
+    plan = expand(suite)
+    if options.command == "plan":
+        return _print_plan(plan, out)
+    if options.command == "status":
+        return _print_status(plan, out)
+    _check_writable(out)
+    if options.command == "run":
+        if options.only or options.shard != "0/1":
+            torch.set_num_threads(1)
+            invert(plan, out, options.resume, parse_shard(options.shard), progress=False)
+            if options.only:
+                return 0
+        else:
+            run_local(plan, out, options.suite, options.overrides, options.resume)
+    if options.command in ("run", "score"):
+        score(plan, out)
+    return _report(plan, out)
+
+
+def parse_shard(text: str) -> Shard:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or int(match[1]) >= int(match[2]):
+        raise ConfigError(f"--shard must be i/n with 0 <= i < n, found {text!r}")
+    return Shard(int(match[1]), int(match[2]))
+
+
+def _check_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"{out}: results cannot be written there ({error}); choose another folder with --out"
+        ) from error
+
+
+def _report(plan: Plan, out: Path) -> int:
+    from reports.build import build
+
+    frame = compact(plan, out)
+    for path in build(out, plan.suite.reference_method):
+        print(path)
+    failed = frame[frame["status"] == "failed"].groupby(["dataset", "image"]).size()
+    if len(failed):
+        print(f"{len(failed)} images have failed rows; reasons are in {out / 'report' / 'tables.md'}")
+    return 1 if len(failed) else 0
+
+
+def _print_plan(plan: Plan, out: Path) -> int:
+    suite: SuiteConfig = plan.suite
+    print(f"{suite.name}: {suite.title}\n  generator {suite.generator} ({plan.generator_hash[:12]}), seed {suite.seed}")
+    print(f"  {worker_count(suite.workers)} workers, results in {out}")
+    for name, manifest in plan.manifests.items():
+        print(f"  data set {name}: {len(manifest.ids)} images, {len(manifest.failures)} without a face or unreadable")
+    for cell in plan.cells:
+        stages = " + ".join(stage.name for stage in cell.stages)
+        done = sum(row["status"] == "ok" for row in CellStore(out, cell.key).rows().values())
+        used = [method for (method, dataset), key in plan.leaf.items() if dataset == cell.dataset and key == cell.key]
+        print(f"  {cell.key}  {cell.dataset:14} {stages:40} {done:5} done   {', '.join(used)}")
+    for name, reason in plan.skipped.items():
+        print(f"  metric {name} is left out: {reason}")
+    return 0
+
+
+def _print_status(plan: Plan, out: Path) -> int:
+    missing = 0
+    for (method, dataset), key in plan.leaf.items():
+        rows = CellStore(out, key).rows()
+        manifest = plan.manifests[dataset]
+        states = Counter(rows[i]["status"] if i in rows else "missing" for i in manifest.ids)
+        states["failed"] += len(manifest.failures)
+        missing += states["missing"]
+        print(
+            f"{method:20} {dataset:14} ok {states['ok']:5}  failed {states['failed']:4}  missing {states['missing']:5}"
+        )
+    return 1 if missing else 0

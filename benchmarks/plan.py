@@ -1,0 +1,121 @@
+"""From a suite to cells: every distinct beginning of a pipeline on every data set, parents first.
+
+Two pipelines that begin alike share the cells of that beginning: SG2 W and PTI invert into W once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.config import ConfigError, SuiteConfig
+from datasets import registry as datasets_registry
+from datasets.base import Manifest
+from methods.generators import Generator, load_generator
+from methods.registry import PipelineSpec, StageSpec, load_pipeline
+from methods.tuning.deltas import fingerprint
+from metrics import registry as metrics_registry
+
+# Goes up when the harness itself changes what a stored cell holds.
+STORE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of stages on a data set under a seed. key: 20 hexadecimal digits, its folder's name."""
+
+    key: str
+    stages: tuple[StageSpec, ...]
+    dataset: str
+    seed: int
+    parent: str | None
+
+    @property
+    def stage(self) -> StageSpec:
+        return self.stages[-1]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a suite amounts to here. leaf: cell key by (method, data set). skipped: metric -> reason."""
+
+    suite: SuiteConfig
+    generator: Generator
+    generator_hash: str
+    pipelines: tuple[PipelineSpec, ...]
+    manifests: dict[str, Manifest]
+    cells: tuple[Cell, ...]
+    leaf: dict[tuple[str, str], str]
+    metrics: tuple[str, ...]
+    skipped: dict[str, str]
+
+    def cell(self, key: str) -> Cell:
+        return next(cell for cell in self.cells if cell.key == key)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of canonical JSON, the first 20 hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def cell_key(stages: tuple[StageSpec, ...], generator_hash: str, manifest_key: str, seed: int) -> str:
+    """The address of a cell's results: never the device, the batch size, the number of workers or a path."""
+    return digest(
+        {
+            "store": STORE_VERSION,
+            "stages": [stage.identity() for stage in stages],
+            "generator": generator_hash,
+            "data": manifest_key,
+            "seed": seed,
+        }
+    )
+
+
+def expand(suite: SuiteConfig) -> Plan:
+    """Resolve names, settings, data sets and weights, before the first second of work.
+
+    Builds data sets that are not in the cache. Raises ConfigError for whatever cannot be run.
+    """
+    try:
+        pipelines = tuple(load_pipeline(name, suite.stage_settings) for name in suite.methods)
+        unused = set(suite.stage_settings) - {s.name for p in pipelines for s in p.stages}
+        if unused:
+            raise ValueError(
+                f"stage_settings names stages that no method of the suite has: {', '.join(sorted(unused))}"
+            )
+        for metric in (*suite.metrics,):
+            if metric not in metrics_registry.names():
+                metrics_registry.load(metric)  # raises with the near miss
+        generator = load_generator(suite.generator)
+        whole = {entry.name: datasets_registry.load(entry.name, **entry.options) for entry in suite.datasets}
+        manifests = {entry.name: whole[entry.name].subset(entry.limit) for entry in suite.datasets}
+    except (ValueError, KeyError, FileNotFoundError) as error:
+        raise ConfigError(str(error.args[0] if error.args else error)) from error
+    for manifest in manifests.values():
+        if manifest.resolution != generator.resolution:
+            raise ConfigError(
+                f"data set {manifest.name} has {manifest.resolution} px, the generator {generator.resolution} px"
+            )
+    skipped = {name: reason for name in suite.metrics if (reason := metrics_registry.missing(name))}
+    generator_hash = fingerprint(generator)
+    cells: dict[str, Cell] = {}
+    leaf = {}
+    for dataset, manifest in manifests.items():
+        for pipeline in pipelines:
+            parent = None
+            for depth in range(1, len(pipeline.stages) + 1):
+                stages = pipeline.stages[:depth]
+                # An image's result does not depend on which others are run, so a small suite's cells serve a
+                # larger one; only stages that tune one generator for a group depend on who is in the group.
+                grouped = any(s.cls.group_size(s.config) > 1 for s in stages)
+                data = manifest.key if grouped else whole[dataset].key
+                key = cell_key(stages, generator_hash, data, suite.seed)
+                cells.setdefault(key, Cell(key, stages, dataset, suite.seed, parent))
+                parent = key
+            assert parent is not None
+            leaf[pipeline.name, dataset] = parent
+    metrics = tuple(name for name in suite.metrics if name not in skipped)
+    return Plan(suite, generator, generator_hash, pipelines, manifests, tuple(cells.values()), leaf, metrics, skipped)

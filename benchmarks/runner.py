@@ -1,0 +1,250 @@
+"""Inverting: every missing image of every cell, through Lightning's `Trainer.predict`, each persisted at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import BasePredictionWriter
+from torch.utils.data import DataLoader, IterableDataset
+
+from benchmarks.plan import Cell, Plan
+from benchmarks.store import CellStore, finite, write_atomically
+from datasets.base import ImageDataModule
+from methods import inline as inline_metrics
+from methods.base import Inversion, Method, Outcome
+
+Resume = Literal["missing", "failed", "all", "none"]
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Every `of`-th image from `index` on (0 <= index < of)."""
+
+    index: int = 0
+    of: int = 1
+
+    def take(self, groups: Sequence[list[str]]) -> list[str]:
+        return [image for group in groups[self.index :: self.of] for image in group]
+
+
+def wanted(cell: Cell, plan: Plan, store: CellStore, resume: Resume, shard: Shard) -> list[str]:
+    """Images of the shard that still have to be done; groups that share a generator are done as a whole."""
+    manifest = plan.manifests[cell.dataset]
+    size = cell.stage.cls.group_size(cell.stage.config)
+    ids = manifest.ids
+    mine = shard.take([ids[i : i + size] for i in range(0, len(ids), size)])
+    rows = store.rows()
+
+    def due(image: str) -> bool:
+        row = rows.get(image)
+        if resume == "all" or row is None:
+            return True
+        if row["status"] == "ok":
+            return False
+        return resume == "failed" or (row["attempt"] < MAX_ATTEMPTS and row["reason"].startswith("interrupted"))
+
+    if resume == "none":
+        return []
+    missing = [image for image in mine if due(image)]
+    if size == 1:
+        return missing
+    touched = {mine.index(image) // size for image in missing}
+    return [image for i, image in enumerate(mine) if i // size in touched]
+
+
+class _Batches(IterableDataset):
+    """Batches of the manifest's images with the parent cell's inversions; failures go on as failures."""
+
+    def __init__(self, data: ImageDataModule, parent: CellStore | None, dataset: str):
+        self.data, self.parent, self.dataset = data, parent, dataset
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        parent_rows = self.parent.rows() if self.parent else {}
+        for batch in self.data.predict_dataloader():
+            failures = dict(batch["failures"])
+            keep, inits = [], []
+            for n, image in enumerate(batch["ids"]):
+                row = parent_rows.get(image)
+                if self.parent is None:
+                    keep.append(n)
+                elif row is None or row["status"] != "ok":
+                    failures[image] = (
+                        f"the stage before failed: {row['reason']}" if row else "the stage before is missing"
+                    )
+                else:
+                    keep.append(n)
+                    inits.append(self.parent.load(image, f"{self.dataset}/{image}"))
+            yield {
+                "images": batch["images"][keep],
+                "ids": [f"{self.dataset}/{batch['ids'][n]}" for n in keep],
+                "init": Inversion.concatenate(inits) if inits else None,
+                "failures": failures,
+            }
+
+
+class _Writer(BasePredictionWriter):
+    """Persists each batch as it ends."""
+
+    def __init__(self, cell: Cell, plan: Plan, store: CellStore, attempts: dict[str, int], facts: dict[str, Any]):
+        super().__init__(write_interval="batch")
+        self.cell, self.plan, self.store, self.attempts, self.facts = cell, plan, store, attempts, facts
+        self.lines = store.writer()
+
+    def write_on_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        prediction: Outcome,
+        batch_indices: Sequence[int] | None,
+        batch: dict[str, Any],
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        memory = finite(peak_memory_mb(pl_module.device))
+        inversion = prediction.inversion
+        for n in range(len(inversion) if inversion is not None else 0):
+            assert inversion is not None
+            one = inversion[n : n + 1]
+            image = one.ids[0].split("/", 1)[1]
+            extra: dict[str, Any] = {}
+            with torch.inference_mode(False), torch.no_grad():
+                for name in self.plan.suite.inline:
+                    extra |= inline_metrics.measure(name, self.plan.generator, one, self.cell.seed)
+            self.store.save(image, one, self.plan.suite.save_weights)
+            seconds = prediction.seconds[one.ids[0]]
+            self._row(image, "ok", "", seconds, memory, int(one.steps[0]), {k: finite(v) for k, v in extra.items()})
+        for key, reason in prediction.failures.items():
+            self._row(key.split("/", 1)[1], "failed", reason, prediction.seconds[key], memory, 0, {})
+        for image, reason in batch["failures"].items():
+            self._row(image, "failed", reason, 0.0, None, 0, {})
+
+    def _row(
+        self, image: str, status: str, reason: str, seconds: float, memory: float | None, steps: int, extra: dict
+    ) -> None:
+        row = {
+            "image": image,
+            "status": status,
+            "reason": reason,
+            "seconds": round(seconds, 6),
+            "peak_memory_mb": memory,
+            "steps": steps,
+            "inline": extra,
+            "attempt": self.attempts.get(image, 0) + 1,
+            **self.facts,
+        }
+        self.lines.append(row)
+
+
+def invert(plan: Plan, out: Path, resume: Resume, shard: Shard, progress: bool = True) -> int:
+    """Run every cell of the plan for the shard; returns the number of images attempted.
+
+    A cell's parents come before it in the plan, and a shard takes the same images in every cell, so a shard never
+    waits for another.
+    """
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    done = 0
+    for cell in plan.cells:
+        store = CellStore(out, cell.key)
+        describe(cell, plan, store)
+        todo = wanted(cell, plan, store, resume, shard)
+        if not todo:
+            continue
+        method = cell.stage.build(plan.generator, cell.seed)
+        _predict(method, cell, plan, out, store, todo, progress)
+        done += len(todo)
+    return done
+
+
+def _predict(
+    method: Method, cell: Cell, plan: Plan, out: Path, store: CellStore, todo: list[str], progress: bool
+) -> None:
+    size = cell.stage.cls.group_size(cell.stage.config)
+    batch = -(-plan.suite.batch_size // size) * size
+    data = ImageDataModule(plan.manifests[cell.dataset], todo, batch)
+    data.prepare_data()
+    data.setup("predict")
+    parent = CellStore(out, cell.parent) if cell.parent else None
+    attempts = {image: row["attempt"] for image, row in store.rows().items()}
+    facts = {
+        "device": device_name(),
+        "precision": "float32",
+        "batch_size": batch,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "commit": commit(),
+    }
+    trainer = pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        logger=False,
+        inference_mode=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress and sys.stderr.isatty(),
+        callbacks=[_Writer(cell, plan, store, attempts, facts)],
+    )
+    loader = DataLoader(_Batches(data, parent, cell.dataset), batch_size=None)
+    trainer.predict(method, loader, return_predictions=False)
+
+
+def describe(cell: Cell, plan: Plan, store: CellStore) -> None:
+    """Leave in the cell's folder what it is, for people and for tools that merge runs."""
+    path = store.folder / "cell.json"
+    if path.exists():
+        return
+    what = {
+        "key": cell.key,
+        "stages": [stage.identity() for stage in cell.stages],
+        "dataset": cell.dataset,
+        "seed": cell.seed,
+        "generator": plan.generator_hash,
+        "parent": cell.parent,
+    }
+    write_atomically(path, (json.dumps(what, indent=1, sort_keys=True) + "\n").encode())
+
+
+def device_name() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """MiB: allocated on the accelerator since the batch began, or the process's greatest resident set on a CPU."""
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device) / 2**20
+        torch.cuda.reset_peak_memory_stats(device)
+        return peak
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@cache
+def commit() -> str:
+    """The checkout's commit, with + when files differ from it; "" outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        run = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return run.stdout.strip() if run.returncode == 0 else ""

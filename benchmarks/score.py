@@ -1,0 +1,83 @@
+"""Scoring: per-image metrics of stored pictures against their targets; repeatable, and never inverts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from benchmarks.plan import Plan
+from benchmarks.store import CellStore, JsonLines, finite, read_lines
+from datasets.images import ImageError, read_rgb, to_tensor
+from metrics import registry as metrics_registry
+from metrics.base import SampleMetric
+
+BATCH = 16
+
+
+def score_path(out: Path, key: str, metric: SampleMetric) -> Path:
+    return out / "scores" / key / f"{metric.info.name}-v{metric.info.version}.jsonl"
+
+
+def scores(out: Path, key: str, metric: SampleMetric) -> dict[str, dict[str, Any]]:
+    """Stored scores of a cell by image: value (None when undefined), reason, and the picture's time stamp."""
+    path = score_path(out, key, metric)
+    return {row["image"]: row for row in read_lines([path] if path.exists() else [])}
+
+
+@torch.no_grad()
+def score(plan: Plan, out: Path, progress: bool = True) -> int:
+    """Compute what is missing for every leaf cell and metric; returns the number of values computed."""
+    leaves = dict.fromkeys(plan.leaf.values())
+    computed = 0
+    with tqdm(total=len(leaves) * len(plan.metrics), desc="scoring", disable=not progress) as bar:
+        for name in plan.metrics:
+            metric = metrics_registry.load(name)
+            for key in leaves:
+                computed += _score_cell(plan, out, key, metric)
+                bar.update()
+    return computed
+
+
+def _score_cell(plan: Plan, out: Path, key: str, metric: SampleMetric) -> int:
+    cell = plan.cell(key)
+    store = CellStore(out, key)
+    known = scores(out, key, metric)
+    lines = JsonLines(score_path(out, key, metric))
+    manifest = plan.manifests[cell.dataset]
+    todo = []
+    for image, row in store.rows().items():
+        if row["status"] != "ok" or image not in manifest.by_id:
+            continue
+        stamp = store.picture(image).stat().st_mtime_ns
+        if known.get(image, {}).get("stamp") != stamp:
+            todo.append((image, stamp))
+    todo.sort()
+    for start in range(0, len(todo), BATCH):
+        part = todo[start : start + BATCH]
+        pairs, good, rows = [], [], []
+        for image, stamp in part:
+            try:
+                target = to_tensor(read_rgb(manifest.root / manifest.by_id[image].file))
+                pairs.append((to_tensor(read_rgb(store.picture(image))), target))
+                good.append((image, stamp))
+            except ImageError as error:
+                rows.append({"image": image, "stamp": stamp, "value": None, "reason": str(error)})
+        if pairs:
+            values = _values(metric, torch.stack([p for p, _ in pairs]), torch.stack([t for _, t in pairs]))
+            for (image, stamp), (value, reason) in zip(good, values, strict=True):
+                rows.append({"image": image, "stamp": stamp, "value": value, "reason": reason})
+        lines.append(*rows)
+    return len(todo)
+
+
+def _values(metric: SampleMetric, images: Tensor, targets: Tensor) -> list[tuple[float | None, str]]:
+    try:
+        found = [float(v) for v in metric(images, targets)]
+    except (RuntimeError, ValueError) as error:
+        return [(None, f"{type(error).__name__}: {error}")] * len(images)
+    return [(finite(v), "" if np.isfinite(v) else f"the metric is {v}") for v in found]

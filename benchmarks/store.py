@@ -1,0 +1,136 @@
+"""Results on disk, written as soon as they exist, safe against kills and against several writers.
+
+    DIR/cells/<key>/cell.json            what the cell is
+    DIR/cells/<key>/rows-<worker>.jsonl  one line an attempt at an image, append-only, one file a process
+    DIR/cells/<key>/<image>.png          the reconstruction, 8 bit, from which everything is scored
+    DIR/cells/<key>/<image>.safetensors  latent, own noise maps, and the tuned weights when they are kept
+    DIR/scores/<key>/<metric>-v<n>.jsonl one line an image
+    DIR/results.parquet, DIR/run.json    compacted for reading; never the truth
+
+A torn last line is ignored. Files appear whole: temporary name, then os.replace.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from datasets.images import read_rgb, save_png, to_image, to_tensor
+from methods.base import Inversion, Weights
+
+Row = dict[str, Any]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def finite(value: float) -> float | None:
+    """JSON has neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
+
+
+class JsonLines:
+    """Append-only rows of one writer."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def append(self, *rows: Row) -> None:
+        """Durable when it returns; several rows cost one write."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps(row, allow_nan=False, sort_keys=True) + "\n" for row in rows)
+        # A kill in the middle of an earlier append leaves half a line; start on a new one.
+        with self.path.open("ab+") as handle:
+            if handle.tell():
+                handle.seek(-1, os.SEEK_END)
+                if handle.read(1) != b"\n":
+                    handle.write(b"\n")
+            handle.write(lines.encode())
+            handle.flush()
+            os.fsync(handle.fileno())
+
+
+def read_lines(paths: list[Path]) -> Iterator[Row]:
+    for path in paths:
+        for line in path.read_bytes().splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue  # torn by a kill; its image counts as not done
+            if isinstance(row, dict):
+                yield row
+
+
+class CellStore:
+    """The results of one cell."""
+
+    def __init__(self, root: Path, key: str):
+        self.folder = root / "cells" / key
+
+    def writer(self) -> JsonLines:
+        return JsonLines(self.folder / f"rows-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl")
+
+    def rows(self) -> dict[str, Row]:
+        """The standing row of every image: an ok one if there is any, else the last attempt."""
+        standing: dict[str, Row] = {}
+        for row in read_lines(sorted(self.folder.glob("rows-*.jsonl"))):
+            image, old = row["image"], standing.get(row["image"])
+            if old is None or (old["status"] != "ok" and (row["status"] == "ok" or row["attempt"] >= old["attempt"])):
+                standing[image] = row
+        return {image: row for image, row in standing.items() if row["status"] != "ok" or self.picture(image).exists()}
+
+    def picture(self, image: str) -> Path:
+        return self.folder / f"{image}.png"
+
+    def latent(self, image: str) -> Path:
+        return self.folder / f"{image}.safetensors"
+
+    def save(self, image: str, inversion: Inversion, keep_weights: bool) -> None:
+        """Store one image's inversion (of length 1): the latent first, the picture last, as it marks it done."""
+        tensors: dict[str, Tensor] = {"latent": inversion.latent[0].detach().cpu().contiguous()}
+        for i, level in enumerate(inversion.noise[0] or []):
+            tensors[f"noise.{i}"] = level.detach().cpu().contiguous()
+        if keep_weights and inversion.weights[0] is not None:
+            tensors |= {f"weights.{k}": v.detach().cpu().contiguous() for k, v in inversion.weights[0].items()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f".{image}.{uuid.uuid4().hex}.tmp"
+        try:
+            save_file(tensors, temporary, metadata={"space": inversion.space, "steps": str(int(inversion.steps[0]))})
+            os.replace(temporary, self.latent(image))
+        finally:
+            temporary.unlink(missing_ok=True)
+        save_png(to_image(inversion.image[0].detach().cpu()), self.picture(image))
+
+    def load(self, image: str, image_id: str) -> Inversion:
+        """The stored inversion, of length 1, under the id that stages seed by."""
+        with safe_open(self.latent(image), framework="pt") as handle:
+            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
+            metadata = handle.metadata() or {}
+        levels = sorted((k for k in tensors if k.startswith("noise.")), key=lambda k: int(k.split(".")[1]))
+        weights: Weights = {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")}
+        return Inversion(
+            ids=(image_id,),
+            latent=tensors["latent"][None],
+            space=metadata["space"],
+            image=to_tensor(read_rgb(self.picture(image)))[None],
+            steps=torch.tensor([int(metadata["steps"])]),
+            weights=(weights or None,),
+            noise=([tensors[k] for k in levels] or None,),
+        )

@@ -1,0 +1,58 @@
+"""Members of wheels (zip) and sdists (tar.gz), read without installing, importing or running anything."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+
+class UnsafeArchiveError(ValueError):
+    """A member would be written outside its folder, or is a link or a device."""
+
+
+def _checked(archive: Path, name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        raise UnsafeArchiveError(f"{archive}: member {name!r} points outside the archive's folder")
+    return path
+
+
+def _members(archive: Path, pattern: str) -> Iterator[tuple[PurePosixPath, bytes]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as bundle:
+            for info in bundle.infolist():
+                if info.is_dir() or not fnmatchcase(info.filename, pattern):
+                    continue
+                yield _checked(archive, info.filename), bundle.read(info)
+        return
+    if tarfile.is_tarfile(archive):
+        with tarfile.open(archive) as bundle_tar:
+            for member in bundle_tar:
+                if member.isdir() or not fnmatchcase(member.name, pattern):
+                    continue
+                path = _checked(archive, member.name)
+                handle = bundle_tar.extractfile(member) if member.isreg() else None
+                if handle is None:
+                    raise UnsafeArchiveError(f"{archive}: member {member.name!r} is not a regular file")
+                yield path, handle.read()
+        return
+    raise ValueError(f"{archive}: neither a zip (wheel) nor a tar archive")
+
+
+def extract(archive: Path, pattern: str, destination: Path) -> list[Path]:
+    """Write every member that matches the shell pattern below `destination`; returns the files, sorted.
+
+    Raises UnsafeArchiveError for absolute names, `..` and links; FileNotFoundError when nothing matches.
+    """
+    written = []
+    for name, data in _members(archive, pattern):
+        target = destination / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        written.append(target)
+    if not written:
+        raise FileNotFoundError(f"{archive}: no member matches {pattern!r}")
+    return sorted(written)

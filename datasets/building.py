@@ -1,0 +1,96 @@
+"""What every builder shares: find, align and write many pictures, once, into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from PIL import Image
+from tqdm.auto import tqdm
+
+from datasets import alignment, assets, images
+from datasets.base import Label, Manifest, Record, load_manifest_file
+
+MIN_SHORT_SIDE = 20  # MTCNN's smallest face; a strip that is narrower after find_face's scaling has no pyramid
+DETECTION_SIDES = (320, 1024)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A picture that may become an image of the set.
+
+    picture: opens it as RGB, may raise ImageError or NoFaceError.
+    """
+
+    id: str
+    picture: Callable[[], Image.Image]
+    labels: dict[str, Label] = field(default_factory=dict)
+
+
+Prepare = Callable[[Candidate, int], Image.Image]
+
+
+def aligned(candidate: Candidate, resolution: int) -> Image.Image:
+    """The candidate's largest face in the suite's frame. Raises ImageError or NoFaceError."""
+    picture = candidate.picture()
+    low, high = DETECTION_SIDES
+    long = max(picture.size)
+    if min(picture.size) * min(max(long, low), high) / long < MIN_SHORT_SIDE:
+        raise alignment.NoFaceError(f"a strip of {picture.width}x{picture.height} px is too narrow for a face")
+    return alignment.align(picture, alignment.find_face(picture, low, high), resolution)
+
+
+def build(
+    head: Manifest,
+    identity: Mapping[str, Any],
+    candidates: Callable[[], Iterable[Candidate]],
+    total: int | None = None,
+    prepare: Prepare = aligned,
+) -> Manifest:
+    """The set from the cache, or made of `candidates` and put there as a whole.
+
+    head: the manifest without records. identity: what else the content depends on (options, hashes of sources).
+    A picture that cannot be read or aligned becomes a record with its failure.
+    """
+    folder = cached_folder(head, identity)
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{head.name}-") as work:
+                    made = Path(work) / "made"
+                    (made / "images").mkdir(parents=True)
+                    bar = tqdm(candidates(), total=total, desc=f"building {head.name}", unit="img")
+                    records = tuple(_record(candidate, made, head.resolution, prepare) for candidate in bar)
+                    replace(head, records=records).save(made)
+                    os.replace(made, folder)
+    return load_manifest_file(folder)
+
+
+def cached_folder(head: Manifest, identity: Mapping[str, Any]) -> Path:
+    """Where the set lies in the cache: its name, version and a hash of all that its content depends on."""
+    content = {"recipe": head.recipe, "resolution": head.resolution, **identity}
+    tag = hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()[:12]
+    return assets.cache_dir() / "datasets" / f"{head.name}-v{head.version}-{tag}"
+
+
+def _record(candidate: Candidate, folder: Path, resolution: int, prepare: Prepare) -> Record:
+    try:
+        image = prepare(candidate, resolution)
+    except (images.ImageError, alignment.NoFaceError) as error:
+        return Record(candidate.id, "", "", dict(candidate.labels), failure=str(error))
+    file = f"images/{candidate.id}.png"
+    images.save_png(image, folder / file)
+    return Record(candidate.id, file, images.pixel_sha256(image), dict(candidate.labels))
+
+
+def asset_identity(name: str) -> dict[str, list[str]]:
+    """The pinned hashes of an asset, for `identity`."""
+    return {name: [source.sha256 for source in assets.get(name).sources]}

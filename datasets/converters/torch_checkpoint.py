@@ -1,0 +1,15 @@
+"""Plain torch checkpoints -> safetensors, read with `weights_only` so that no code in them runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+
+def dcgan_generator(files: list[Path], destination: Path) -> None:
+    """`netG_state_dict` of gan-face-generate's checkpoint."""
+    checkpoint = torch.load(files[0], map_location="cpu", weights_only=True)
+    state = {k: v.contiguous() for k, v in checkpoint["netG_state_dict"].items()}
+    save_file(state, destination)

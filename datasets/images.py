@@ -1,0 +1,103 @@
+"""Reading and writing single pictures: any file becomes 8-bit RGB, any tensor in [-1, 1] becomes a PNG."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+# What Pillow's readers raise on broken files, beside OSError (its own errors are OSErrors too).
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
+_SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+class ImageError(ValueError):
+    """A picture cannot be read; the message names the file, what was found and what to do."""
+
+
+def read_rgb(path: str | Path) -> Image.Image:
+    """The first frame of a picture as 8-bit RGB, turned as its EXIF orientation says.
+
+    Grey, palette, CMYK and 16-bit pictures (divided by 257) are converted; transparency is laid over white.
+    Raises ImageError for a missing, empty, truncated or unknown file.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise ImageError(f"{path}: no such file; check the path")
+        if path.stat().st_size == 0:
+            raise ImageError(f"{path}: the file is empty (0 bytes); fetch or export it again")
+        with Image.open(path) as image:
+            image.load()
+            if 0 in image.size:
+                raise ImageError(f"{path}: the picture is {image.width}x{image.height} px; export it again")
+            if image.mode == "F":
+                raise ImageError(f"{path}: floating-point pixels have no agreed range; export 8 or 16 bits")
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: too large to be read ({error}); reduce it first") from error
+    except _BROKEN as error:
+        raise ImageError(
+            f"{path}: not a readable picture ({type(error).__name__}: {error}); expected a whole PNG, JPEG, WebP "
+            "or the like: fetch or export it again"
+        ) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT:
+        scaled = np.clip(np.rint(np.asarray(image).astype(np.float64) / 257), 0, 255).astype(np.uint8)
+        return Image.fromarray(scaled).convert("RGB")
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
+    return image.convert("RGB")
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """An RGB picture as float32 [3, H, W] in [-1, 1]."""
+    if image.mode != "RGB":
+        raise ValueError(f"expected an RGB picture, found mode {image.mode}; read it with read_rgb")
+    pixels = torch.from_numpy(np.array(image))  # [H, W, 3]
+    return pixels.permute(2, 0, 1).float() / 127.5 - 1
+
+
+def to_image(tensor: Tensor) -> Image.Image:
+    """A tensor [3, H, W] as an 8-bit RGB picture: clamped to [-1, 1], rounded half up.
+
+    Raises ValueError for another shape and for NaN.
+    """
+    if tensor.ndim != 3 or tensor.shape[0] != 3:
+        raise ValueError(f"expected a tensor [3, H, W], found {list(tensor.shape)}")
+    values = tensor.detach().cpu().double()
+    if values.isnan().any():
+        raise ValueError("expected values in [-1, 1], found NaN; the image's computation diverged")
+    levels = (values.clamp(-1, 1) * 127.5 + 128).clamp(0, 255).byte()
+    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
+
+
+def save_png(image: Image.Image, path: str | Path) -> None:
+    """Write a PNG that is either whole or absent: a temporary name in the same folder, then os.replace."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        image.save(temporary, format="PNG")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def pixel_sha256(image: Image.Image) -> str:
+    """SHA-256 of an RGB picture's size and pixels: unlike the file's, it does not depend on the PNG encoder."""
+    digest = hashlib.sha256(f"{image.mode} {image.width}x{image.height}\n".encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,41 @@
+"""ORL, the AT&T database of faces: 400 grey photographs of 40 people, out of domain.
+
+F. Samaria, A. Harter: Parameterisation of a Stochastic Model for Human Face Identification (WACV 1994). For
+research; credit AT&T Laboratories Cambridge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from datasets import alignment, assets, building, images
+from datasets.base import Manifest
+
+VERSION = 1
+PEOPLE, PHOTOGRAPHS = 40, 10
+
+
+def build() -> Manifest:
+    """All 400 photographs, aligned to 64 px; ids s01-01 to s40-10."""
+    head = Manifest(
+        name="orl",
+        title="ORL (AT&T) faces",
+        version=VERSION,
+        recipe=alignment.RECIPE,
+        resolution=64,
+        licence="for research; credit AT&T Laboratories Cambridge",
+        domain="out",
+        root=Path(),
+        records=(),
+    )
+    return building.build(head, building.asset_identity("orl_faces"), _candidates, PEOPLE * PHOTOGRAPHS)
+
+
+def _candidates() -> Iterator[building.Candidate]:
+    folder = assets.ensure("orl_faces", quiet=False)
+    for person in range(1, PEOPLE + 1):
+        for shot in range(1, PHOTOGRAPHS + 1):
+            picture = partial(images.read_rgb, folder / f"s{person}" / f"{shot}.pgm")
+            yield building.Candidate(f"s{person:02d}-{shot:02d}", picture, {"person": f"s{person:02d}"})

@@ -1,0 +1,256 @@
+"""What every inversion method is, takes and returns.
+
+A method is one stage, a LightningModule around plain functions. `predict_step` lives here only: it opens grad
+mode (Lightning predicts under `inference_mode`), times the work and turns failures of single images into reasons.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from methods.generators.stylegan2 import Generator, NoiseMode
+
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A stage's identity. version goes up whenever its figures may change; it is part of every result's key."""
+
+    name: str
+    title: str
+    version: int
+    paper: str
+    year: int
+    code: str
+    licence: str
+    space: str
+    refines: bool = False
+    note: str = "re-implemented from the paper and its released code"
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """What a stage returns for N images.
+
+    latent [N, num_ws, w_dim]; image [N, 3, R, R] in [-1, 1], equal to `render(generator, inversion)`.
+    weights: for each image the generator's parameters that differ from the shared ones, or None for none.
+    noise: for each image its own noise maps [1, 1, r, r], or None for the generator's buffers.
+    steps: optimisation steps spent on each image [N].
+    """
+
+    ids: tuple[str, ...]
+    latent: Tensor
+    space: str
+    image: Tensor
+    steps: Tensor
+    weights: tuple[Weights | None, ...] = ()
+    noise: tuple[list[Tensor] | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        if not (len(self.latent) == len(self.image) == len(self.steps) == n):
+            raise ValueError(
+                f"an Inversion of {n} ids holds {len(self.latent)} latents, {len(self.image)} images "
+                f"and {len(self.steps)} step counts"
+            )
+        object.__setattr__(self, "weights", self.weights or (None,) * n)
+        object.__setattr__(self, "noise", self.noise or (None,) * n)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, chosen: slice) -> Inversion:
+        return replace(
+            self,
+            ids=self.ids[chosen],
+            latent=self.latent[chosen],
+            image=self.image[chosen],
+            steps=self.steps[chosen],
+            weights=self.weights[chosen],
+            noise=self.noise[chosen],
+        )
+
+    def to(self, device: torch.device) -> Inversion:
+        """The same Inversion with every tensor on a device."""
+        return replace(
+            self,
+            latent=self.latent.to(device),
+            image=self.image.to(device),
+            weights=tuple(w and {k: v.to(device) for k, v in w.items()} for w in self.weights),
+            noise=tuple(n and [level.to(device) for level in n] for n in self.noise),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """One Inversion from several of the same space."""
+        return cls(
+            ids=tuple(i for part in parts for i in part.ids),
+            latent=torch.cat([part.latent for part in parts]),
+            space=parts[0].space,
+            image=torch.cat([part.image for part in parts]),
+            steps=torch.cat([part.steps for part in parts]),
+            weights=tuple(w for part in parts for w in part.weights),
+            noise=tuple(n for part in parts for n in part.noise),
+        )
+
+
+@torch.no_grad()
+def render(generator: Generator, inversion: Inversion) -> Tensor:
+    """The images of an Inversion [N, 3, R, R], clamped to [-1, 1]: latent, tuned weights and own noise applied."""
+    images = []
+    for i in range(len(inversion)):
+        images.append(synthesise(generator, inversion.latent[i : i + 1], inversion.weights[i], inversion.noise[i]))
+    return torch.cat(images).clamp(-1, 1)
+
+
+def synthesise(
+    generator: Generator,
+    w_plus: Tensor,
+    weights: Weights | None,
+    noise: list[Tensor] | None,
+    noise_mode: NoiseMode = "const",
+) -> Tensor:
+    """Unclamped images of W+ codes [N, num_ws, w_dim] under one image's weights and noise (maps win over the mode)."""
+    maps: Any = noise_mode if noise is None else noise
+    if weights is None:
+        return generator.synthesis(w_plus, maps)
+    return torch.func.functional_call(Synthesis(generator), {f"g.{k}": v for k, v in weights.items()}, (w_plus, maps))
+
+
+class Synthesis(torch.nn.Module):
+    """`Generator.synthesis` as a module's forward, for torch.func."""
+
+    def __init__(self, generator: Generator):
+        super().__init__()
+        self.g = generator
+
+    def forward(self, w_plus: Tensor, noise: Any) -> Tensor:
+        return self.g.synthesis(w_plus, noise)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `predict_step` hands to the writer. seconds: wall time by image id; failures: reason by image id."""
+
+    inversion: Inversion | None
+    seconds: dict[str, float]
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def image_seed(base: int, image_id: str, stage: str) -> int:
+    """A seed of 63 bits that depends on nothing but the run's seed, the image and the stage."""
+    digest = hashlib.sha256(f"{base}/{image_id}/{stage}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+class Method(pl.LightningModule):
+    """One stage. Subclasses set `info` and a frozen dataclass `Config` and write `invert`.
+
+    The generator is shared: it is frozen here and never written to.
+    """
+
+    info: ClassVar[MethodInfo]
+    Config: ClassVar[type]
+
+    def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
+        super().__init__()
+        self.generator = generator.eval().requires_grad_(False)
+        self.config = config if config is not None else self.Config()
+        self.seed = seed
+
+    @classmethod
+    def group_size(cls, config: Any) -> int:
+        """Images whose results depend on one another; 1 for all methods but those that share a tuned generator."""
+        return 1
+
+    def skip(self, protocol: str) -> str | None:
+        """Why this method cannot run under a protocol, or None."""
+        return None
+
+    def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
+        """Invert images [N, 3, R, R] in [-1, 1]. Needs grad mode. `init`: the stage before's result.
+
+        Raises ValueError for a wrong size or range, or a missing `init`.
+        """
+        raise TypeError(f"{type(self).__name__} has no invert()")
+
+    def generators_for(self, ids: Sequence[str]) -> list[torch.Generator]:
+        """One random stream an image, on the CPU."""
+        return [torch.Generator().manual_seed(image_seed(self.seed, i, self.info.name)) for i in ids]
+
+    def check(self, images: Tensor, ids: Sequence[str], init: Inversion | None) -> None:
+        """Reject what this stage cannot invert, naming what was found."""
+        size = self.generator.resolution
+        if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
+            raise ValueError(f"images must be [N, 3, {size}, {size}], found {list(images.shape)}")
+        if len(ids) != len(images):
+            raise ValueError(f"{len(images)} images came with {len(ids)} ids")
+        low, high = float(images.min()), float(images.max())
+        if not (low >= -1.001 and high <= 1.001):
+            raise ValueError(f"images must lie in [-1, 1], found {low:.3f} to {high:.3f}")
+        if self.info.refines and init is None:
+            raise ValueError(f"{self.info.name} refines an inversion: put a stage such as w_optimization before it")
+
+    def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, dataloader_idx: int) -> Any:
+        """Lightning's own transfer refuses frozen dataclasses."""
+        init = batch.get("init")
+        return {
+            **batch,
+            "images": batch["images"].to(device),
+            "init": init.to(device) if init is not None else None,
+        }
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Outcome:
+        """A batch {"images" [N, 3, R, R], "ids", "init"} -> Outcome; no failure of one image leaves this step."""
+        with torch.inference_mode(False), torch.enable_grad():
+            images = batch["images"].clone()
+            return self._attempt(images, list(batch["ids"]), batch.get("init"))
+
+    def _attempt(self, images: Tensor, ids: list[str], init: Inversion | None) -> Outcome:
+        if not ids:
+            return Outcome(None, {})
+        start = _now(self.device)
+        try:
+            self.check(images, ids, init)
+            inversion = self.invert(images, ids, init)
+        except Exception as error:
+            # Out of memory wants a smaller batch; any other error wants the one image that causes it.
+            if len(ids) > 1:
+                half = len(ids) // 2
+                parts = [slice(0, half), slice(half, None)]
+                return _merge([self._attempt(images[p], ids[p], init[p] if init is not None else None) for p in parts])
+            seconds = _now(self.device) - start
+            return Outcome(None, {ids[0]: seconds}, {ids[0]: f"{type(error).__name__}: {error}"})
+        each = (_now(self.device) - start) / len(ids)
+        broken = [i for i, image in zip(ids, inversion.image, strict=True) if not bool(image.isfinite().all())]
+        if broken:
+            good = [n for n, i in enumerate(ids) if i not in broken]
+            kept = [inversion[n : n + 1] for n in good]
+            inversion_or_none = Inversion.concatenate(kept) if kept else None
+            reasons = dict.fromkeys(broken, "the image is not finite (the optimisation diverged)")
+            return Outcome(inversion_or_none, dict.fromkeys(ids, each), reasons)
+        return Outcome(inversion, dict.fromkeys(ids, each))
+
+
+def _merge(outcomes: Sequence[Outcome]) -> Outcome:
+    inversions = [o.inversion for o in outcomes if o.inversion is not None]
+    return Outcome(
+        Inversion.concatenate(inversions) if inversions else None,
+        {k: v for o in outcomes for k, v in o.seconds.items()},
+        {k: v for o in outcomes for k, v in o.failures.items()},
+    )
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

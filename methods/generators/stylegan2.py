@@ -1,0 +1,326 @@
+"""StyleGAN2 in plain PyTorch: no custom operator, any power-of-two resolution, CPU, CUDA and MPS.
+
+Reference: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", arXiv 1912.04958.
+Parameter names and shapes are those of the config-f checkpoints that the encoders ship
+(rosinality/stylegan2-pytorch, commit bef283a); StyleGAN2-ADA weights map onto them one to one
+(`methods.generators.ada`). Differences from that code, all without effect on the values: modulation and
+demodulation scale the input and the output of one shared convolution instead of building a grouped one
+(equal by linearity, and several times faster on a CPU), and the 4x4 binomial filter runs as two 1-D passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log2, sqrt
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NoiseMode = Literal["const", "none", "random"]
+Noise = NoiseMode | Sequence[Tensor]
+
+_BINOMIAL = (1.0, 3.0, 3.0, 1.0)
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """The shape of a StyleGAN2 generator.
+
+    channels: feature maps at 4, 8, ..., resolution. demod_eps: "scaled" adds 1e-8 to the sum of squares of
+    the scaled weights (config-f code), "unscaled" to that of the raw weights (StyleGAN2-ADA). conv_clamp:
+    bound on every layer's output, as some ADA pickles set it; None for no bound.
+    """
+
+    resolution: int
+    channels: tuple[int, ...]
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 8
+    demod_eps: Literal["scaled", "unscaled"] = "scaled"
+    conv_clamp: float | None = None
+
+    def __post_init__(self) -> None:
+        levels = log2(self.resolution)
+        if levels != int(levels) or self.resolution < 8:
+            raise ValueError(f"resolution must be a power of two of at least 8, found {self.resolution}")
+        if len(self.channels) != int(levels) - 1:
+            raise ValueError(
+                f"a {self.resolution} px generator needs {int(levels) - 1} channel counts "
+                f"(4 px to {self.resolution} px), found {len(self.channels)}: {self.channels}"
+            )
+
+    @property
+    def num_ws(self) -> int:
+        return 2 * int(log2(self.resolution)) - 2
+
+
+def official_config(resolution: int, channel_multiplier: int = 2) -> GeneratorConfig:
+    """Config-f as rosinality's `Generator(size, 512, 8, channel_multiplier)` builds it."""
+    widths = {4: 512, 8: 512, 16: 512, 32: 512}
+    widths |= {r: 16384 // r * channel_multiplier for r in (64, 128, 256, 512, 1024)}
+    sizes = [2**i for i in range(2, int(log2(resolution)) + 1)]
+    return GeneratorConfig(resolution, tuple(widths[size] for size in sizes))
+
+
+class PixelNorm(nn.Module):
+    """Scale each row of z to unit mean square."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+class EqualLinear(nn.Module):
+    """Linear layer with equalised learning rate: stored weights are N(0, 1) / lr_mul, scaled when used."""
+
+    def __init__(self, in_dim: int, out_dim: int, bias: float = 0.0, lr_mul: float = 1.0, activate: bool = False):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_dim, in_dim) / lr_mul)
+        self.bias = nn.Parameter(torch.full((out_dim,), bias))
+        self.lr_mul = lr_mul
+        self.scale = lr_mul / sqrt(in_dim)
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.linear(x, self.weight * self.scale, self.bias * self.lr_mul)
+        return F.leaky_relu(out, 0.2) * sqrt(2) if self.activate else out
+
+
+class Blur(nn.Module):
+    """Depth-wise binomial low-pass filter. `kernel` is kept for the checkpoint layout and is read from it."""
+
+    def __init__(self, gain: float, padding: tuple[int, int]):
+        super().__init__()
+        taps = torch.tensor(_BINOMIAL) / sum(_BINOMIAL)
+        self.register_buffer("kernel", torch.outer(taps, taps) * gain)
+        self.padding = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The kernel is an outer product of one vector with itself; sqrt of its diagonal is that vector.
+        taps = self.kernel.diagonal().sqrt().flip(0).to(x.dtype)  # type: ignore[operator]
+        channels, size = x.shape[1], len(taps)
+        before, after = self.padding
+        row = taps.view(1, 1, 1, size).expand(channels, 1, 1, size)
+        column = taps.view(1, 1, size, 1).expand(channels, 1, size, 1)
+        if before == after:
+            x = F.conv2d(x, row, padding=(0, before), groups=channels)
+            return F.conv2d(x, column, padding=(before, 0), groups=channels)
+        x = F.pad(x, (before, after, before, after))
+        return F.conv2d(F.conv2d(x, row, groups=channels), column, groups=channels)
+
+
+class Upsample(Blur):
+    """Doubling of an RGB image: zeros between the samples, then the filter at gain 4."""
+
+    def __init__(self) -> None:
+        super().__init__(gain=4.0, padding=(2, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        x = F.pad(x.reshape(n, c, h, 1, w, 1), (0, 1, 0, 0, 0, 1)).reshape(n, c, 2 * h, 2 * w)
+        return super().forward(x)
+
+
+class ModulatedConv(nn.Module):
+    """Convolution whose input channels are scaled by an affine map of w, optionally demodulated and doubled."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        w_dim: int,
+        demod_eps: float | None,
+        upsample: bool = False,
+    ):
+        super().__init__()
+        self.scale = 1 / sqrt(in_channels * kernel**2)
+        self.weight = nn.Parameter(torch.randn(1, out_channels, in_channels, kernel, kernel))
+        if upsample:
+            self.blur = Blur(gain=4.0, padding=(1, 1))
+        self.modulation = EqualLinear(w_dim, in_channels, bias=1.0)
+        self.demod_eps = demod_eps
+        self.upsample = upsample
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        style = self.modulation(w)  # [N, I]
+        weight = self.weight[0] * self.scale  # [O, I, k, k]
+        x = x * style[:, :, None, None]
+        if self.upsample:
+            x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
+        else:
+            x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+        if self.demod_eps is None:
+            return x
+        energy = weight.square().sum(dim=(2, 3))  # [O, I]
+        demodulation = torch.rsqrt(style.square() @ energy.t() + self.demod_eps)  # [N, O]
+        return x * demodulation[:, :, None, None]
+
+
+class _NoiseWeight(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+
+class _Bias(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+
+class StyledConv(nn.Module):
+    """Modulated convolution, noise, bias, leaky ReLU with gain sqrt(2)."""
+
+    def __init__(self, in_channels: int, out_channels: int, config: GeneratorConfig, upsample: bool = False):
+        super().__init__()
+        # Both parameterisations use 1e-8; ADA sums the squares of unscaled weights, so its 1e-8 is smaller here.
+        eps = 1e-8 if config.demod_eps == "scaled" else 1e-8 / (in_channels * 9)
+        self.conv = ModulatedConv(in_channels, out_channels, 3, config.w_dim, eps, upsample)
+        self.noise = _NoiseWeight()
+        self.activate = _Bias(out_channels)
+        self.clamp = config.conv_clamp
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+        x = self.conv(x, w)
+        if noise is not None:
+            x = x + self.noise.weight * noise
+        x = F.leaky_relu(x + self.activate.bias[:, None, None], 0.2) * sqrt(2)
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+
+class ToRGB(nn.Module):
+    """1x1 modulated convolution to RGB, added to the doubled image of the level below."""
+
+    def __init__(self, in_channels: int, config: GeneratorConfig, upsample: bool = True):
+        super().__init__()
+        if upsample:
+            self.upsample = Upsample()
+        self.conv = ModulatedConv(in_channels, 3, 1, config.w_dim, demod_eps=None)
+        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
+        self.clamp = config.conv_clamp
+
+    def forward(self, x: Tensor, w: Tensor, skip: Tensor | None) -> Tensor:
+        rgb = self.conv(x, w) + self.bias
+        if self.clamp is not None:
+            rgb = rgb.clamp(-self.clamp, self.clamp)
+        return rgb if skip is None else rgb + self.upsample(skip)
+
+
+class _Constant(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.input = nn.Parameter(torch.randn(1, channels, 4, 4))
+
+
+class Generator(nn.Module):
+    """StyleGAN2 with skip connections.
+
+    Images are [N, 3, R, R], RGB, about [-1, 1] and unclamped. Latents in W+ are [N, num_ws, w_dim]; row use is
+    conv1 0, to_rgb1 1, then per level rows i, i+1 for the convolutions and i+2 for the RGB layer (shared with
+    the next level's first convolution).
+    """
+
+    latent_avg: Tensor
+
+    def __init__(self, config: GeneratorConfig):
+        super().__init__()
+        self.config = config
+        layers: list[nn.Module] = [PixelNorm()]
+        for i in range(config.mapping_layers):
+            in_dim = config.z_dim if i == 0 else config.w_dim
+            layers.append(EqualLinear(in_dim, config.w_dim, lr_mul=0.01, activate=True))
+        self.style = nn.Sequential(*layers)
+        first, *rest = config.channels
+        self.input = _Constant(first)
+        self.conv1 = StyledConv(first, first, config)
+        self.to_rgb1 = ToRGB(first, config, upsample=False)
+        self.convs, self.to_rgbs, self.noises = nn.ModuleList(), nn.ModuleList(), nn.Module()
+        self.noises.register_buffer("noise_0", torch.randn(1, 1, 4, 4))
+        previous = first
+        for level, width in enumerate(rest):
+            self.convs.append(StyledConv(previous, width, config, upsample=True))
+            self.convs.append(StyledConv(width, width, config))
+            self.to_rgbs.append(ToRGB(width, config))
+            side = 8 * 2**level
+            for i in (1, 2):
+                self.noises.register_buffer(f"noise_{2 * level + i}", torch.randn(1, 1, side, side))
+            previous = width
+        self.register_buffer("latent_avg", torch.zeros(config.w_dim))
+
+    @property
+    def resolution(self) -> int:
+        return self.config.resolution
+
+    @property
+    def num_ws(self) -> int:
+        return self.config.num_ws
+
+    @property
+    def z_dim(self) -> int:
+        return self.config.z_dim
+
+    @property
+    def w_dim(self) -> int:
+        return self.config.w_dim
+
+    @property
+    def w_mean(self) -> Tensor:
+        """Mean of W, [w_dim]; `latent_avg` in config-f files, `mapping.w_avg` in ADA files."""
+        return self.latent_avg
+
+    def noise_buffers(self) -> list[Tensor]:
+        """The fixed noise maps, [1, 1, r, r] each, coarse to fine."""
+        return [getattr(self.noises, f"noise_{i}") for i in range(self.num_ws - 1)]
+
+    def mapping(self, z: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
+        """z [N, z_dim] -> W+ [N, num_ws, w_dim] with equal rows, pulled towards `w_mean` by `truncation`.
+
+        cutoff: truncate the first `cutoff` rows only (all when None).
+        """
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise ValueError(f"z must be [N, {self.z_dim}], found {list(z.shape)}")
+        w_plus = self.style(z)[:, None].expand(-1, self.num_ws, -1)
+        if truncation == 1.0:
+            return w_plus
+        rows = self.num_ws if cutoff is None else cutoff
+        moved = self.w_mean.lerp(w_plus[:, :rows], truncation)
+        return torch.cat([moved, w_plus[:, rows:]], dim=1)
+
+    def _noise_maps(self, noise: Noise, batch: int) -> Sequence[Tensor | None]:
+        buffers = self.noise_buffers()
+        if isinstance(noise, str):
+            if noise == "const":
+                return buffers
+            if noise == "none":
+                return [None] * len(buffers)
+            if noise == "random":
+                return [torch.randn_like(b.expand(batch, -1, -1, -1)) for b in buffers]
+            raise ValueError(f"noise must be 'const', 'none', 'random' or a list of maps, found {noise!r}")
+        if len(noise) != len(buffers):
+            raise ValueError(f"expected {len(buffers)} noise maps, found {len(noise)}")
+        return noise
+
+    def synthesis(self, w_plus: Tensor, noise: Noise = "const") -> Tensor:
+        """W+ [N, num_ws, w_dim] -> image [N, 3, R, R], about [-1, 1], unclamped."""
+        if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.w_dim):
+            raise ValueError(f"w_plus must be [N, {self.num_ws}, {self.w_dim}], found {list(w_plus.shape)}")
+        n = len(w_plus)
+        maps = self._noise_maps(noise, n)
+        rows = w_plus.unbind(1)
+        x = self.input.input.expand(n, -1, -1, -1)
+        if x.device.type == "cpu":  # every later map inherits the layout; it is the faster one for CPU convolutions
+            x = x.contiguous(memory_format=torch.channels_last)
+        x = self.conv1(x, rows[0], maps[0])
+        image = self.to_rgb1(x, rows[1], None)
+        for level, to_rgb in enumerate(self.to_rgbs):
+            i = 2 * level + 1
+            x = self.convs[i - 1](x, rows[i], maps[i])
+            x = self.convs[i](x, rows[i + 1], maps[i + 1])
+            image = to_rgb(x, rows[i + 2], image)
+        return image
+
+    def forward(self, z: Tensor, noise: Noise = "const", truncation: float = 1.0) -> Tensor:
+        return self.synthesis(self.mapping(z, truncation), noise)

@@ -1,0 +1,1 @@
+"""Latent optimisation: the StyleGAN2 projector in W and W+."""

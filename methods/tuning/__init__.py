@@ -1,0 +1,1 @@
+"""Pivotal tuning: the algorithm, its locality regulariser and the storage of tuned weights."""

@@ -1,0 +1,57 @@
+"""What tuning did to the generator elsewhere: the change of images at random latents near and far from the pivot.
+
+Protocol (ours; the paper shows it in pictures only): 8 random z an image, fixed by seed and image; w = mapping(z)
+at truncation 0.7. "far" compares tuned and frozen generator at w, "near" at pivot + 0.25 (w - pivot), both without
+noise, by LPIPS-AlexNet and by mean squared error.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from methods.base import Inversion, image_seed, synthesise
+from methods.features import mean_square, perceptual
+from methods.generators.stylegan2 import Generator
+from metrics.base import MetricInfo
+
+SAMPLES = 8
+TRUNCATION = 0.7
+STEP_NEAR = 0.25
+
+
+def _info(place: str, measure: str, unit: str) -> MetricInfo:
+    where = "at pivot + 0.25 (w - pivot)" if place == "near" else "at w"
+    return MetricInfo(
+        name=f"change_{place}_{measure}",
+        title=f"Change {place} ({measure.upper()})",
+        direction="lower",
+        unit=unit,
+        range=(0.0, None),
+        version=1,
+        recipe=f"tuned against frozen generator {where}, {SAMPLES} random w (truncation {TRUNCATION}), no noise, "
+        f"{'LPIPS-AlexNet' if measure == 'lpips' else 'mean squared error in [-1, 1]'}",
+        reference="ours, after Roich et al., arXiv 2106.05744, section 3.3",
+        digits=4,
+    )
+
+
+INFOS = [_info(p, m, u) for p in ("near", "far") for m, u in (("lpips", "LPIPS"), ("mse", "squared [-1, 1]"))]
+
+
+def locality(generator: Generator, inversion: Inversion, seed: int) -> dict[str, float]:
+    """The four values for one image; none when its generator was not tuned."""
+    weights = inversion.weights[0]
+    if weights is None:
+        return {}
+    stream = torch.Generator().manual_seed(image_seed(seed, inversion.ids[0], "locality"))
+    z = torch.randn(SAMPLES, generator.z_dim, generator=stream).to(inversion.latent)
+    w = generator.mapping(z, truncation=TRUNCATION)
+    pivot = inversion.latent
+    lpips = perceptual("lpips_alex").to(pivot)
+    values = {}
+    for place, codes in (("near", pivot + STEP_NEAR * (w - pivot)), ("far", w)):
+        old = generator.synthesis(codes, "none").clamp(-1, 1)
+        new = synthesise(generator, codes, weights, None, noise_mode="none").clamp(-1, 1)
+        values[f"change_{place}_lpips"] = float(lpips(new, old).mean())
+        values[f"change_{place}_mse"] = float(mean_square(new, old).mean())
+    return values

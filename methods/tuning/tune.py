@@ -1,0 +1,107 @@
+"""Pivotal tuning of a generator around one pivot or several.
+
+Reference: Roich et al., arXiv 2106.05744, section 3.2 and 3.3; danielroich/PTI training/coaches (da94d59).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from methods.features import mean_square
+from methods.generators.stylegan2 import Generator
+from methods.tuning.locality import LocalityConfig, PairDistance, locality_loss, neighbour_code
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """Hyper-parameters of pivotal tuning; defaults are those of paper and released code.
+
+    stop_lpips: stop before the step once LPIPS is this low (0.07 in the first release); 0 never stops.
+    Either weight may be 0 (the released code needs both positive). Where paper and code differ: the paper tunes
+    with the locality term, the code ships with it off (`locality.weight`); the paper is the default.
+    """
+
+    steps: int = 350
+    lr: float = 3e-4
+    l2: float = 1.0
+    lpips: float = 1.0
+    stop_lpips: float = 0.06
+    locality: LocalityConfig = field(default_factory=LocalityConfig)
+
+
+@dataclass(frozen=True)
+class TuningStep:
+    """Losses seen at one step, before it is taken; `taken` is False where the stopping rule ended the tuning."""
+
+    index: int
+    image: int
+    total: float
+    l2: float
+    lpips: float
+    locality: float
+    taken: bool
+
+
+def tunable(generator: Generator) -> list[tuple[str, Tensor]]:
+    """All parameters but the mapping network's, which gets no gradient from a fixed pivot (in the code, too)."""
+    return [(n, p) for n, p in generator.named_parameters() if not n.startswith("style.")]
+
+
+def tuning(
+    frozen: Generator,
+    tuned: Generator,
+    pivots: Tensor,
+    targets: Tensor,
+    lpips: PairDistance,
+    config: TuningConfig,
+    draw_z: Callable[[], Tensor],
+) -> Iterator[TuningStep]:
+    """Tune `tuned`, a copy of `frozen`, in place; yields once a step.
+
+    pivots [N, num_ws, w_dim], targets [N, 3, R, R] in [-1, 1]. One image: at most `steps` steps, ended by the
+    stopping rule. Several: one step an image in turn, `steps` rounds, no early stop (the code's MultiIDCoach).
+    draw_z: next z [1, z_dim] of the locality samples, which are directions for the pivot being tuned.
+    """
+    parameters = [p.requires_grad_(True) for _, p in tunable(tuned)]
+    optimiser = torch.optim.Adam(parameters, lr=config.lr)
+    locality = config.locality
+    count = 0
+    for _ in range(config.steps):
+        for i in range(len(pivots)):
+            pivot, target = pivots[i : i + 1], targets[i : i + 1]
+            image = tuned.synthesis(pivot)
+            l2, distance = mean_square(image, target).mean(), lpips(image, target).mean()
+            loss = config.l2 * l2 + config.lpips * distance
+            near = torch.zeros_like(loss)
+            if locality.weight and count % locality.interval == 0:
+                codes = [neighbour_code(frozen, pivot, draw_z(), locality) for _ in range(locality.samples)]
+                near = locality_loss(
+                    lambda c: tuned.synthesis(c, "none"),
+                    lambda c: frozen.synthesis(c, "none"),
+                    codes,
+                    lpips,
+                    locality,
+                )
+                loss = loss + locality.weight * near
+            stop = len(pivots) == 1 and float(distance.detach()) <= config.stop_lpips
+            if not bool(loss.isfinite()):
+                raise FloatingPointError(f"the loss became {float(loss.detach())} at tuning step {count}; lower lr")
+            if not stop:
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+                count += 1
+            total, error, perceptual, local = (float(value.detach()) for value in (loss, l2, distance, near))
+            yield TuningStep(count, i, total, error, perceptual, local, taken=not stop)
+            if stop:
+                return
+
+
+def copy_for_tuning(generator: Generator) -> Generator:
+    """An independent copy whose weights may change."""
+    return copy.deepcopy(generator)

@@ -1,0 +1,58 @@
+"""Identity: the cosine similarity of a face network's embeddings of reconstruction and target."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+
+import torch
+from torch import Tensor
+
+from metrics.base import MetricInfo, SampleMetric
+from metrics.networks import IdentityNetwork, load_identity
+
+
+@cache
+def _network(name: str, device: torch.device, dtype: torch.dtype) -> IdentityNetwork:
+    return load_identity(name).to(device, dtype)
+
+
+def _similarity(images: Tensor, targets: Tensor, network: str) -> Tensor:
+    net = _network(network, images.device, images.dtype)
+    a, b = (net.embed(net.crop(batch)) for batch in (images, targets))
+    return (a * b).sum(dim=1).clamp(-1, 1)  # rounding may leave [-1, 1]
+
+
+def _identity(network: str, title: str, recipe: str, reference: str) -> SampleMetric:
+    info = MetricInfo(
+        name=f"id_{network}",
+        title=f"ID ({title})",
+        direction="higher",
+        unit="",
+        range=(-1.0, 1.0),
+        version=1,
+        recipe=f"cosine similarity of the {title} embeddings of reconstruction and target; {recipe}",
+        reference=reference,
+        digits=3,
+    )
+    return SampleMetric(info, partial(_similarity, network=network), asset=network)
+
+
+def id_sface() -> SampleMetric:
+    return _identity(
+        "sface",
+        "SFace",
+        "both in the suite's aligned frame (mtcnn5_tight), taken to ArcFace's five-point template at 112 px by one "
+        "fixed similarity transform, bilinear, black outside the frame; no detection at scoring "
+        "time; OpenCV Zoo's weights of December 2021, int8 in blocks, computed in floating point",
+        "Zhong et al., SFace, arXiv 2205.12010; OpenCV Zoo face_recognition_sface_2021dec",
+    )
+
+
+def id_facenet() -> SampleMetric:
+    return _identity(
+        "facenet",
+        "FaceNet",
+        "InceptionResnetV1 trained on VGGFace2 (20180402-114759), the whole aligned frame resized to 160 px, "
+        "bilinear with antialiasing, (x - 127.5) / 128",
+        "Schroff et al., FaceNet, arXiv 1503.03832; github.com/timesler/facenet-pytorch",
+    )

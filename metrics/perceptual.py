@@ -1,0 +1,46 @@
+"""LPIPS with AlexNet and with VGG16 features, at the images' own resolution."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+
+import torch
+from torch import Tensor
+
+from metrics.base import MetricInfo, SampleMetric
+from metrics.networks.lpips import Lpips, load_lpips
+
+_TRUNKS = {"alex": "AlexNet", "vgg": "VGG16"}
+
+
+@cache
+def _network(net: str, device: torch.device, dtype: torch.dtype) -> Lpips:
+    return load_lpips(net).to(device, dtype)
+
+
+def _distance(images: Tensor, targets: Tensor, net: str) -> Tensor:
+    return _network(net, images.device, images.dtype)(images, targets)
+
+
+def _lpips(net: str, note: str) -> SampleMetric:
+    info = MetricInfo(
+        name=f"lpips_{net}",
+        title=f"LPIPS ({_TRUNKS[net]})",
+        direction="lower",
+        unit="",
+        range=(0.0, None),
+        version=1,
+        recipe=f"LPIPS v0.1, {_TRUNKS[net]} features with the authors' linear heads, values in [-1, 1], at the "
+        f"images' own resolution, without resizing; {note}",
+        reference="Zhang et al., arXiv 1801.03924; github.com/richzhang/PerceptualSimilarity",
+        digits=3,
+    )
+    return SampleMetric(info, partial(_distance, net=net), asset=f"lpips_{net}")
+
+
+def lpips_alex() -> SampleMetric:
+    return _lpips("alex", "methods that minimise it (W, W+, PTI) are not judged by it independently")
+
+
+def lpips_vgg() -> SampleMetric:
+    return _lpips("vgg", "not NVIDIA's vgg16 feature distance of the StyleGAN2 projector")

@@ -1,0 +1,63 @@
+"""All per-image metrics by name. A new metric is its function and one line here."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from datasets import assets
+from metrics.base import SampleMetric
+
+METRICS: dict[str, str] = {
+    "mse": "metrics.pixel:mse",
+    "psnr": "metrics.pixel:psnr",
+    "ms_ssim_64": "metrics.pixel:ms_ssim_64",
+    "lpips_alex": "metrics.perceptual:lpips_alex",
+    "lpips_vgg": "metrics.perceptual:lpips_vgg",
+    "id_sface": "metrics.identity:id_sface",
+    "id_facenet": "metrics.identity:id_facenet",
+}
+
+
+def names() -> list[str]:
+    """Names of all metrics, in the order of the tables."""
+    return list(METRICS)
+
+
+@cache
+def load(name: str) -> SampleMetric:
+    """The metric `name`. Its weights are read at its first use, so that descriptions cost nothing.
+
+    Raises KeyError for an unknown name, with the nearest and all known ones.
+    """
+    if name not in METRICS:
+        near = get_close_matches(name, METRICS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise KeyError(f"unknown metric {name!r}: {hint}known: {', '.join(METRICS)}")
+    module, function = METRICS[name].split(":")
+    metric: SampleMetric = getattr(import_module(module), function)()
+    assert metric.info.name == name, f"{METRICS[name]} describes itself as {metric.info.name!r}, expected {name!r}"
+    return metric
+
+
+def missing(name: str) -> str | None:
+    """Why the metric cannot be computed here and what to do about it, or None.
+
+    Weights that the package index offers count as present, unless the network is forbidden.
+    """
+    wanted = load(name).asset
+    if not wanted:
+        return None
+    asset = assets.get(wanted)
+    if asset.present:
+        return None
+    online = os.environ.get("INVERSION_BENCH_OFFLINE") != "1"
+    for source in asset.sources:
+        local = Path(os.path.expandvars(source.path)).expanduser()
+        if (source.path and local.exists()) or (not source.path and source.sha256 and online):
+            return None
+    ways = "; ".join(source.describe() for source in asset.sources)
+    return f"{name} needs the asset {wanted!r} ({asset.title}), which is not at {asset.location}: {ways}"

@@ -1,0 +1,60 @@
+"""Tables and listings as GitHub-flavoured markdown. Every text from the data is escaped: it stays text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from reports.table import Cell, Column, Table, count, letter, number
+
+_MARKUP = str.maketrans({char: "\\" + char for char in "\\`*_[]#|~$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def escape(text: str) -> str:
+    """One line of plain text: no markup, no HTML, no table bar, no maths; control characters become spaces."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return ("\\" if line[:1] in ("+", "-", "=") else "") + line.translate(_MARKUP)
+
+
+def table(value: Table) -> str:
+    """A Table with caption, dagger and footnotes."""
+    header = [*value.headers, *(heading(column) for column in value.columns)]
+    reasons = value.reasons()
+    lines = [
+        [*(escape(label) for label in row.labels)]
+        + [cell_text(value, column, cell, reasons) for column, cell in zip(value.columns, row.cells, strict=True)]
+        for row in value.rows
+    ]
+    aligned = [":--"] * len(value.headers) + ["--:"] * len(value.columns)
+    parts = [_grid(header, aligned, lines), escape(value.caption)]
+    if any(cell.partial for _, _, cell in value.cells()):
+        parts.append(f"† {escape(value.dagger)}")
+    parts += [f"<sup>{letter(place)}</sup> {escape(reason)}" for place, reason in enumerate(reasons)]
+    return "\n\n".join(parts) + "\n"
+
+
+def listing(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of plain texts."""
+    return _grid(headers, [":--"] * len(headers), [[escape(text) for text in row] for row in rows]) + "\n"
+
+
+def heading(column: Column) -> str:
+    unit = f" ({escape(column.unit)})" if column.unit else ""
+    return f"{escape(column.title)}{unit} {column.arrow}"
+
+
+def cell_text(value: Table, column: Column, cell: Cell, reasons: Sequence[str]) -> str:
+    if cell.value is None or cell.low is None or cell.high is None:
+        return f"n/a<sup>{letter(reasons.index(cell.reason))}</sup>"
+    signed = value.kind == "paired"
+    text = number(cell.value, column.digits, signed)
+    if cell.mark in ("best", "better"):
+        text = f"**{text}**"
+    elif cell.mark == "second":
+        text = f"<ins>{text}</ins>"
+    bounds = ", ".join(number(bound, column.digits, signed) for bound in (cell.low, cell.high))
+    said = count(value, cell)
+    return f"{text}{'†' if cell.partial else ''} [{bounds}]" + (f" ({said})" if said else "")
+
+
+def _grid(header: Sequence[str], aligned: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, aligned, *rows))

@@ -1,0 +1,102 @@
+"""Tables as values: what a cell knows (value, interval, n, failures, reason) is kept apart from how it is printed.
+
+tabulate.py builds Tables from results; markdown.py, latex.py and tables_csv.py print them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from reports.statistics import Direction
+
+CellMark = Literal["", "best", "second", "better", "worse"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric as a column: digits are the decimals shown."""
+
+    name: str
+    title: str
+    direction: Direction
+    unit: str = ""
+    digits: int = 3
+    version: int = 1
+    recipe: str = ""
+
+    @property
+    def arrow(self) -> str:
+        return "↓" if self.direction == "lower" else "↑"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean (or mean difference) over n of the expected images, or None with the reason."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    expected: int = 0
+    failures: int = 0
+    wins: int | None = None
+    mark: CellMark = ""
+    reason: str = ""
+
+    @property
+    def partial(self) -> bool:
+        return self.value is not None and self.n < self.expected
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method; labels has one text per header of the table, the first being the method's title."""
+
+    method: str
+    labels: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One data set and protocol. dagger explains partial cells; reference is the method of a paired table."""
+
+    kind: Literal["means", "paired", "costs"]
+    dataset: str
+    protocol: str
+    title: str
+    caption: str
+    headers: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    dagger: str = ""
+    reference: str = ""
+
+    def reasons(self) -> tuple[str, ...]:
+        """Distinct reasons of the n/a cells in reading order: the footnotes a, b, c."""
+        return tuple(dict.fromkeys(cell.reason for _, _, cell in self.cells() if cell.value is None))
+
+    def cells(self) -> Iterator[tuple[Row, Column, Cell]]:
+        for row in self.rows:
+            for column, cell in zip(self.columns, row.cells, strict=True):
+                yield row, column, cell
+
+
+def number(value: float, digits: int, signed: bool = False) -> str:
+    """Fixed decimals with an ASCII minus; never "-0.00"."""
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    return text.lstrip("+-") if float(text) == 0 else text
+
+
+def letter(index: int) -> str:
+    """a, b, ..., z, aa, ab, ...: the sign of footnote number index."""
+    return (letter(index // 26 - 1) if index >= 26 else "") + "abcdefghijklmnopqrstuvwxyz"[index % 26]
+
+
+def count(table: Table, cell: Cell) -> str:
+    """What is said about n behind a number: wins of n, or n where it is not the table's own."""
+    if cell.wins is not None:
+        return f"{cell.wins}/{cell.n}"
+    return f"n = {cell.n}" if cell.partial or table.kind == "costs" else ""

@@ -1,0 +1,40 @@
+"""Tables as one long CSV: a line per cell, numbers at nine significant digits, nothing rounded for show."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from reports.table import Table
+
+HEADER = (
+    "table", "dataset", "protocol", "method", "reference", "group", "metric", "metric_version", "direction", "unit",
+    "value", "low", "high", "n", "expected", "failures", "wins", "mark", "reason",
+)  # fmt: skip
+
+
+def dumps(tables: Iterable[Table]) -> str:
+    """CSV text. group holds a row's further labels (device, precision, batch size) joined by a slash."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for table in tables:
+        for row, column, cell in table.cells():
+            numbers = ["" if x is None else f"{x + 0.0:.9g}" for x in (cell.value, cell.low, cell.high)]
+            wins = "" if cell.wins is None else cell.wins
+            writer.writerow(
+                [
+                    *(
+                        table.kind,
+                        table.dataset,
+                        table.protocol,
+                        row.method,
+                        table.reference,
+                        "/".join(row.labels[1:]),
+                    ),
+                    *(column.name, column.version, column.direction, column.unit, *numbers),
+                    *(cell.n, cell.expected, cell.failures, wins, cell.mark, cell.reason),
+                ]
+            )
+    return text.getvalue()

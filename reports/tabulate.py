@@ -1,0 +1,199 @@
+"""From rows to Tables: one of means and one of paired differences per data set and protocol, and one of costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from reports.frame import COSTS, ReportError, Results
+from reports.statistics import LEVEL, MIN_PAIRS, RESAMPLES, marks, mean_interval, paired_interval, wins
+from reports.table import Cell, CellMark, Column, Row, Table
+
+# A method that is ok on fewer of the expected images would shrink everyone's common subset: it is n/a instead.
+MIN_COVERAGE = 0.5
+_BOOTSTRAP = f"{LEVEL:.0%} percentile bootstrap interval over images ({RESAMPLES:,} resamples)"
+
+
+def means(results: Results, dataset: str, protocol: str) -> Table:
+    """Rows methods, columns quality metrics, cells means with intervals, best and second marked."""
+    columns = tuple(_column(results, metric) for metric in results.part_metrics(dataset, protocol))
+    by_column = [_mean_cells(results, column, dataset, protocol) for column in columns]
+    expected = results.expected(dataset)
+    return Table(
+        kind="means",
+        dataset=dataset,
+        protocol=protocol,
+        title=_title(results, dataset, protocol),
+        caption=f"{_title(results, dataset, protocol)}, {expected} images. Mean with {_BOOTSTRAP}. Bold: the best "
+        "and all that a paired bootstrap cannot tell from it; underlined: the second likewise; no marks under "
+        f"{MIN_PAIRS} images. {_recipes(results, dataset, columns)}",
+        headers=("method",),
+        columns=columns,
+        rows=tuple(
+            Row(method, (results.title("methods", method),), tuple(cells[place] for cells in by_column))
+            for place, method in enumerate(results.methods)
+        ),
+        dagger="mean over the images on which every method of the column with a number is ok: n of the "
+        f"{expected} expected; methods ok on fewer than half are left out.",
+    )
+
+
+def paired(results: Results, dataset: str, protocol: str, reference: str) -> Table:
+    """Each method against the reference: mean difference, its interval, and on how many images it is better."""
+    if reference not in results.methods:
+        raise ReportError(f"expected a reference among {list(results.methods)}, found {reference!r}")
+    columns = tuple(_column(results, metric) for metric in results.part_metrics(dataset, protocol))
+    others = [method for method in results.methods if method != reference]
+    against = results.title("methods", reference)
+    by_column = [_paired_cells(results, column, dataset, protocol, reference, others) for column in columns]
+    return Table(
+        kind="paired",
+        dataset=dataset,
+        protocol=protocol,
+        title=f"{_title(results, dataset, protocol)}: against {against}",
+        caption=f"{_title(results, dataset, protocol)}. Mean difference to {against}, paired by image, with "
+        f"{_BOOTSTRAP}; behind it the images on which the method is better, of those on which both are ok. Bold: "
+        f"better, and the interval excludes zero (from {MIN_PAIRS} images on). "
+        f"{_recipes(results, dataset, columns)}",
+        headers=("method",),
+        columns=columns,
+        rows=tuple(
+            Row(method, (results.title("methods", method),), tuple(cells[place] for cells in by_column))
+            for place, method in enumerate(others)
+        ),
+        dagger=f"fewer than the {results.expected(dataset)} expected images are ok for both methods.",
+        reference=reference,
+    )
+
+
+def costs(results: Results, dataset: str, protocol: str) -> Table:
+    """A line per method, device, precision and batch size: costs are never averaged across them."""
+    part = results.costs(dataset, protocol)
+    columns = tuple(_column(results, name) for name in results.run["metrics"] if name in COSTS)
+    group = ["device", "precision", "batch_size"]
+    rows = []
+    for method in results.methods:
+        own = part[part["method"] == method]
+        title = results.title("methods", method)
+        for key, lines in own.groupby(group, sort=True):
+            cells = tuple(_cost_cell(lines[lines["metric"] == column.name]) for column in columns)
+            rows.append(Row(method, (title, *(str(value) for value in key)), cells))
+        if own.empty:
+            rows.append(Row(method, (title, "", "", ""), (Cell(reason="not measured"),) * len(columns)))
+    return Table(
+        kind="costs",
+        dataset=dataset,
+        protocol=protocol,
+        title=_title(results, dataset, protocol),
+        caption=f"{_title(results, dataset, protocol)}. Cost per image, mean with {_BOOTSTRAP}; a line for each "
+        "device, precision and batch size.",
+        headers=("method", "device", "precision", "batch size"),
+        columns=columns,
+        rows=tuple(rows),
+    )
+
+
+def _mean_cells(results: Results, column: Column, dataset: str, protocol: str) -> list[Cell]:
+    values = results.values(column.name, dataset, protocol)  # [images, methods]
+    expected = results.expected(dataset)
+    ok = values.notna().sum()
+    compared = [method for method in results.methods if ok[method] >= max(1, MIN_COVERAGE * expected)]
+    common = values[compared].dropna()
+    if common.empty:  # disjoint successes: only whole columns are left to print
+        compared = [method for method in compared if ok[method] == expected]
+        common = values[compared].dropna()
+    marked = dict(zip(compared, marks(common.to_numpy(), column.direction), strict=True)) if compared else {}
+    cells = []
+    for method in results.methods:
+        why = "" if ok[method] == expected else _why(results, method, column, dataset, protocol)
+        cell = Cell(expected=expected, failures=_failures(results, method, column, dataset, protocol), reason=why)
+        if method in compared:
+            found = mean_interval(common[method].to_numpy())
+            cell = replace(cell, value=found.mean, low=found.low, high=found.high, n=found.n, mark=marked[method])
+        elif ok[method]:
+            cell = replace(cell, reason=f"ok on only {ok[method]} of {expected} images: {why}")
+        cells.append(cell)
+    return cells
+
+
+def _paired_cells(
+    results: Results, column: Column, dataset: str, protocol: str, reference: str, others: list[str]
+) -> list[Cell]:
+    values = results.values(column.name, dataset, protocol)
+    expected = results.expected(dataset)
+    cells = []
+    for method in others:
+        both = values[[method, reference]].dropna()
+        if both.empty:
+            lost = method if not values[method].notna().any() else reference
+            why = _why(results, lost, column, dataset, protocol)
+            cells.append(
+                Cell(expected=expected, reason=f"no image is ok for both; {results.title('methods', lost)}: {why}")
+            )
+            continue
+        mine, theirs = both[method].to_numpy(), both[reference].to_numpy()
+        found = paired_interval(mine, theirs)
+        better = (found.mean < 0) == (column.direction == "lower")
+        mark: CellMark = ("better" if better else "worse") if found.excludes_zero else ""
+        won = wins(mine, theirs, column.direction)
+        cells.append(Cell(found.mean, found.low, found.high, found.n, expected, 0, won, mark))
+    return cells
+
+
+def _cost_cell(lines: pd.DataFrame) -> Cell:
+    ok = lines[lines["status"] == "ok"]
+    failures = int((lines["status"] == "failed").sum())
+    if ok.empty:
+        reasons = lines["reason"].value_counts()
+        return Cell(failures=failures, reason=str(reasons.index[0]) if len(reasons) else "not measured")
+    found = mean_interval(ok.groupby("image")["value"].mean().to_numpy())
+    return Cell(found.mean, found.low, found.high, found.n, found.n, failures)
+
+
+def _lost(results: Results, method: str, column: Column, dataset: str, protocol: str) -> pd.DataFrame:
+    rows = results.losses
+    own = (rows["method"] == method) & (rows["dataset"] == dataset) & (rows["protocol"] == protocol)
+    return rows[own & rows["metric"].isin([column.name, ""])]
+
+
+def _failures(results: Results, method: str, column: Column, dataset: str, protocol: str) -> int:
+    rows = _lost(results, method, column, dataset, protocol)
+    return int(rows.loc[rows["status"] == "failed", "image"].nunique())
+
+
+def _why(results: Results, method: str, column: Column, dataset: str, protocol: str) -> str:
+    """Why images of a cell are missing: the most frequent reason of its rows, else that it was not run."""
+    rows = _lost(results, method, column, dataset, protocol)
+    if rows.empty:
+        return "not run"
+    counts = rows.groupby(["status", "reason"])["image"].nunique().sort_values(ascending=False, kind="stable")
+    status, reason = (str(part) for part in counts.index[0])
+    if status == "skipped":
+        return f"skipped: {reason}"
+    return f"{int(counts.iloc[0])} of {results.expected(dataset)} images failed: {reason}"
+
+
+def _column(results: Results, metric: str) -> Column:
+    info = results.info(metric)
+    return Column(
+        name=metric,
+        title=results.title("metrics", metric),
+        direction=info["direction"],
+        unit=str(info.get("unit") or ""),
+        digits=int(info.get("digits", 3)),
+        version=int(info["version"]),
+        recipe=str(info.get("recipe") or ""),
+    )
+
+
+def _title(results: Results, dataset: str, protocol: str) -> str:
+    return f"{results.title('datasets', dataset)}, protocol {protocol}"
+
+
+def _recipes(results: Results, dataset: str, columns: tuple[Column, ...]) -> str:
+    recipe = str(results.run["datasets"][dataset].get("recipe") or "")
+    texts = [
+        f"{column.title} version {column.version}" + f" ({column.recipe})" * bool(column.recipe) for column in columns
+    ]
+    return (f"Images: {recipe}. " if recipe else "") + f"Metrics: {'; '.join(texts)}."

@@ -1,0 +1,76 @@
+"""Access to the reference outputs of the authors' code; tests skip where the files are absent."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).parents[2] / "shared" / "reference" / "parity"
+
+
+def require() -> None:
+    if not ROOT.exists():
+        pytest.skip("the reference outputs (../shared/reference/parity) are not in this checkout")
+
+
+def synth() -> Any:
+    require()
+    sys.path.insert(0, str(ROOT / "tools"))
+    import synth as module
+
+    return module
+
+
+def plainfeat() -> Any:
+    require()
+    sys.path.insert(0, str(ROOT / "tools"))
+    import plainfeat as module
+
+    return module
+
+
+class Case:
+    """One npz: `case["in_z"]` as a double tensor, `case.meta`."""
+
+    def __init__(self, name: str):
+        require()
+        self.arrays = np.load(ROOT / "refs" / f"{name}.npz")
+        self.meta = json.loads(str(self.arrays["meta"]))
+
+    def __getitem__(self, key: str) -> Tensor:
+        array = self.arrays[key]
+        return torch.from_numpy(array).double() if array.dtype.kind == "f" else torch.from_numpy(array)
+
+    def assert_close(self, name: str, value: Tensor, relative: float = 1e-9) -> None:
+        """Compare with the float64 twin (sampled as stored), or with float32 at its stated tolerance."""
+        value = value.detach()
+        info = self.meta["outputs"][name]
+        if f"out_{name}_f64" in self.arrays:
+            wanted = self[f"out_{name}_f64"]
+            tolerance = relative * float(self[f"out_{name}"].abs().max())
+        else:
+            wanted = self[f"out_{name}"]
+            tolerance = max(20 * (info.get("f32_vs_f64_max") or 0), 5e-6 * float(wanted.abs().max()))
+        if value.shape != wanted.shape and value.ndim >= 2:
+            step = value.shape[-1] // wanted.shape[-1]
+            value = value[..., ::step, ::step]
+        assert value.shape == wanted.shape, (name, value.shape, wanted.shape)
+        difference = float((value.double() - wanted).abs().max())
+        assert difference <= tolerance, f"{name}: differs by {difference:.3g}, allowed {tolerance:.3g}"
+
+
+def key_shapes(inventory: str, group: str) -> dict[str, list[int]]:
+    require()
+    groups = json.loads((ROOT / "keys" / f"{inventory}.json").read_text())["groups"]
+    return {key: shape for key, (shape, _) in groups[group].items()}
+
+
+def synthetic_state(shapes: dict[str, list[int]]) -> dict[str, Tensor]:
+    return synth().synthetic_state(shapes)
