@@ -64,7 +64,7 @@ def train(name: str, overrides: list[str], out: Path, processes: int, minutes: f
         # A resumed run must not repeat the random numbers of its beginning.
         pl.seed_everything(recipe.seed + int(last.stat().st_mtime), workers=True)
     callbacks = [
-        LastCheckpoint(last, every=recipe.validate_every),
+        LastCheckpoint(last, every=max(1, recipe.validate_every // 4)),
         ModelCheckpoint(checkpoints, filename="best", monitor=recipe.monitor, enable_version_counter=False),
     ]
     versions = len(list(out.glob("log/version_*")))

@@ -31,7 +31,7 @@ class Candidate:
 
     id: str
     picture: Callable[[], Image.Image]
-    labels: dict[str, Label] = field(default_factory=dict)
+    labels: Mapping[str, Label] = field(default_factory=dict)
 
 
 Prepare = Callable[[Candidate, int], Image.Image]

@@ -27,8 +27,12 @@ EXPRESSIONS = (
     ("smug", "flirty", "thoughtful", "pensive"),
     ("exhausted", "shocked", "playful", "determined"),
 )
-# People with a hand before the face, by expression; seen by eye.
-OCCLUDED: dict[str, frozenset[str]] = {}
+# People with a hand in the crop, by expression; seen by eye.
+OCCLUDED = {
+    "thoughtful": {"P001", "P002", "P003", "P004", "P005", "P006", "P008", "P009", "P010"},
+    "exhausted": {"P002"},
+    "shocked": {"P003", "P010"},
+}
 # The front view on the character sheet, as parts of its width and height.
 FRONT_VIEW = (0.0, 0.05, 0.25, 0.38)
 

@@ -44,7 +44,8 @@ class _LatentOptimization(Method):
 
     def _lanes(self, images: Tensor, ids: Sequence[str], init: Inversion | None) -> Inversion:
         n, spare = len(ids), self.config.lanes - len(ids)
-        images = torch.cat([images, images[-1:].expand(spare, -1, -1, -1)])
+        # One memory layout: another one means other convolution kernels, and other last bits.
+        images = torch.cat([images, images[-1:].expand(spare, -1, -1, -1)]).contiguous()
         start = None
         if init is not None:
             start = torch.cat([init.latent, init.latent[-1:].expand(spare, -1, -1)]).to(images)

@@ -60,7 +60,7 @@ class PivotalTuning(Method):
         tuned = copy_for_tuning(self.generator)
         network = perceptual(self.config.network).to(images)
         stream = self.generators_for([" ".join(ids)])[0]
-        pivots = init.latent.to(images)
+        images, pivots = images.contiguous(), init.latent.to(images).contiguous()
 
         def draw_z() -> Tensor:
             return torch.randn(1, self.generator.z_dim, generator=stream).to(images)

@@ -110,9 +110,9 @@ def ms_ssim_64() -> SampleMetric:
         version=1,
         recipe=f"multi-scale SSIM of RGB values in [0, 1] with the first three of the standard's five scales, "
         f"exponents renormalised to {weights}; Gaussian window of {WINDOW} taps, sigma {SIGMA}, wholly inside the "
-        f"image, 2x2 averages between scales; the standard's five scales need 176 px, three need {SMALLEST}; larger "
-        "images are measured at their own resolution with the same three scales, so that values of different "
-        "resolutions do not compare, nor do they with five-scale MS-SSIM",
+        f"image, 2x2 averages between scales; the standard's five scales need 176 px, three need {SMALLEST}; "
+        "larger images are measured at their own resolution with the same three scales, so that values of "
+        "different resolutions do not compare, nor do they with five-scale MS-SSIM",
         reference="Wang, Simoncelli, Bovik, Multiscale structural similarity, Asilomar 2003",
         digits=3,
     )

@@ -60,4 +60,5 @@ def missing(name: str) -> str | None:
         if (source.path and local.exists()) or (not source.path and source.sha256 and online):
             return None
     ways = "; ".join(source.describe() for source in asset.sources)
-    return f"{name} needs the asset {wanted!r} ({asset.title}), which is not at {asset.location}: {ways}"
+    hint = "" if online else "; the network is forbidden by INVERSION_BENCH_OFFLINE=1"
+    return f"{name} needs the asset {wanted!r} ({asset.title}), which is not at {asset.location}: {ways}{hint}"

@@ -33,8 +33,8 @@ def float_tensors(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     for node in graph.node:
         if node.op_type == "DequantizeLinear":
             options = {item.name: item.i for item in node.attribute}
-            parts = [tensors[name] for name in node.input]
-            tensors[node.output[0]] = dequantise(*parts, block=options["block_size"], axis=options["axis"])
+            values, scales, zeros = (tensors[name] for name in node.input)
+            tensors[node.output[0]] = dequantise(values, scales, zeros, options["block_size"], options["axis"])
         elif node.op_type == "Reshape":
             tensors[node.output[0]] = tensors[node.input[0]].reshape(tensors[node.input[1]])
     return tensors

@@ -1,7 +1,7 @@
 """SFace as a torch module: a MobileNet of 27 convolutions and one linear layer, 128 numbers a face.
 
-Reference: Zhong et al., "SFace: Sigmoid-constrained hypersphere loss for robust face recognition", arXiv 2205.12010;
-OpenCV Zoo, face_recognition_sface_2021dec (Apache-2.0). Weights: datasets/converters/sface_onnx.py.
+Reference: Zhong et al., "SFace: Sigmoid-constrained hypersphere loss for robust face recognition", arXiv
+2205.12010; OpenCV Zoo, face_recognition_sface_2021dec (Apache-2.0). Weights: datasets/converters/sface_onnx.py.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class Layer(nn.Module):
 class SFace(IdentityNetwork):
     """Embeddings [N, 128] of 112 px faces on ArcFace's template."""
 
+    transform: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         layers, width = [Layer(3, 32, 3)], 32
@@ -75,16 +77,19 @@ class SFace(IdentityNetwork):
         The template reaches 8 px of 64 above the frame. On ORL black tells people apart better than repeated edge
         pixels or a mirrored frame (mean cosine of different people 0.09, against 0.13 and 0.12).
         """
-        # One output pixel must not step over input pixels: average whole blocks of large images first.
-        step = float(self.transform[:, 0].norm()) * images.shape[-1] / SIDE  # input pixels for one output pixel
+        # One output pixel must not step over input pixels: average large images first. `area` keeps the frame's
+        # edges in place where the factor does not divide the side.
+        side = images.shape[-1]
+        step = float(self.transform[:, 0].norm()) * side / SIDE  # input pixels for one output pixel
         if step >= 2:
-            images = F.avg_pool2d(images, int(step))
+            small = round(side / int(step))
+            images = F.interpolate(images, size=(small, small), mode="area")
         theta = self.transform.to(images.dtype).expand(len(images), 2, 3)
         grid = F.affine_grid(theta, [len(images), 3, SIDE, SIDE], align_corners=False)
         return F.grid_sample(images + 1, grid, mode="bilinear", padding_mode="zeros", align_corners=False) - 1
 
     def forward(self, crops: Tensor) -> Tensor:
-        """The graph's output [N, 128] for crops [N, 3, 112, 112] in [-1, 1], RGB; the graph itself reads BGR 0..255."""
+        """The graph's output [N, 128] for crops [N, 3, 112, 112] in [-1, 1], RGB; the graph reads BGR 0..255."""
         x = crops.flip(1) * (127.5 / 128)  # (x - 127.5) / 128
         return self.output_norm(self.linear(self.norm(self.layers(x)).flatten(1)))
 
