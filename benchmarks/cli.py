@@ -1,6 +1,7 @@
 """The command line: `python -m benchmarks COMMAND --help` teaches each command.
 
-Exit codes: 0 complete, 1 some images failed, 2 a configuration that cannot be run and nothing started.
+Exit codes: 0 complete, 1 some images failed or the run had to stop, 2 a configuration that cannot be run and
+nothing started, 130 interrupted. The same command goes on where it ended.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks.config import ConfigError
+from benchmarks.errors import ConfigError, StoppedError
 
 EPILOG = """examples:
   python -m benchmarks run faces64                      invert, score and report the embedded suite
@@ -74,16 +75,30 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    options = _parse(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _dispatch(options)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (OSError, StoppedError) as error:
+        print(f"error: {error}\nstopped; what was done is kept, run the same command to go on", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; what was done is kept, run the same command to go on", file=sys.stderr)
         return 130
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Settings may stand behind options too, where argparse takes no more positional arguments."""
+    top = parser()
+    options, rest = top.parse_known_args(arguments)
+    if rest and (not hasattr(options, "overrides") or any(word.startswith("-") for word in rest)):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.overrides += rest
+    return options
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.config import ConfigError, SuiteConfig, load_suite
+from benchmarks.config import SuiteConfig, load_suite
+from benchmarks.errors import ConfigError
 from benchmarks.executors import run_local, worker_count
 from benchmarks.plan import Plan, expand
 from benchmarks.results import compact
@@ -27,11 +28,12 @@ def run_suite_command(options: argparse.Namespace) -> int:
         return _print_plan(plan, out)
     if options.command == "status":
         return _print_status(plan, out)
-    _check_writable(out)
+    shard = parse_shard(getattr(options, "shard", "0/1"))
+    check_writable(out)
     if options.command == "run":
-        if options.only or options.shard != "0/1":
+        if options.only or shard.of > 1:
             torch.set_num_threads(1)
-            invert(plan, out, options.resume, parse_shard(options.shard), progress=False)
+            invert(plan, out, options.resume, shard, progress=False)
             if options.only:
                 return 0
         else:
@@ -48,7 +50,8 @@ def parse_shard(text: str) -> Shard:
     return Shard(int(match[1]), int(match[2]))
 
 
-def _check_writable(out: Path) -> None:
+def check_writable(out: Path) -> None:
+    """Raises ConfigError when results cannot be written to the folder, which is made."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"

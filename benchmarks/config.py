@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml.error
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from benchmarks.errors import ConfigError
 from methods.registry import did_you_mean
 
 SUITES = Path(__file__).parent / "suites"
-
-
-class ConfigError(ValueError):
-    """A suite or an override that cannot be run; nothing has been started."""
 
 
 @dataclass(frozen=True)
@@ -63,51 +62,95 @@ def load_suite(name: str, overrides: list[str] | None = None) -> SuiteConfig:
     override, what was found and the near miss.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
-    if not path.exists():
+    if not path.is_file():
         known = suite_names()
-        raise ConfigError(f"unknown suite {name!r}: {did_you_mean(name, known)}known: {', '.join(known)}")
+        what = f"no suite file {name!r}" if path == Path(name) else f"unknown suite {name!r}"
+        raise ConfigError(f"{what}: {did_you_mean(path.stem, known)}known: {', '.join(known)}")
     try:
-        raw = OmegaConf.load(path)
-        if not isinstance(raw, DictConfig):
-            raise ConfigError(f"{path}: a suite is a mapping of settings, found a list")
-        base = raw.pop("base", None)
-        layers = [OmegaConf.load(SUITES / f"{base}.yaml")] if base else []
-        config = OmegaConf.merge(OmegaConf.structured(SuiteConfig), *layers, raw)
-    except (OmegaConfBaseException, yaml.error.YAMLError, OSError) as error:
+        plain = _layers(path)
+        suite = _typed(plain)
+    except _PROBLEMS as error:
         raise ConfigError(f"{path}: {_explain(error)}") from error
-    OmegaConf.set_readonly(config, False)
     for override in overrides or []:
         key, sign, value = override.partition("=")
-        if not sign:
+        if not (sign and key):
             raise ConfigError(f"override {override!r} is not of the form key=value")
         try:
-            parsed = OmegaConf.from_dotlist([f"x={value}"]).x
-            OmegaConf.update(config, key, parsed, force_add=key.startswith("stage_settings."))
-        except (
-            OmegaConfBaseException,
-            yaml.error.YAMLError,
-            AttributeError,
-            KeyError,
-            IndexError,
-            TypeError,
-        ) as error:
+            # Before typing: the frozen entries of a typed suite cannot be changed one by one.
+            OmegaConf.update(plain, key, OmegaConf.from_dotlist([f"x={value}"]).x, force_add=True)
+            suite = _typed(plain)
+        except _PROBLEMS as error:
             raise ConfigError(f"override {override!r}: {_explain(error)}") from error
-    try:
-        suite: SuiteConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from error
-    for key in ("methods", "datasets", "generator"):
-        if not getattr(suite, key):
-            raise ConfigError(f"{path}: `{key}` is empty; a suite needs at least one")
-    if len(set(suite.methods)) != len(suite.methods):
-        raise ConfigError(f"{path}: a method is named twice in {suite.methods}")
+    suite = replace(suite, name=suite.name or path.stem)
+    for problem in _contradictions(suite):
+        raise ConfigError(f"{path}: {problem}")
     return suite
 
 
+_PROBLEMS = (
+    OmegaConfBaseException,
+    yaml.error.YAMLError,
+    OSError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+)
+
+
+def _layers(path: Path) -> DictConfig:
+    """The file over its base, as plain settings."""
+    raw = OmegaConf.load(path)
+    if not isinstance(raw, DictConfig):
+        raise ValueError("a suite is a mapping of settings, found a list")
+    base = raw.pop("base", None)
+    if base is None:
+        return raw
+    known = suite_names()
+    if base not in known:
+        raise ValueError(f"unknown base {str(base)!r}: {did_you_mean(str(base), known)}known: {', '.join(known)}")
+    below = OmegaConf.load(SUITES / f"{base}.yaml")
+    if "base" in below:
+        raise ValueError(f"its base {base!r} has a base itself; start from {below.base!r}")
+    merged = OmegaConf.merge(below, raw)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _typed(plain: DictConfig) -> SuiteConfig:
+    suite: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), plain))
+    return suite
+
+
+def _contradictions(suite: SuiteConfig) -> Iterator[str]:
+    """What no type says: what was found, and what is expected."""
+    for key in ("methods", "datasets", "generator"):
+        if not getattr(suite, key):
+            yield f"`{key}` is empty; a suite needs at least one"
+    for what, names in (("method", suite.methods), ("data set", [entry.name for entry in suite.datasets])):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            yield f"{what} {twice[0]!r} is named twice; results are told apart by the name"
+    if suite.reference_method and suite.reference_method not in suite.methods:
+        yield (
+            f"reference_method is {suite.reference_method!r}, which is none of the methods "
+            f"({', '.join(suite.methods)}); set reference_method to one of them"
+        )
+    if suite.batch_size < 1:
+        yield f"batch_size is {suite.batch_size}, expected at least 1"
+    if suite.workers < 0:
+        yield f"workers is {suite.workers}, expected at least 0 (0: as many as the machine has cores)"
+    for stage, settings in suite.stage_settings.items():
+        if not isinstance(settings, dict):
+            yield f"stage_settings.{stage} is {settings!r}, expected settings as key: value"
+
+
 def _explain(error: Exception) -> str:
-    message = str(error).strip().splitlines()[0]
-    key = getattr(error, "full_key", None) or getattr(error, "key", None)
-    known = [f.name for f in fields(SuiteConfig)]
-    if key and str(key).split(".")[0].split("[")[0] not in known:
-        return f"{key!r} is no setting of a suite: {did_you_mean(str(key), known)}known: {', '.join(known)}"
+    message = (str(error).strip() or type(error).__name__).splitlines()[0]
+    key, kind = getattr(error, "key", None), getattr(error, "object_type", None)
+    if isinstance(error, ConfigAttributeError | ConfigKeyError) and key is not None and is_dataclass(kind):
+        what = "a data set of a suite" if kind is DatasetEntry else "a suite"
+        known = [f.name for f in fields(kind)]
+        return f"{str(key)!r} is no setting of {what}: {did_you_mean(str(key), known)}known: {', '.join(known)}"
     return message

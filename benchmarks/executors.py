@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from benchmarks.errors import StoppedError
 from benchmarks.plan import Plan
 from benchmarks.runner import Resume, Shard, invert, wanted
 from benchmarks.store import CellStore
@@ -28,9 +29,9 @@ def worker_count(asked: int) -> int:
 
 
 def run_local(plan: Plan, out: Path, suite: str, overrides: list[str], resume: Resume) -> None:
-    """Invert everything that is missing. Raises RuntimeError when a worker dies; its rows so far are kept."""
+    """Invert everything that is missing. Raises StoppedError when a worker dies; its rows so far are kept."""
     whole = Shard()
-    missing = {cell.key: len(wanted(cell, plan, CellStore(out, cell.key), resume, whole)) for cell in plan.cells}
+    missing = {cell.key: len(wanted(cell, plan, out, resume, whole)) for cell in plan.cells}
     total = sum(missing.values())
     if not total:
         return
@@ -59,10 +60,10 @@ def run_local(plan: Plan, out: Path, suite: str, overrides: list[str], resume: R
     finally:
         for process in processes:
             process.wait()
-    broken = [i for i, process in enumerate(processes) if process.returncode not in (0, 1)]
+    broken = [i for i, process in enumerate(processes) if process.returncode]
     if broken:
         codes = ", ".join(f"{i} (exit {processes[i].returncode})" for i in broken)
-        raise RuntimeError(f"workers ended early: {codes}; what they had done is kept, run the command again")
+        raise StoppedError(f"workers ended early: {codes}; their messages are above")
 
 
 def _rows_written(plan: Plan, out: Path) -> int:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.config import ConfigError, load_suite
+from benchmarks.commands import check_writable
+from benchmarks.config import load_suite
+from benchmarks.errors import ConfigError
 from benchmarks.store import finite, write_atomically
-from datasets.alignment import NoFaceError, align, find_face
+from datasets.alignment import NoFaceError
+from datasets.building import Candidate, aligned
 from datasets.images import ImageError, read_rgb, save_png, to_image, to_tensor
 from methods.generators import load_generator
 from methods.pipeline import Pipeline
@@ -29,15 +33,15 @@ def invert_photographs(method: str, images: list[Path], out: Path, suite_name: s
     try:
         generator = load_generator(suite.generator)
         pipeline = Pipeline(generator, load_pipeline(method, suite.stage_settings), suite.seed)
-    except (ValueError, FileNotFoundError) as error:
-        raise ConfigError(str(error)) from error
-    metrics = [metrics_registry.load(name) for name in suite.metrics if metrics_registry.missing(name) is None]
+        metrics = [metrics_registry.load(name) for name in suite.metrics if metrics_registry.missing(name) is None]
+    except (ValueError, KeyError, OSError) as error:
+        raise ConfigError(str(error.args[0] if isinstance(error, KeyError) else error)) from error
+    check_writable(out)
     names = _names(images)
     failed = 0
     for path, name in zip(images, names, strict=True):
         try:
-            photograph = read_rgb(path)
-            target = align(photograph, find_face(photograph), generator.resolution)
+            target = aligned(Candidate(name, partial(read_rgb, path)), generator.resolution)
         except (ImageError, NoFaceError) as error:
             print(f"{path}: {error}", file=sys.stderr)
             failed += 1

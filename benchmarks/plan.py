@@ -10,9 +10,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.config import ConfigError, SuiteConfig
+from benchmarks.config import SuiteConfig
+from benchmarks.errors import ConfigError
 from datasets import registry as datasets_registry
+from datasets.assets import AssetMissingError
 from datasets.base import Manifest
+from methods import inline as inline_metrics
 from methods.generators import Generator, load_generator
 from methods.registry import PipelineSpec, StageSpec, load_pipeline
 from methods.tuning.deltas import fingerprint
@@ -86,14 +89,15 @@ def expand(suite: SuiteConfig) -> Plan:
             raise ValueError(
                 f"stage_settings names stages that no method of the suite has: {', '.join(sorted(unused))}"
             )
-        for metric in (*suite.metrics,):
-            if metric not in metrics_registry.names():
-                metrics_registry.load(metric)  # raises with the near miss
+        for metric in suite.metrics:
+            metrics_registry.load(metric)
+        for name in suite.inline:
+            inline_metrics.infos(name)
         generator = load_generator(suite.generator)
         whole = {entry.name: datasets_registry.load(entry.name, **entry.options) for entry in suite.datasets}
         manifests = {entry.name: whole[entry.name].subset(entry.limit) for entry in suite.datasets}
-    except (ValueError, KeyError, FileNotFoundError) as error:
-        raise ConfigError(str(error.args[0] if error.args else error)) from error
+    except (ValueError, KeyError, TypeError, OSError, AssetMissingError) as error:
+        raise ConfigError(str(error.args[0] if isinstance(error, KeyError) else error)) from error
     for manifest in manifests.values():
         if manifest.resolution != generator.resolution:
             raise ConfigError(

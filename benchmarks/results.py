@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -35,9 +36,9 @@ def compact(plan: Plan, out: Path) -> pd.DataFrame:
     stores = {cell.key: CellStore(out, cell.key).rows() for cell in plan.cells}
     rows = list(_rows(plan, out, stores))
     frame = pd.DataFrame(rows, columns=list(SCHEMA)).astype(SCHEMA)
-    temporary = out / ".results.parquet.tmp"
-    frame.to_parquet(temporary, index=False)
-    os.replace(temporary, out / "results.parquet")
+    parquet = io.BytesIO()
+    frame.to_parquet(parquet, index=False)
+    write_atomically(out / "results.parquet", parquet.getvalue())
     text = json.dumps(describe(plan, out), indent=1, allow_nan=False) + "\n"
     write_atomically(out / "run.json", text.encode())
     _gather_pictures(plan, out)
@@ -100,12 +101,23 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
                 for name, value in costs.items():
                     yield dict(common, metric=name, metric_version=COST_VERSION, value=value)
                 for protocol in plan.suite.inline:
+                    measured = row["inline"].get(protocol)
                     for info in inline_metrics.infos(protocol):
-                        value = row["inline"].get(info.name)
                         state = dict(common, protocol=protocol, metric=info.name, metric_version=info.version)
-                        if value is None:
-                            state |= {"status": "skipped", "reason": "the generator is not tuned"}
-                        yield state | {"value": value}
+                        yield state | _inline(measured, info.name)
+
+
+def _inline(measured: Row | None, name: str) -> Row:
+    """Value, status and reason of one inline measurement. measured: what the image's row holds of its kind."""
+    if measured is None:
+        reason = "not measured when the image was inverted; run with --resume all"
+    elif not measured:
+        return {"value": None, "status": "skipped", "reason": "the generator is not tuned"}
+    elif (value := measured.get(name)) is not None:
+        return {"value": value}
+    else:
+        reason = measured.get("reason", "the measurement is not finite")
+    return {"value": None, "status": "failed", "reason": reason}
 
 
 def describe(plan: Plan, out: Path) -> dict[str, Any]:

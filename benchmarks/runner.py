@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import resource
+import signal
 import subprocess
 import sys
 import warnings
@@ -17,16 +19,18 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import BasePredictionWriter
+from safetensors import SafetensorError
 from torch.utils.data import DataLoader, IterableDataset
 
 from benchmarks.plan import Cell, Plan
 from benchmarks.store import CellStore, finite, write_atomically
 from datasets.base import ImageDataModule
+from datasets.images import ImageError
 from methods import inline as inline_metrics
 from methods.base import Inversion, Method, Outcome
 
 Resume = Literal["missing", "failed", "all", "none"]
-MAX_ATTEMPTS = 3
+BEFORE = "the stage before"  # begins the reason of an image that a stage never saw
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,18 @@ class Shard:
         return [image for group in groups[self.index :: self.of] for image in group]
 
 
-def wanted(cell: Cell, plan: Plan, store: CellStore, resume: Resume, shard: Shard) -> list[str]:
+def group_size(cell: Cell) -> int:
+    return cell.stage.cls.group_size(cell.stage.config)
+
+
+def wanted(cell: Cell, plan: Plan, out: Path, resume: Resume, shard: Shard) -> list[str]:
     """Images of the shard that still have to be done; groups that share a generator are done as a whole."""
-    manifest = plan.manifests[cell.dataset]
-    size = cell.stage.cls.group_size(cell.stage.config)
-    ids = manifest.ids
-    mine = shard.take([ids[i : i + size] for i in range(0, len(ids), size)])
-    rows = store.rows()
+    ids, size = plan.manifests[cell.dataset].ids, group_size(cell)
+    # In units that hold whole groups of every stage: a shard has the same images in a cell and in its parent.
+    unit = math.lcm(*(group_size(each) for each in plan.cells))
+    mine = shard.take([ids[i : i + unit] for i in range(0, len(ids), unit)])
+    rows = CellStore(out, cell.key).rows()
+    parents = CellStore(out, cell.parent).rows() if cell.parent else {}
 
     def due(image: str) -> bool:
         row = rows.get(image)
@@ -54,7 +63,8 @@ def wanted(cell: Cell, plan: Plan, store: CellStore, resume: Resume, shard: Shar
             return True
         if row["status"] == "ok":
             return False
-        return resume == "failed" or (row["attempt"] < MAX_ATTEMPTS and row["reason"].startswith("interrupted"))
+        late = row["reason"].startswith(BEFORE) and parents.get(image, row)["status"] == "ok"
+        return resume == "failed" or late
 
     if resume == "none":
         return []
@@ -81,12 +91,13 @@ class _Batches(IterableDataset):
                 if self.parent is None:
                     keep.append(n)
                 elif row is None or row["status"] != "ok":
-                    failures[image] = (
-                        f"the stage before failed: {row['reason']}" if row else "the stage before is missing"
-                    )
+                    failures[image] = f"{BEFORE} failed: {row['reason']}" if row else f"{BEFORE} is missing"
                 else:
-                    keep.append(n)
-                    inits.append(self.parent.load(image, f"{self.dataset}/{image}"))
+                    try:
+                        inits.append(self.parent.load(image, f"{self.dataset}/{image}"))
+                        keep.append(n)
+                    except (OSError, SafetensorError, ImageError, KeyError) as error:
+                        failures[image] = f"{BEFORE} cannot be read ({error}); run with --resume all"
             yield {
                 "images": batch["images"][keep],
                 "ids": [f"{self.dataset}/{batch['ids'][n]}" for n in keep],
@@ -122,14 +133,22 @@ class _Writer(BasePredictionWriter):
             extra: dict[str, Any] = {}
             with torch.inference_mode(False), torch.no_grad():
                 for name in self.plan.suite.inline:
-                    extra |= inline_metrics.measure(name, self.plan.generator, one, self.cell.seed)
+                    extra[name] = self._measure(name, one)
             self.store.save(image, one, self.plan.suite.save_weights)
             seconds = prediction.seconds[one.ids[0]]
-            self._row(image, "ok", "", seconds, memory, int(one.steps[0]), {k: finite(v) for k, v in extra.items()})
+            self._row(image, "ok", "", seconds, memory, int(one.steps[0]), extra)
         for key, reason in prediction.failures.items():
             self._row(key.split("/", 1)[1], "failed", reason, prediction.seconds[key], memory, 0, {})
         for image, reason in batch["failures"].items():
             self._row(image, "failed", reason, 0.0, None, 0, {})
+
+    def _measure(self, name: str, one: Inversion) -> dict[str, float | str | None]:
+        """Values by name, or the reason why there are none: the inversion itself is worth keeping."""
+        try:
+            values = inline_metrics.measure(name, self.plan.generator, one, self.cell.seed)
+        except RuntimeError as error:
+            return {"reason": f"{type(error).__name__}: {error}"}
+        return {key: finite(value) for key, value in values.items()}
 
     def _row(
         self, image: str, status: str, reason: str, seconds: float, memory: float | None, steps: int, extra: dict
@@ -160,7 +179,7 @@ def invert(plan: Plan, out: Path, resume: Resume, shard: Shard, progress: bool =
     for cell in plan.cells:
         store = CellStore(out, cell.key)
         describe(cell, plan, store)
-        todo = wanted(cell, plan, store, resume, shard)
+        todo = wanted(cell, plan, out, resume, shard)
         if not todo:
             continue
         method = cell.stage.build(plan.generator, cell.seed)
@@ -172,8 +191,9 @@ def invert(plan: Plan, out: Path, resume: Resume, shard: Shard, progress: bool =
 def _predict(
     method: Method, cell: Cell, plan: Plan, out: Path, store: CellStore, todo: list[str], progress: bool
 ) -> None:
-    size = cell.stage.cls.group_size(cell.stage.config)
-    batch = -(-plan.suite.batch_size // size) * size
+    size = group_size(cell)
+    # A group a batch, so that an image that drops out never moves others into another group.
+    batch = size if size > 1 else plan.suite.batch_size
     data = ImageDataModule(plan.manifests[cell.dataset], todo, batch)
     data.prepare_data()
     data.setup("predict")
@@ -198,7 +218,13 @@ def _predict(
         callbacks=[_Writer(cell, plan, store, attempts, facts)],
     )
     loader = DataLoader(_Batches(data, parent, cell.dataset), batch_size=None)
-    trainer.predict(method, loader, return_predictions=False)
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.predict(method, loader, return_predictions=False)
+    except SystemExit as stop:
+        # What Lightning makes of an interrupt; it also goes on ignoring the signal.
+        signal.signal(signal.SIGINT, on_interrupt)
+        raise KeyboardInterrupt from stop
 
 
 def describe(cell: Cell, plan: Plan, store: CellStore) -> None:

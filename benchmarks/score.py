@@ -54,7 +54,8 @@ def _score_cell(plan: Plan, out: Path, key: str, metric: SampleMetric) -> int:
         if row["status"] != "ok" or image not in manifest.by_id:
             continue
         stamp = store.picture(image).stat().st_mtime_ns
-        if known.get(image, {}).get("stamp") != stamp:
+        score = known.get(image, {})
+        if score.get("stamp") != stamp or score.get("value") is None:  # what failed may succeed now
             todo.append((image, stamp))
     todo.sort()
     for start in range(0, len(todo), BATCH):
@@ -68,16 +69,20 @@ def _score_cell(plan: Plan, out: Path, key: str, metric: SampleMetric) -> int:
             except ImageError as error:
                 rows.append({"image": image, "stamp": stamp, "value": None, "reason": str(error)})
         if pairs:
-            values = _values(metric, torch.stack([p for p, _ in pairs]), torch.stack([t for _, t in pairs]))
+            values = _values(metric, pairs)
             for (image, stamp), (value, reason) in zip(good, values, strict=True):
                 rows.append({"image": image, "stamp": stamp, "value": value, "reason": reason})
         lines.append(*rows)
     return len(todo)
 
 
-def _values(metric: SampleMetric, images: Tensor, targets: Tensor) -> list[tuple[float | None, str]]:
+def _values(metric: SampleMetric, pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[float | None, str]]:
+    """Value and reason of each picture and target; one that cannot be measured does not spoil the others."""
     try:
+        images, targets = (torch.stack(part) for part in zip(*pairs, strict=True))
         found = [float(v) for v in metric(images, targets)]
     except (RuntimeError, ValueError) as error:
-        return [(None, f"{type(error).__name__}: {error}")] * len(images)
+        if len(pairs) > 1:
+            return [_values(metric, [pair])[0] for pair in pairs]
+        return [(None, f"{type(error).__name__}: {error}")]
     return [(finite(v), "" if np.isfinite(v) else f"the metric is {v}") for v in found]

@@ -78,6 +78,10 @@ def read_lines(paths: list[Path]) -> Iterator[Row]:
                 yield row
 
 
+def _rank(row: Row) -> tuple[bool, int]:
+    return row["status"] == "ok", row["attempt"]
+
+
 class CellStore:
     """The results of one cell."""
 
@@ -88,13 +92,17 @@ class CellStore:
         return JsonLines(self.folder / f"rows-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl")
 
     def rows(self) -> dict[str, Row]:
-        """The standing row of every image: an ok one if there is any, else the last attempt."""
+        """The standing row of every image: the last ok one if there is any, else the last attempt."""
         standing: dict[str, Row] = {}
         for row in read_lines(sorted(self.folder.glob("rows-*.jsonl"))):
             image, old = row["image"], standing.get(row["image"])
-            if old is None or (old["status"] != "ok" and (row["status"] == "ok" or row["attempt"] >= old["attempt"])):
+            if old is None or _rank(row) >= _rank(old):
                 standing[image] = row
-        return {image: row for image, row in standing.items() if row["status"] != "ok" or self.picture(image).exists()}
+        return {image: row for image, row in standing.items() if row["status"] != "ok" or self.complete(image)}
+
+    def complete(self, image: str) -> bool:
+        """Whether the image's files are there. A power cut can leave empty ones behind a row that says ok."""
+        return all(path.exists() and path.stat().st_size for path in (self.latent(image), self.picture(image)))
 
     def picture(self, image: str) -> Path:
         return self.folder / f"{image}.png"

@@ -47,6 +47,11 @@ class FrechetDistance(Metric):
         setattr(self, f"{side}_sum", getattr(self, f"{side}_sum") + vectors.sum(0))
         setattr(self, f"{side}_outer", getattr(self, f"{side}_outer") + vectors.T @ vectors)
 
+    def update_batches(self, images: Tensor, real: bool, size: int = 50) -> None:
+        """`update` in parts, for whole sets in memory."""
+        for part in images.split(size):
+            self.update(part, real)
+
     def _moments(self, side: str) -> tuple[Tensor, Tensor]:
         n, total = getattr(self, f"{side}_n"), getattr(self, f"{side}_sum")
         if n < 2:

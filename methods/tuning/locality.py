@@ -6,13 +6,12 @@ danielroich/PTI criteria/localitly_regulizer.py (da94d59).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from methods.features import mean_square
 from methods.generators.stylegan2 import Generator
 
 PairDistance = Callable[[Tensor, Tensor], Tensor]
@@ -43,24 +42,9 @@ def interpolated_code(pivot: Tensor, w: Tensor, alpha: float) -> Tensor:
     return pivot + alpha * direction / direction.flatten(1).norm(dim=1)[:, None, None]
 
 
-def locality_loss(
-    tuned: Callable[[Tensor], Tensor],
-    frozen: Callable[[Tensor], Tensor],
-    codes: Sequence[Tensor],
-    lpips: PairDistance,
-    config: LocalityConfig,
-) -> Tensor:
-    """The term for codes [1, num_ws, w_dim] already moved near the pivot; 0-d.
-
-    tuned, frozen: codes -> images without noise, as the released code compares them.
-    """
-    total = torch.zeros((), dtype=codes[0].dtype, device=codes[0].device)
-    for code in codes:
-        with torch.no_grad():
-            old = frozen(code)
-        new = tuned(code)
-        total = total + config.l2 * mean_square(new, old).mean() + config.lpips * lpips(new, old).mean()
-    return total / len(codes)
+def locality_loss(squares: Tensor, distances: Tensor, config: LocalityConfig) -> Tensor:
+    """The term, 0-d, from mean squared errors and LPIPS [N_r] of tuned against frozen generator at the neighbours."""
+    return (config.l2 * squares + config.lpips * distances).mean()
 
 
 def neighbour_code(generator: Generator, pivot: Tensor, z: Tensor, config: LocalityConfig) -> Tensor:

@@ -163,7 +163,8 @@ def test_a_new_method_is_one_file_and_one_yaml(tmp_path, monkeypatch) -> None:  
         "    info = MethodInfo('mean_latent', 'Mean', 1, 'none', 2026, 'none', 'MIT', 'W')\n"
         "    def invert(self, images, ids, init=None):\n"
         "        w = self.generator.w_mean.expand(len(ids), self.generator.num_ws, -1) * self.config.scale\n"
-        "        return rendered(self, Inversion(tuple(ids), w, 'W', torch.empty_like(images), torch.zeros(len(ids))))\n"
+        "        empty, steps = torch.empty_like(images), torch.zeros(len(ids))\n"
+        "        return rendered(self, Inversion(tuple(ids), w, 'W', empty, steps))\n"
     )
     (tmp_path / "mean.yaml").write_text("name: mean\nstages:\n  - {name: mean_latent, scale: 0.5}\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,0 +1,1 @@
+"""Measurements of speed; figures and how they were taken are in README.md of this folder."""
