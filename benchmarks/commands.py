@@ -21,6 +21,7 @@ from benchmarks.store import CellStore
 
 def run_suite_command(options: argparse.Namespace) -> int:
     """Carry out one of the suite commands; returns the exit code."""
+    shard = parse_shard(getattr(options, "shard", "0/1"))
     suite = load_suite(options.suite, options.overrides)
     out = options.out or Path("runs") / suite.name
     plan = expand(suite)
@@ -28,7 +29,6 @@ def run_suite_command(options: argparse.Namespace) -> int:
         return _print_plan(plan, out)
     if options.command == "status":
         return _print_status(plan, out)
-    shard = parse_shard(getattr(options, "shard", "0/1"))
     check_writable(out)
     if options.command == "run":
         if options.only or shard.of > 1:
@@ -67,7 +67,8 @@ def _report(plan: Plan, out: Path) -> int:
     from reports.build import build
 
     frame = compact(plan, out)
-    for path in build(out, plan.suite.reference_method):
+    reference = plan.suite.reference_method
+    for path in build(out, reference if reference in plan.suite.methods else ""):
         print(path)
     failed = frame[frame["status"] == "failed"].groupby(["dataset", "image"]).size()
     if len(failed):

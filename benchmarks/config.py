@@ -33,6 +33,7 @@ class SuiteConfig:
 
     stage_settings: by stage name, what this suite sets for every pipeline that has the stage. workers: processes
     that invert side by side, one thread each on a CPU; 0 for one a core (one in all on an accelerator).
+    reference_method: what the paired tables compare to; the first method when it is not run.
     inline: measurements that need the tuned generator. save_weights: keep every tuned generator as a delta file.
     """
 
@@ -132,11 +133,6 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             yield f"{what} {twice[0]!r} is named twice; results are told apart by the name"
-    if suite.reference_method and suite.reference_method not in suite.methods:
-        yield (
-            f"reference_method is {suite.reference_method!r}, which is none of the methods "
-            f"({', '.join(suite.methods)}); set reference_method to one of them"
-        )
     if suite.batch_size < 1:
         yield f"batch_size is {suite.batch_size}, expected at least 1"
     if suite.workers < 0:
@@ -153,4 +149,5 @@ def _explain(error: Exception) -> str:
         what = "a data set of a suite" if kind is DatasetEntry else "a suite"
         known = [f.name for f in fields(kind)]
         return f"{str(key)!r} is no setting of {what}: {did_you_mean(str(key), known)}known: {', '.join(known)}"
-    return message
+    # OmegaConf says it in the names of its own classes.
+    return "expected a list, such as [a, b]" if "is not a ListConfig" in message else message

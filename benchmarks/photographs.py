@@ -7,13 +7,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 
 from benchmarks.commands import check_writable
 from benchmarks.config import load_suite
 from benchmarks.errors import ConfigError
-from benchmarks.store import finite, write_atomically
+from benchmarks.score import measure
+from benchmarks.store import write_atomically
 from datasets.alignment import NoFaceError
 from datasets.building import Candidate, aligned
 from datasets.images import ImageError, read_rgb, save_png, to_image, to_tensor
@@ -60,9 +60,12 @@ def invert_photographs(method: str, images: list[Path], out: Path, suite_name: s
         save_file({"latent": inversion.latent[0].contiguous()}, folder / "latent.safetensors")
         if inversion.weights[0] is not None:
             save_delta(folder / "generator-delta.safetensors", generator, inversion.weights[0])
-        with torch.no_grad():
-            pair = to_tensor(picture)[None], to_tensor(target)[None]
-            values = {metric.info.name: finite(float(metric(*pair)[0])) for metric in metrics}
+        values: dict[str, float | None] = {}
+        for metric in metrics:
+            value, reason = measure(metric, [(to_tensor(picture), to_tensor(target))])[0]
+            values[metric.info.name] = value
+            if reason:
+                print(f"{path}: {metric.info.name}: {reason}", file=sys.stderr)
         values["seconds"] = round(sum(outcome.seconds.values()), 3)
         text = json.dumps({"source": path.name, "method": method, "metrics": values}, indent=1) + "\n"
         write_atomically(folder / "metrics.json", text.encode())

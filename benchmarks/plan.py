@@ -12,12 +12,12 @@ from typing import Any
 
 from benchmarks.config import SuiteConfig
 from benchmarks.errors import ConfigError
+from datasets import assets
 from datasets import registry as datasets_registry
-from datasets.assets import AssetMissingError
 from datasets.base import Manifest
 from methods import inline as inline_metrics
 from methods.generators import Generator, load_generator
-from methods.registry import PipelineSpec, StageSpec, load_pipeline
+from methods.registry import PipelineSpec, StageSpec, load_pipeline, resolve_stage
 from methods.tuning.deltas import fingerprint
 from metrics import registry as metrics_registry
 
@@ -55,7 +55,10 @@ class Plan:
     skipped: dict[str, str]
 
     def cell(self, key: str) -> Cell:
-        return next(cell for cell in self.cells if cell.key == key)
+        for cell in self.cells:
+            if cell.key == key:
+                return cell
+        raise KeyError(f"no cell {key!r} in suite {self.suite.name}")
 
 
 def digest(value: Any) -> str:
@@ -84,19 +87,22 @@ def expand(suite: SuiteConfig) -> Plan:
     """
     try:
         pipelines = tuple(load_pipeline(name, suite.stage_settings) for name in suite.methods)
-        unused = set(suite.stage_settings) - {s.name for p in pipelines for s in p.stages}
-        if unused:
-            raise ValueError(
-                f"stage_settings names stages that no method of the suite has: {', '.join(sorted(unused))}"
-            )
+        # Names have to exist, not to be used: `methods=[...]` may leave out what a suite has settings for.
+        for stage, settings in suite.stage_settings.items():
+            resolve_stage(stage, settings, where=f"stage_settings.{stage}")
+        if suite.reference_method:
+            load_pipeline(suite.reference_method)
         for metric in suite.metrics:
             metrics_registry.load(metric)
         for name in suite.inline:
             inline_metrics.infos(name)
+        for used in (stage for pipeline in pipelines for stage in pipeline.stages):
+            for asset in used.cls.assets(used.config):
+                assets.ensure(asset, quiet=False)
         generator = load_generator(suite.generator)
         whole = {entry.name: datasets_registry.load(entry.name, **entry.options) for entry in suite.datasets}
         manifests = {entry.name: whole[entry.name].subset(entry.limit) for entry in suite.datasets}
-    except (ValueError, KeyError, TypeError, OSError, AssetMissingError) as error:
+    except (ValueError, KeyError, TypeError, OSError, assets.AssetMissingError) as error:
         raise ConfigError(str(error.args[0] if isinstance(error, KeyError) else error)) from error
     for manifest in manifests.values():
         if manifest.resolution != generator.resolution:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import math
-import resource
 import signal
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +19,7 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader, IterableDataset
 
+from benchmarks.machine import commit, device_name, peak_memory_mb
 from benchmarks.plan import Cell, Plan
 from benchmarks.store import CellStore, finite, write_atomically
 from datasets.base import ImageDataModule
@@ -241,36 +239,3 @@ def describe(cell: Cell, plan: Plan, store: CellStore) -> None:
         "parent": cell.parent,
     }
     write_atomically(path, (json.dumps(what, indent=1, sort_keys=True) + "\n").encode())
-
-
-def device_name() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """MiB: allocated on the accelerator since the batch began, or the process's greatest resident set on a CPU."""
-    if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(device) / 2**20
-        torch.cuda.reset_peak_memory_stats(device)
-        return peak
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-@cache
-def commit() -> str:
-    """The checkout's commit, with + when files differ from it; "" outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        run = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return run.stdout.strip() if run.returncode == 0 else ""

@@ -69,20 +69,21 @@ def _score_cell(plan: Plan, out: Path, key: str, metric: SampleMetric) -> int:
             except ImageError as error:
                 rows.append({"image": image, "stamp": stamp, "value": None, "reason": str(error)})
         if pairs:
-            values = _values(metric, pairs)
+            values = measure(metric, pairs)
             for (image, stamp), (value, reason) in zip(good, values, strict=True):
                 rows.append({"image": image, "stamp": stamp, "value": value, "reason": reason})
         lines.append(*rows)
     return len(todo)
 
 
-def _values(metric: SampleMetric, pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[float | None, str]]:
+@torch.no_grad()
+def measure(metric: SampleMetric, pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[float | None, str]]:
     """Value and reason of each picture and target; one that cannot be measured does not spoil the others."""
     try:
         images, targets = (torch.stack(part) for part in zip(*pairs, strict=True))
         found = [float(v) for v in metric(images, targets)]
     except (RuntimeError, ValueError) as error:
         if len(pairs) > 1:
-            return [_values(metric, [pair])[0] for pair in pairs]
+            return [measure(metric, [pair])[0] for pair in pairs]
         return [(None, f"{type(error).__name__}: {error}")]
     return [(finite(v), "" if np.isfinite(v) else f"the metric is {v}") for v in found]

@@ -15,13 +15,13 @@ from datasets import alignment, assets, building, images
 from datasets.base import Manifest
 
 VERSION = 1
-RESOLUTION = 64
+
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"])
 AS_IS = "square_as_is"
 
 
-def build(path: str, align: bool = True) -> Manifest:
-    """Every picture below `path`; align=False takes square pictures that are already in the frame as they are.
+def build(path: str, align: bool = True, resolution: int = 64) -> Manifest:
+    """Every picture below `path` at `resolution` px; align=False takes square pictures that are in the frame.
 
     A file that cannot be read, has no face, or (align=False) is not square becomes a record with its failure.
     Raises NotADirectoryError and FileNotFoundError when there is no folder or no picture in it.
@@ -38,7 +38,7 @@ def build(path: str, align: bool = True) -> Manifest:
         title="Photographs of a folder",
         version=VERSION,
         recipe=alignment.RECIPE if align else AS_IS,
-        resolution=RESOLUTION,
+        resolution=resolution,
         licence="the user's own",
         domain="out",
         root=Path(),

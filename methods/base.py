@@ -172,6 +172,11 @@ class Method(pl.LightningModule):
         """Images whose results depend on one another; 1 for all methods but those that share a tuned generator."""
         return 1
 
+    @classmethod
+    def assets(cls, config: Any) -> tuple[str, ...]:
+        """Weights that the stage needs beside the generator, by their names in the asset manifest."""
+        return ()
+
     def skip(self, protocol: str) -> str | None:
         """Why this method cannot run under a protocol, or None."""
         return None
@@ -223,13 +228,15 @@ class Method(pl.LightningModule):
             self.check(images, ids, init)
             inversion = self.invert(images, ids, init)
         except Exception as error:
-            # Out of memory wants a smaller batch; any other error wants the one image that causes it.
-            if len(ids) > 1:
-                half = len(ids) // 2
+            # Out of memory wants a smaller batch; any other error wants the one image that causes it. Images that
+            # share a generator stand or fall together.
+            if len(ids) > self.group_size(self.config):
+                half = -(-len(ids) // 2)
+                half += -half % self.group_size(self.config)
                 parts = [slice(0, half), slice(half, None)]
                 return _merge([self._attempt(images[p], ids[p], init[p] if init is not None else None) for p in parts])
-            seconds = _now(self.device) - start
-            return Outcome(None, {ids[0]: seconds}, {ids[0]: f"{type(error).__name__}: {error}"})
+            each = (_now(self.device) - start) / len(ids)
+            return Outcome(None, dict.fromkeys(ids, each), dict.fromkeys(ids, f"{type(error).__name__}: {error}"))
         each = (_now(self.device) - start) / len(ids)
         broken = [i for i, image in zip(ids, inversion.image, strict=True) if not bool(image.isfinite().all())]
         if broken:

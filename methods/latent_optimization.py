@@ -35,6 +35,10 @@ class _LatentOptimization(Method):
     per_row: bool
     config: LatentOptimizationConfig
 
+    @classmethod
+    def assets(cls, config: LatentOptimizationConfig) -> tuple[str, ...]:
+        return (config.features,)
+
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         if self.config.steps == 0 and init is not None:
             return init

@@ -48,6 +48,10 @@ class PivotalTuning(Method):
     def group_size(cls, config: PivotalTuningConfig) -> int:
         return config.group
 
+    @classmethod
+    def assets(cls, config: PivotalTuningConfig) -> tuple[str, ...]:
+        return (config.network,)
+
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         assert init is not None  # checked in `check`
         if self.config.steps == 0:

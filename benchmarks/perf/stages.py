@@ -58,9 +58,8 @@ def main() -> None:
     pictures = [to_tensor(read_rgb(manifest.root / manifest.by_id[i].file)) for i in manifest.ids]
     images, ids = torch.stack(pictures), [f"perf/{i}" for i in manifest.ids]
     n = len(ids)
-    print(
-        f"{device_name()}, 1 thread, torch {torch.__version__}, {n} images of {manifest.name}, {options.repeats} repeats\n"
-    )
+    print(f"{device_name()}, 1 thread, torch {torch.__version__}, {n} images of {manifest.name}", end="")
+    print(f", {options.repeats} repeats\n")
     print("| stage | in | s / image | steps / s / image |\n| :-- | :-- | --: | --: |")
     seen = set()
     for name in suite.methods:
@@ -103,9 +102,8 @@ def _harness(name: str, count: int) -> None:
         invert(plan, Path(folder), "missing", Shard(), progress=False)
         wall = time.perf_counter() - start
         own = sum(row["seconds"] for c in plan.cells for row in CellStore(Path(folder), c.key).rows().values())
-    print(
-        f"\nHarness: {wall - own:.2f} s of {wall:.2f} s ({(wall - own) / wall:.1%}) for {count} images of {suite.methods[0]}"
-    )
+    share = (wall - own) / wall
+    print(f"\nHarness: {wall - own:.2f} s of {wall:.2f} s ({share:.1%}) for {count} images of {suite.methods[0]}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -39,11 +39,16 @@ def load_generator(source: str | Path) -> Generator:
         raise FileNotFoundError(
             f"no generator {str(source)!r}: neither a file nor an embedded one ({', '.join(['toy', *named])})"
         )
-    if path.suffix == ".safetensors":
-        return _load_safetensors(path)
-    if path.suffix in (".pt", ".pth"):
-        return _load_config_f(path)
-    raise ValueError(f"{path}: generators are read from .safetensors and .pt files, found {path.suffix!r}")
+    readers = {".safetensors": _load_safetensors, ".pt": _load_config_f, ".pth": _load_config_f}
+    if path.suffix not in readers:
+        raise ValueError(f"{path}: generators are read from .safetensors and .pt files, found {path.suffix!r}")
+    try:
+        return readers[path.suffix](path)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        if str(path) in str(error):
+            raise
+        # A file may hold anything: whatever its content runs into, the answer names the file.
+        raise ValueError(f"{path}: no generator that can be read ({type(error).__name__}: {error})") from error
 
 
 def toy_generator(seed: int = 0) -> Generator:

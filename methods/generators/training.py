@@ -42,6 +42,7 @@ class TrainingConfig:
     draws: int = 48_000
     distil_lr: float = 4e-3
     lr: float = 2e-3
+    discriminator_rate: float = 1.0  # of the discriminator, relative to lr
     mapping_rate: float = 0.3  # of the mapping network's weights, relative to the others; StyleGAN2 has 0.01
     adversarial_mapping_rate: float = 0.03
     r1_gamma: float = 0.1
@@ -76,14 +77,18 @@ class GeneratorTraining(pl.LightningModule):
     def adversarial(self) -> bool:
         return int(self.images) >= self.config.distil_images
 
+    @property
+    def lazy_ratio(self) -> float:
+        """Lazy regularisation: Adam's rate and memory are scaled as if R1 came with every step."""
+        return self.config.r1_interval / (self.config.r1_interval + 1)
+
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         mapping = list(self.generator.style.parameters())
         others = [p for n, p in self.generator.named_parameters() if not n.startswith("style.")]
-        # Lazy regularisation: Adam's rate and memory are scaled as if R1 came with every step.
-        ratio = self.config.r1_interval / (self.config.r1_interval + 1)
+        ratio = self.lazy_ratio
         return [
             torch.optim.Adam([{"params": others}, {"params": mapping}], lr=self.config.lr, betas=(0.0, 0.99)),
-            torch.optim.Adam(self.discriminator.parameters(), lr=self.config.lr * ratio, betas=(0.0, 0.99**ratio)),
+            torch.optim.Adam(self.discriminator.parameters(), lr=self.config.lr, betas=(0.0, 0.99**ratio)),
         ]
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
@@ -97,6 +102,7 @@ class GeneratorTraining(pl.LightningModule):
         # Stored mapping weights are 100 times the used ones (lr_mul 0.01).
         optimise_g.param_groups[1]["lr"] = rate * mapping * 100
         if adversarial:
+            optimise_d.param_groups[0]["lr"] = self.config.lr * self.lazy_ratio * self.config.discriminator_rate
             self._discriminator_step(optimise_d, real, index)
         self._generator_step(optimise_g, real, z, index)
         self.images += len(real) * self.trainer.world_size

@@ -1,0 +1,195 @@
+"""Runs that break off: killed, interrupted, out of disk space, with broken images. The next run completes them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from benchmarks import commands, executors, results, store
+from benchmarks.cli import main
+from benchmarks.plan import Plan
+from methods.latent_optimization import WOptimization
+from methods.pivotal_tuning import PivotalTuning
+from metrics.base import SampleMetric
+from reports import build as report
+from tests.integration.tiny_suite import IMAGES, reference, rows, states, suite, tables, world
+
+__all__ = ["reference", "suite", "world"]  # fixtures
+pytestmark = pytest.mark.assets
+
+
+def once(function: Callable, error: BaseException, at: int = 1) -> Callable:
+    """`function`, whose call number `at` raises instead."""
+    calls = iter(range(1, 1000))
+
+    def wrapped(*args, **kwargs):
+        if next(calls) == at:
+            raise error
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+def full_disk() -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_resume_all_and_none(suite, tmp_path, reference, capsys):
+    arguments = ["run", suite, "--out", str(tmp_path), "--resume"]
+    assert main([*arguments, "none"]) == 1
+    assert rows(tmp_path) == 0 and set(states(tmp_path)) == {"failed"}
+    assert "not run yet" in (tmp_path / "report" / "tables.md").read_text()
+    assert main([*arguments, "all"]) == 0 and tables(tmp_path) == tables(reference)
+    assert main([*arguments, "all"]) == 0 and tables(tmp_path) == tables(reference)
+    assert rows(tmp_path) == 2 * 2 * IMAGES
+    assert set(pd.read_parquet(tmp_path / "results.parquet")["attempt"]) == {2}, "the later attempt stands"
+
+
+def test_a_dead_worker_is_said(suite, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(executors.sys, "executable", "false")
+    assert main(["run", suite, "workers=2", "--out", str(tmp_path)]) == 1
+    assert "workers ended early: 0 (exit 1), 1 (exit 1)" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+
+
+def test_killed_run_resumes(suite, tmp_path, reference):
+    command = [sys.executable, "-m", "benchmarks", "run", suite, "batch_size=1", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not rows(tmp_path) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < rows(tmp_path) < 2 * IMAGES
+    assert main(["status", suite, "--out", str(tmp_path)]) == 1
+    assert main(["run", suite, "--out", str(tmp_path)]) == 0
+    assert tables(tmp_path) == tables(reference)
+
+
+@pytest.mark.parametrize("how", ["key", "terminate"])
+def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, capsys):
+    handler = signal.getsignal(signal.SIGINT)
+    tune = PivotalTuning._tune
+    calls = iter(range(100))
+
+    def broken_off(*args):
+        if next(calls) == 1:
+            os.kill(os.getpid(), signal.SIGINT if how == "key" else signal.SIGTERM)
+        return tune(*args)
+
+    arguments = ["run", suite, "batch_size=1", "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(PivotalTuning, "_tune", broken_off)
+        assert main(arguments) == 130
+    assert "what was done is kept" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) == handler, "a second Ctrl-C must not be ignored"
+    assert rows(tmp_path) == IMAGES + 1
+    assert main(arguments) == 0 and tables(tmp_path) == tables(reference)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "at"),
+    [
+        (store.CellStore, "save", 3),
+        (store.JsonLines, "append", 6),
+        (results, "write_atomically", 1),
+        (report, "_write", 2),
+    ],
+)
+def test_full_disk_stops_clearly_and_loses_nothing(owner, name, at, suite, tmp_path, reference, monkeypatch, capsys):
+    arguments = ["run", suite, "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, once(getattr(owner, name), full_disk(), at))
+        assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "error: " in said and "No space left on device" in said and "run the same command to go on" in said
+    done = rows(tmp_path)
+    assert done >= 2
+    assert main(arguments) == 0 and tables(tmp_path) == tables(reference)
+    assert rows(tmp_path) == 2 * IMAGES, "what was done is not done again"
+
+
+@pytest.fixture
+def built(suite, reference):
+    """A built picture of the cached set, given back as it was."""
+    plan: Plan = commands.expand(commands.load_suite(suite))
+    manifest = plan.manifests["folder"]
+    path = manifest.root / manifest.by_id["p1"].file
+    before = path.read_bytes()
+    yield path
+    path.write_bytes(before)
+
+
+def test_broken_image_fails_alone_and_is_retried(built, suite, tmp_path, reference, capsys):
+    good = built.read_bytes()
+    built.write_bytes(good[: len(good) // 2])
+    arguments = ["run", suite, "--out", str(tmp_path)]
+    assert main(arguments) == 1
+    assert "1 images have failed rows" in capsys.readouterr().out
+    frame = pd.read_parquet(tmp_path / "results.parquet")
+    failed = frame[frame["status"] == "failed"]
+    assert set(failed["image"]) == {"p1"} and set(failed["method"]) == {"sg2_w", "pti"}
+    assert (frame[(frame["image"] != "p1") & (frame["metric"] == "mse")]["status"] == "ok").all()
+    said = (tmp_path / "report" / "tables.md").read_text()
+    assert "not a readable picture" in said
+    attempted = rows(tmp_path)
+    assert main(arguments) == 1 and rows(tmp_path) == attempted, "a plain run does not try failed images again"
+    built.write_bytes(good)
+    assert main([*arguments, "--resume", "failed"]) == 0
+    assert rows(tmp_path) == attempted + 2 and tables(tmp_path) == tables(reference)
+
+
+def test_image_goes_on_once_the_stage_before_is_mended(suite, tmp_path, reference, monkeypatch):
+    whole = WOptimization.invert
+
+    def diverges(self, images, ids, init=None):
+        if "folder/p1" in ids:
+            raise RuntimeError("diverged")
+        return whole(self, images, ids, init)
+
+    arguments = ["run", suite, "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(WOptimization, "invert", diverges)
+        assert main(arguments) == 1
+    said = (tmp_path / "report" / "tables.md").read_text()
+    assert "RuntimeError: diverged" in said and "the stage before failed: RuntimeError: diverged" in said
+    assert main([*arguments, "--resume", "failed", "--only", "invert", "methods=[sg2_w]"]) == 0
+    assert main(arguments) == 0, "the tuning of the mended image is missing work"
+    assert tables(tmp_path) == tables(reference)
+
+
+def test_unreadable_latent_fails_alone(suite, tmp_path, reference):
+    arguments = ["run", suite, "--out", str(tmp_path)]
+    assert main([*arguments, "--only", "invert", "methods=[sg2_w]"]) == 0
+    next(tmp_path.glob("cells/*/p2.safetensors")).write_bytes(b"torn")
+    assert main(arguments) == 1
+    frame = pd.read_parquet(tmp_path / "results.parquet")
+    failed = frame[frame["status"] == "failed"]
+    assert set(failed["image"]) == {"p2"} and set(failed["method"]) == {"pti"}
+    assert failed["reason"].str.contains("cannot be read .*--resume all").all()
+    assert main([*arguments, "--resume", "all"]) == 0 and tables(tmp_path) == tables(reference)
+
+
+def test_measurement_that_a_stored_image_lacks_is_said(suite, tmp_path, reference):
+    arguments = ["run", suite, "--out", str(tmp_path)]
+    assert main([*arguments, "--only", "invert", "inline=[]"]) == 0
+    assert main(arguments) == 1
+    assert "not measured when the image was inverted; run with --resume all" in (
+        tmp_path / "report" / "tables.md"
+    ).read_text().replace("\\", "")
+
+
+def test_failed_scores_are_computed_again(suite, tmp_path, reference, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(SampleMetric, "__call__", lambda *_: (_ for _ in ()).throw(RuntimeError("out of memory")))
+        assert main(["run", suite, "--out", str(tmp_path)]) == 1
+    assert "out of memory" in (tmp_path / "report" / "tables.md").read_text()
+    assert main(["run", suite, "--out", str(tmp_path)]) == 0 and tables(tmp_path) == tables(reference)

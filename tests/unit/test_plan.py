@@ -1,0 +1,162 @@
+"""Cells and their keys: what is shared, what changes an address and what must not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import plan as planning
+from benchmarks.config import DatasetEntry, SuiteConfig
+from benchmarks.errors import ConfigError
+from benchmarks.plan import Plan, cell_key, expand
+from benchmarks.runner import Shard, group_size, wanted
+from datasets import registry as datasets_registry
+from datasets.assets import AssetMissingError
+from datasets.base import Manifest, Record
+from methods.base import Method
+from methods.generators import load_generator
+from methods.registry import load_pipeline, stage_class
+from methods.tuning.deltas import fingerprint
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "cell_key.txt"
+SUITE = SuiteConfig(
+    name="test",
+    generator="toy",
+    methods=["sg2_w", "pti", "w_plus_pti"],
+    datasets=[DatasetEntry("synthetic")],
+    metrics=["mse"],
+    stage_settings={"pivotal_tuning": {"steps": 3}},
+)
+
+
+def synthetic(version: int = 1, n: int = 10) -> Manifest:
+    records = tuple(Record(f"i{n:02d}", f"images/i{n:02d}.png", f"{n:064x}", {"n": n}) for n in range(n))
+    return Manifest("synthetic", "Synthetic", version, "none", 64, "CC0", "out", Path("nowhere"), records)
+
+
+def offline() -> Manifest:
+    raise AssetMissingError("the asset is not here; run fetch")
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch):
+    monkeypatch.setitem(datasets_registry.DATASETS, "synthetic", f"{__name__}:synthetic")
+    monkeypatch.setitem(datasets_registry.DATASETS, "offline", f"{__name__}:offline")
+
+
+def keys(suite: SuiteConfig = SUITE) -> list[str]:
+    return [cell.key for cell in expand(suite).cells]
+
+
+def with_data(**options: int) -> SuiteConfig:
+    return replace(SUITE, datasets=[DatasetEntry("synthetic", options=options)])
+
+
+def test_pipelines_share_their_beginning():
+    plan = expand(SUITE)
+    assert len(plan.cells) == 4  # W, W -> tuning, W+, W+ -> tuning
+    w, pti = plan.leaf["sg2_w", "synthetic"], plan.leaf["pti", "synthetic"]
+    assert plan.cell(pti).parent == w and plan.cell(w).parent is None
+    seen: set[str | None] = {None}
+    for cell in plan.cells:
+        assert cell.parent in seen, "a parent comes after its child"
+        seen.add(cell.key)
+
+
+def test_key_depends_on_what_changes_results(monkeypatch, tmp_path):
+    before = keys()
+    assert keys() == before
+    steps = keys(replace(SUITE, stage_settings={"pivotal_tuning": {"steps": 4}}))
+    assert steps[0] == before[0] and steps[1] != before[1], "only the stage whose steps differ gets another key"
+    assert not set(keys(replace(SUITE, seed=1))) & set(before)
+    assert not set(keys(with_data(version=2))) & set(before)
+    assert not set(keys(with_data(n=11))) & set(before)
+    other = load_generator("toy")
+    other.input.input.add_(1e-3)
+    with monkeypatch.context() as patch:
+        patch.setattr(planning, "load_generator", lambda name: other)
+        assert not set(keys()) & set(before)
+    tuning = stage_class("pivotal_tuning")
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "info", replace(tuning.info, version=tuning.info.version + 1))
+        assert [a == b for a, b in zip(keys(), before, strict=True)] == [True, False, True, False]
+
+
+def test_key_does_not_depend_on_how_it_is_run():
+    before = keys()
+    assert keys(replace(SUITE, batch_size=1, workers=2, save_weights=True, inline=["locality"], title="b")) == before
+    limited = replace(SUITE, datasets=[DatasetEntry("synthetic", limit=3)])
+    assert keys(limited) == before and len(expand(limited).manifests["synthetic"].ids) == 3
+    unused = {"pivotal_tuning": {"steps": 3}, "w_optimization": {}}
+    assert keys(replace(SUITE, methods=["sg2_w"], stage_settings=unused, reference_method="pti")) == before[:1]
+    named = keys(replace(SUITE, methods=["w_plus_pti", "pti"], metrics=[]))
+    assert set(named) == set(before), "names, order and metrics of a suite are no part of a key"
+
+
+def test_key_of_a_group_depends_on_who_is_in_it():
+    suite = replace(SUITE, methods=["pti_multi_id"])
+    whole, part = keys(suite), keys(replace(suite, datasets=[DatasetEntry("synthetic", limit=8)]))
+    assert whole[0] == part[0] and whole[1] != part[1]
+
+
+def test_golden_key():
+    """Stored results of every user are found by this address: it changes with STORE_VERSION only."""
+    generator = load_generator("toy")
+    generator.latent_avg.zero_()  # computed: its last bits are the machine's
+    stages = load_pipeline("pti", {"pivotal_tuning": {"steps": 3}}).stages
+    assert cell_key(stages, fingerprint(generator), synthetic().key, 0) == GOLDEN.read_text().strip()
+
+
+@pytest.mark.parametrize("methods", [["sg2_w", "pti"], ["pti", "pti_multi_id"], ["pti_multi_id"]])
+@pytest.mark.parametrize("of", [1, 2, 3])
+def test_shards_are_a_partition_and_hold_their_parents(methods, of, tmp_path):
+    plan = expand(replace(SUITE, methods=methods))
+    ids = plan.manifests["synthetic"].ids
+    shards = [{c.key: wanted(c, plan, tmp_path, "missing", Shard(i, of)) for c in plan.cells} for i in range(of)]
+    for cell in plan.cells:
+        assert sorted(image for shard in shards for image in shard[cell.key]) == ids
+        for shard in shards:
+            assert set(shard[cell.key]) == set(shard[cell.parent or cell.key])
+            size = group_size(cell)
+            groups = {tuple(ids[i : i + size]) for i in range(0, len(ids), size)}
+            mine = shard[cell.key]
+            assert {tuple(mine[i : i + size]) for i in range(0, len(mine), size)} <= groups
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"methods": ["pto"]}, "did you mean 'pti'"),
+        ({"metrics": ["msee"]}, "did you mean 'mse'"),
+        ({"inline": ["localty"]}, "known: locality"),
+        ({"generator": "nothing"}, "no generator 'nothing'"),
+        ({"datasets": [DatasetEntry("synthetc")]}, "did you mean 'synthetic'"),
+        ({"datasets": [DatasetEntry("synthetic", options={"vers": 1})]}, "no option 'vers'"),
+        ({"datasets": [DatasetEntry("synthetic", limit=0)]}, "expected at least 1"),
+        ({"datasets": [DatasetEntry("folder")]}, "needs the option 'path'"),
+        ({"datasets": [DatasetEntry("folder", options={"path": "/nowhere"})]}, "is not a folder"),
+        ({"datasets": [DatasetEntry("offline")]}, "run fetch"),
+        ({"stage_settings": {"w_optimization": {"stepz": 1}}}, "did you mean 'steps'"),
+        ({"stage_settings": {"w_optimisation": {"steps": 1}}}, "did you mean 'w_optimization'"),
+        ({"reference_method": "pto"}, "did you mean 'pti'"),
+    ],
+)
+def test_what_cannot_run_is_refused_at_once(change, said):
+    with pytest.raises(ConfigError) as caught:
+        expand(replace(SUITE, **change))
+    assert said in str(caught.value)
+
+
+def test_resolution_must_fit(monkeypatch):
+    monkeypatch.setattr(datasets_registry, "load", lambda name: replace(synthetic(), resolution=32))
+    with pytest.raises(ConfigError, match="32 px, the generator 64 px"):
+        expand(SUITE)
+
+
+def test_plan_knows_its_stages():
+    plan = expand(SUITE)
+    assert isinstance(plan, Plan) and all(issubclass(cell.stage.cls, Method) for cell in plan.cells)
+    with pytest.raises(KeyError, match="no cell"):
+        plan.cell("0" * 20)

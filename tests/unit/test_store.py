@@ -1,0 +1,165 @@
+"""Results on disk under kills, torn lines, repeated attempts and failing writes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks import store as storing
+from benchmarks.store import CellStore, JsonLines, finite, read_lines, write_atomically
+from methods.base import Inversion
+
+ROWS = st.lists(
+    st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))),
+    min_size=1,
+    max_size=5,
+)
+
+
+def row(image: str, status: str, attempt: int, **more: object) -> dict[str, object]:
+    return {"image": image, "status": status, "attempt": attempt, "reason": "", **more}
+
+
+def inversion(n: int = 1) -> Inversion:
+    stream = torch.Generator().manual_seed(0)
+    draw = torch.rand(n, 3, 8, 8, generator=stream) * 2 - 1
+    return Inversion(
+        ids=tuple(f"set/i{i}" for i in range(n)),
+        latent=torch.randn(n, 10, 16, generator=stream),
+        space="W+",
+        image=draw,
+        steps=torch.full((n,), 7),
+        weights=({"convs.0.conv.weight": torch.randn(1, 2, 3, generator=stream)},) * n,
+        noise=([torch.randn(1, 1, 4 * 2**i, 4 * 2**i, generator=stream) for i in range(11)],) * n,
+    )
+
+
+def put(store: CellStore, image: str) -> None:
+    """The files that a row of status ok speaks of."""
+    store.folder.mkdir(parents=True, exist_ok=True)
+    store.latent(image).write_bytes(b"latent")
+    store.picture(image).write_bytes(b"picture")
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=ROWS, cut=st.integers(1, 40))
+def test_torn_line_is_ignored_and_left_behind(tmp_path_factory, rows, cut):
+    path = tmp_path_factory.mktemp("lines") / "rows.jsonl"
+    lines = JsonLines(path)
+    lines.append(*rows)
+    whole = path.read_bytes()
+    last = len(whole) - whole[:-1].rfind(b"\n") - 1  # of the last line, with its newline
+    path.write_bytes(whole[: len(whole) - min(max(cut, 2), last - 1)])
+    assert list(read_lines([path])) == rows[:-1]
+    lines.append(rows[-1], {"after": 1})
+    assert list(read_lines([path])) == [*rows, {"after": 1}]
+
+
+def test_other_content_is_ignored(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"\x00\x00\xff\n[1]\n3\n\n" + b'{"image": "a"}\r\n' + b'{"image": "b"}')
+    assert [found["image"] for found in read_lines([path])] == ["a", "b"]
+
+
+def test_nan_never_reaches_the_file(tmp_path):
+    lines = JsonLines(tmp_path / "rows.jsonl")
+    with pytest.raises(ValueError, match="JSON"):
+        lines.append({"value": float("nan")})
+    assert not list(read_lines(sorted(tmp_path.glob("*"))))
+    assert finite(float("nan")) is None and finite(float("-inf")) is None and finite(2.0) == 2.0
+
+
+@settings(max_examples=50, deadline=None)
+@given(attempts=st.lists(st.sampled_from(["ok", "failed"]), min_size=1, max_size=6), data=st.data())
+def test_standing_row(tmp_path_factory, attempts, data):
+    """However attempts are spread over writers: the last ok one stands, else the last."""
+    store = CellStore(tmp_path_factory.mktemp("cells"), "key")
+    put(store, "a")
+    for n, status in enumerate(attempts, start=1):
+        writer = data.draw(st.sampled_from("xyz"))
+        JsonLines(store.folder / f"rows-{writer}.jsonl").append(row("a", status, n))
+    good = [n for n, status in enumerate(attempts, start=1) if status == "ok"]
+    standing = store.rows()["a"]
+    assert standing["attempt"] == (good[-1] if good else len(attempts))
+    assert (standing["status"] == "ok") == bool(good)
+
+
+@pytest.mark.parametrize("lost", ["latent", "picture"])
+@pytest.mark.parametrize("how", ["absent", "empty"])
+def test_ok_needs_its_files(tmp_path, lost, how):
+    store = CellStore(tmp_path, "key")
+    put(store, "a")
+    store.writer().append(row("a", "ok", 1))
+    assert store.rows()["a"]["status"] == "ok"
+    path: Path = getattr(store, lost)("a")
+    path.unlink() if how == "absent" else path.write_bytes(b"")
+    assert "a" not in store.rows(), "the image counts as not done"
+
+
+def test_round_trip(tmp_path):
+    store, one = CellStore(tmp_path, "key"), inversion()
+    store.save("i0", one, keep_weights=True)
+    found = store.load("i0", "set/i0")
+    assert found.ids == ("set/i0",) and found.space == "W+" and found.steps.tolist() == [7]
+    assert torch.equal(found.latent, one.latent)
+    assert found.noise[0] is not None and one.noise[0] is not None
+    assert len(found.noise[0]) == 11  # level 10 comes after level 9, not after level 1
+    assert all(torch.equal(a, b) for a, b in zip(found.noise[0], one.noise[0], strict=True))
+    assert found.weights[0] is not None and one.weights[0] is not None
+    assert torch.equal(found.weights[0]["convs.0.conv.weight"], one.weights[0]["convs.0.conv.weight"])
+    assert float((found.image - one.image).abs().max()) <= 1 / 255 + 1e-6
+    assert sorted(p.name for p in store.folder.iterdir()) == ["i0.png", "i0.safetensors"]
+
+
+def test_weights_are_left_out_unless_asked_for(tmp_path):
+    store = CellStore(tmp_path, "key")
+    store.save("i0", inversion(), keep_weights=False)
+    assert store.load("i0", "set/i0").weights == (None,)
+
+
+def test_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    write_atomically(path, b"old")
+
+    def full(self: Path, data: bytes) -> int:
+        with open(self, "wb") as handle:
+            handle.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(Path, "write_bytes", full)
+        write_atomically(path, b"newer")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("breaks", ["save_file", "save_png"])
+def test_failing_save_leaves_the_old_inversion(tmp_path, monkeypatch, breaks):
+    store = CellStore(tmp_path, "key")
+    store.save("i0", inversion(), keep_weights=False)
+    files = sorted(store.folder.iterdir())
+    picture = store.picture("i0").read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(storing, breaks, full)
+    with pytest.raises(OSError, match="No space left"):
+        store.save("i0", inversion(), keep_weights=False)
+    assert sorted(store.folder.iterdir()) == files and store.picture("i0").read_bytes() == picture
+    assert torch.equal(store.load("i0", "set/i0").latent, inversion().latent)
+
+
+def test_writers_do_not_share_a_file(tmp_path):
+    store = CellStore(tmp_path, "key")
+    first, second = store.writer(), store.writer()
+    first.append(row("a", "failed", 1), row("b", "failed", 1))
+    second.append(row("c", "failed", 1))
+    assert first.path != second.path and set(store.rows()) == {"a", "b", "c"}
+    assert json.loads(second.path.read_text())["image"] == "c"
