@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+import pandas as pd
 import torch
 from jinja2 import Template
 from omegaconf import DictConfig, OmegaConf
@@ -21,7 +22,6 @@ from methods.recipe import Recipe
 from metrics.distribution import AlexFeatures, FrechetDistance
 
 VERSION = 1
-DETECTION_IMAGES = 300
 
 
 def recipe(overrides: DictConfig) -> Recipe:
@@ -40,7 +40,7 @@ def recipe(overrides: DictConfig) -> Recipe:
 
 
 def export(checkpoint: Path, out: Path, config: TrainingConfig) -> None:
-    """Write OUT/faces64.safetensors (half precision), OUT/faces64.png and OUT/faces64.md, the model card."""
+    """Write OUT/faces64.safetensors (half precision), faces64.png, faces64-log.csv and faces64.md, the model card."""
     # Our own checkpoint of this run; Lightning's files hold more than tensors.
     stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
     shape = dict(stored["hyper_parameters"]["generator"])
@@ -52,6 +52,7 @@ def export(checkpoint: Path, out: Path, config: TrainingConfig) -> None:
     save_generator(generator, weights, half=True, card={"version": str(VERSION), "images": str(images)})
     generator = load_generator(weights)  # judged as it is shipped
     save_grid(generator, out / "faces64.png")
+    _log(out).to_csv(out / "faces64-log.csv", index=False, float_format="%.4g")
     (out / "faces64.md").write_text(_card(generator, images, out, config), encoding="utf-8")
 
 
@@ -67,8 +68,8 @@ def _card(generator: Generator, images: int, out: Path, config: TrainingConfig) 
     distance.update_batches(real[count : 2 * count], real=False)
     own = float(distance.compute())
     shape = generator.config
-    found = _detected(samples(generator, DETECTION_IMAGES, seed=99))
-    found_in_data = _detected(real[:DETECTION_IMAGES])
+    found = _detected(samples(generator, config.detection_images, seed=99))
+    found_in_data = _detected(real[: config.detection_images])
     template = Template((Path(__file__).parent / "card.md.j2").read_text(encoding="utf-8"), keep_trailing_newline=True)
     return template.render(
         version=VERSION,
@@ -84,7 +85,7 @@ def _card(generator: Generator, images: int, out: Path, config: TrainingConfig) 
         own=own,
         found=found,
         found_in_data=found_in_data,
-        judged=DETECTION_IMAGES,
+        judged=config.detection_images,
     )
 
 
@@ -103,6 +104,15 @@ def _detected(images: Tensor) -> float:
         except NoFaceError:
             continue
     return found / len(images)
+
+
+def _log(out: Path) -> pd.DataFrame:
+    """The figures of all sessions of the run, by images seen; what a session lost to a kill is in it twice."""
+    parts = [pd.read_csv(path) for path in sorted(out.glob("log/version_*/metrics.csv"))]
+    log = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["images"])
+    if "at_images" in log:
+        log["images"] = log["images"].fillna(log.pop("at_images"))
+    return log.drop(columns=["epoch", "step"], errors="ignore").sort_values("images", kind="stable")
 
 
 def _hours(out: Path) -> float:

@@ -53,6 +53,7 @@ class TrainingConfig:
     anchor_floor: float = 0.2
     ema_images: float = 5_000.0  # half life
     frechet_images: int = 5_000
+    detection_images: int = 300  # samples in which the model card looks for faces
     seed: int = 0
 
 
