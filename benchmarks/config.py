@@ -34,7 +34,7 @@ class SuiteConfig:
     stage_settings: by stage name, what this suite sets for every pipeline that has the stage. workers: processes
     that invert side by side, one thread each on a CPU; 0 for one a core (one in all on an accelerator).
     reference_method: what the paired tables compare to; the first method when it is not run.
-    inline: measurements that need the tuned generator. save_weights: keep every tuned generator as a delta file.
+    inline: measurements that need the tuned generator. save_weights: keep every tuned generator's weights in its cell.
     """
 
     name: str = ""
