@@ -40,14 +40,14 @@ def recipe(overrides: DictConfig) -> Recipe:
 
 
 def export(checkpoint: Path, out: Path, config: TrainingConfig) -> None:
-    """Write OUT/faces64.safetensors (half precision), faces64.png, faces64-log.csv and faces64.md, the model card."""
+    """Write OUT/faces64.safetensors (half precision), its state to train on, sample sheet, log and model card."""
     # Our own checkpoint of this run; Lightning's files hold more than tensors.
     stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
     shape = dict(stored["hyper_parameters"]["generator"])
-    generator = Generator(GeneratorConfig(**{**shape, "channels": tuple(shape["channels"])}))
-    state = {k.removeprefix("ema."): v for k, v in stored["state_dict"].items() if k.startswith("ema.")}
-    generator.load_state_dict(state)
-    images = int(stored["state_dict"]["images"])
+    trained = GeneratorTraining(config, GeneratorConfig(**{**shape, "channels": tuple(shape["channels"])}))
+    trained.load_state_dict(stored["state_dict"])
+    generator, images = trained.ema, int(trained.images)
+    trained.save_state(out / "faces64-state.safetensors")
     weights = out / "faces64.safetensors"
     save_generator(generator, weights, half=True, card={"version": str(VERSION), "images": str(images)})
     generator = load_generator(weights)  # judged as it is shipped
