@@ -1,12 +1,13 @@
 """Seconds an image and steps a second of every stage, and the harness's own share: `python -m benchmarks.perf.stages`.
 
-One process and one thread on a CPU, as a worker of a run has. Prints a markdown table: medians over repeats with
-the least and the greatest.
+One process and one thread on a CPU, as a worker of a run has. Prints markdown tables: medians over repeats with the
+least and the greatest. `--run DIR` reads the stages' figures from a finished run instead of timing them again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -45,14 +46,38 @@ def timed(action: Callable[[], object], repeats: int) -> list[float]:
     return seconds
 
 
+def from_run(folder: Path) -> None:
+    """The stages' seconds and steps as a run recorded them, over all its images and data sets."""
+    rows: dict[str, list[dict]] = {}
+    for path in sorted(folder.glob("cells/*/cell.json")):
+        stages = json.loads(path.read_text())["stages"]
+        name = " + ".join(stage["stage"] for stage in stages)
+        if stages[-1]["config"].get("locality", {}).get("weight") == 0:
+            name += " (no locality)"
+        done = CellStore(folder, path.parent.name).rows().values()
+        rows.setdefault(name, []).extend(row for row in done if row["status"] == "ok")
+    print("| stage (the last of) | images | s / image | steps / s / image |\n| :-- | --: | --: | --: |")
+    for name, found in rows.items():
+        seconds = [row["seconds"] for row in found]
+        rates = [row["steps"] / row["seconds"] for row in found]
+        print(f"| {name} | {len(found)} | {spread(seconds)} | {spread(rates)} |")
+    used = {(row["device"], row["threads"], row["torch"]) for found in rows.values() for row in found}
+    print("\nDevice, threads a worker, torch: " + "; ".join(", ".join(map(str, one)) for one in sorted(used)))
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--suite", default="faces64", help="whose generator, settings and first data set are used")
     arguments.add_argument("--images", type=int, default=8)
     arguments.add_argument("--repeats", type=int, default=3)
+    arguments.add_argument("--run", type=Path, help="folder of a finished run of the suite")
     options = arguments.parse_args()
     torch.set_num_threads(1)
     suite = load_suite(options.suite)
+    if options.run:
+        from_run(options.run)
+        _harness(options.suite, options.images)
+        return
     generator = load_generator(suite.generator)
     manifest = datasets_registry.load(suite.datasets[-1].name, **suite.datasets[-1].options).subset(options.images)
     pictures = [to_tensor(read_rgb(manifest.root / manifest.by_id[i].file)) for i in manifest.ids]
