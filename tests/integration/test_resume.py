@@ -76,6 +76,8 @@ def test_killed_run_resumes(suite, tmp_path, reference):
 
 @pytest.mark.parametrize("how", ["key", "terminate"])
 def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, capsys):
+    # A shell starts background jobs with SIGINT ignored; this test needs it as in a terminal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     handler = signal.getsignal(signal.SIGINT)
     tune = PivotalTuning._tune
     calls = iter(range(100))
@@ -91,6 +93,7 @@ def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, c
         assert main(arguments) == 130
     assert "what was done is kept" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) == handler, "a second Ctrl-C must not be ignored"
+    signal.signal(signal.SIGINT, before)
     assert rows(tmp_path) == IMAGES + 1
     assert main(arguments) == 0 and tables(tmp_path) == tables(reference)
 
