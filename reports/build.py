@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,11 @@ from matplotlib.figure import Figure
 
 from reports import figures, latex, markdown, tables_csv
 from reports.frame import ReportError, Results, read
+from reports.listings import Listing, distinct, listings
 from reports.table import Table, number
 from reports.tabulate import costs, means, paired
 
-# Keys of run.json's versions and generator that differ between two equal runs, or name a machine.
-VOLATILE = ("commit", "date", "time", "timestamp", "created", "started", "finished", "host", "hostname", "user")
 IMAGES_IN_GRID = 6
-FIRST_IDS = 3
 
 
 def build(directory: str | Path, reference: str = "") -> list[Path]:
@@ -40,8 +38,9 @@ def build(directory: str | Path, reference: str = "") -> list[Path]:
         [paired(results, *part, reference) for part in results.parts] if len(results.methods) > 1 and quality else []
     )
     dear = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
+    about = listings(results)
     texts = {
-        "tables.md": tables_markdown(results, quality, against),
+        "tables.md": tables_markdown(results.run, quality, against, about),
         "tables.tex": latex.document([*quality, *against]),
         "tables.csv": tables_csv.dumps([*quality, *against]),
         "costs.md": costs_markdown(results, dear),
@@ -56,35 +55,17 @@ def build(directory: str | Path, reference: str = "") -> list[Path]:
     return written + pictures
 
 
-def tables_markdown(results: Results, quality: Sequence[Table], against: Sequence[Table]) -> str:
+def tables_markdown(
+    run: Mapping[str, Any], quality: Sequence[Table], against: Sequence[Table], about: Sequence[Listing]
+) -> str:
     """tables.md: what is compared, the tables, the recipes, the failures, where the numbers come from."""
-    run = results.run
-    parts = [f"# {markdown.escape(str(run.get('title') or run.get('suite') or 'Results'))}", "## What is compared"]
-    parts.append(
-        markdown.listing(
-            ("method", "title", "stages", "space", "paper", "year", "reimplementation", "note"), _methods(results)
-        )
-    )
-    parts.append("## Sets")
-    parts.append(
-        markdown.listing(
-            ("set", "title", "domain", "images", "failed", "licence", "recipe", "key"),
-            _datasets(results),
-        )
-    )
+    parts = [f"# {markdown.escape(str(run.get('title') or run.get('suite') or 'Results'))}"]
+    before, after = about[:2], about[2:]
+    parts += [f"## {part.title}\n\n{markdown.listing(part.headers, part.rows)}" for part in before]
     parts += [f"## {markdown.escape(table.title)}\n\n{markdown.table(table)}" for table in [*quality, *against]]
-    parts.append("## Recipes of the metrics")
-    parts.append(
-        markdown.listing(
-            ("metric", "title", "version", "better", "unit", "range", "recipe", "reference"), _metrics(results)
-        )
-    )
-    parts.append("## Failures")
-    lost = list(failures(results))
-    headers = ("set", "protocol", "method", "status", "reason", "metrics", "images", "first images")
-    parts.append(markdown.listing(headers, lost) if lost else "None: every method gave every image and every metric.\n")
-    parts.append("## Where the numbers come from")
-    parts.append(markdown.listing(("what", "value"), _provenance(results)))
+    for part in after:
+        text = markdown.listing(part.headers, part.rows) if part.rows else f"{part.empty}\n"
+        parts.append(f"## {part.title}\n\n{text}")
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
@@ -94,95 +75,9 @@ def costs_markdown(results: Results, tables: Sequence[Table]) -> str:
     parts += [f"## {markdown.escape(table.title)}\n\n{markdown.table(table)}" for table in tables]
     if not tables:
         parts.append("No costs were measured.")
-    said = [("commit", ", ".join(_distinct(results, "commit"))), ("torch", ", ".join(_distinct(results, "torch")))]
+    said = [("commit", ", ".join(distinct(results, "commit"))), ("torch", ", ".join(distinct(results, "torch")))]
     parts += ["## Measured with", markdown.listing(("what", "value"), said)]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
-
-
-def failures(results: Results) -> Iterator[tuple[str, ...]]:
-    """Images without a value by reason: set, protocol, method, status, reason, metrics, how many, first ids."""
-    for dataset, protocol in results.parts:
-        rows = results.scores(dataset, protocol)
-        lost = rows[rows["status"] != "ok"]
-        for method in results.methods:
-            own = lost[lost["method"] == method]
-            head = (dataset, protocol, method)
-            for key, group in own.groupby(["status", "reason"], sort=True):
-                named = set(group["metric"])
-                which = "all" if "" in named or named >= set(results.metrics) else ", ".join(
-                    metric for metric in results.metrics if metric in named)  # fmt: skip
-                ids = sorted(set(group["image"]) - {""})
-                more = ", ..." * (len(ids) > FIRST_IDS)
-                yield (
-                    *head,
-                    str(key[0]),
-                    str(key[1]),
-                    which,
-                    str(len(ids) or "all"),
-                    ", ".join(ids[:FIRST_IDS]) + more,
-                )
-            whole = (own["image"] == "").any()
-            absent = results.expected(dataset) - rows.loc[rows["method"] == method, "image"].nunique()
-            if absent and not whole:
-                yield (*head, "missing", "not run", "all", str(absent), "")
-
-
-def _methods(results: Results) -> Iterator[tuple[str, ...]]:
-    for name, info in results.run["methods"].items():
-        said = [_text(info.get(key)) for key in ("title", "stages", "space", "paper", "year")]
-        yield (
-            name,
-            *said,
-            {True: "yes", False: "no"}.get(info.get("reimplementation"), ""),
-            _text(info.get("note")),
-        )
-
-
-def _datasets(results: Results) -> Iterator[tuple[str, ...]]:
-    lost = results.losses[results.losses["status"] == "failed"]
-    for name, info in results.run["datasets"].items():
-        images = lost.loc[(lost["dataset"] == name) & (lost["image"] != ""), "image"].nunique()
-        said = [_text(info.get(key)) for key in ("licence", "recipe", "key")]
-        yield (name, _text(info.get("title")), _text(info.get("domain")), str(info["n"]), str(images), *said)
-
-
-def _metrics(results: Results) -> Iterator[tuple[str, ...]]:
-    for name in results.metrics:
-        info = results.info(name)
-        low, high = info.get("range") or (None, None)
-        bounds = f"{'-∞' if low is None else _text(low)} to {'∞' if high is None else _text(high)}"
-        head = (name, _text(info.get("title")), str(info["version"]), info["direction"], _text(info.get("unit")))
-        yield (*head, bounds, _text(info.get("recipe")), _text(info.get("reference")))
-
-
-def _provenance(results: Results) -> Iterator[tuple[str, str]]:
-    yield "suite", _text(results.run.get("suite"))
-    for column in ("device", "precision", "seed"):
-        yield column, ", ".join(_distinct(results, column))
-    for section in ("generator", "versions"):
-        for key, value in _flat(results.run.get(section) or {}):
-            yield f"{section}: {key}" if section == "generator" else key, value
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        if key.lower() in VOLATILE:
-            continue
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:  # a path says where a machine keeps a file, not which file it is: its name does
-            text = Path(value).name if isinstance(value, str) and Path(value).is_absolute() else _text(value)
-            yield prefix + key, text
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return " + ".join(_text(part) for part in value) if isinstance(value, list | tuple) else str(value)
-
-
-def _distinct(results: Results, column: str) -> list[str]:
-    return [str(value) for value in sorted(set(results.rows[column]) - {""})]
 
 
 def _figures(

@@ -1,0 +1,138 @@
+"""What stands around the tables, as plain text: methods, sets, recipes, failures, where the numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reports.frame import Results
+
+# Keys of run.json's versions and generator that differ between two equal runs, or name a machine.
+VOLATILE = ("commit", "date", "time", "timestamp", "created", "started", "finished", "host", "hostname", "user")
+FIRST_IDS = 3
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table of plain texts; empty is what is said instead of a table without rows."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    empty: str = ""
+
+
+def listings(results: Results) -> tuple[Listing, ...]:
+    """Methods and sets, which stand before the numbers; recipes, failures and provenance, which stand behind them."""
+    return (
+        Listing(
+            "What is compared",
+            ("method", "title", "stages", "space", "paper", "year", "reimplementation", "note"),
+            tuple(_methods(results)),
+        ),
+        Listing(
+            "Sets",
+            ("set", "title", "domain", "images", "failed", "licence", "recipe", "key"),
+            tuple(_datasets(results)),
+        ),
+        Listing(
+            "Recipes of the metrics",
+            ("metric", "title", "version", "better", "unit", "range", "recipe", "reference"),
+            tuple(_metrics(results)),
+        ),
+        Listing(
+            "Failures",
+            ("set", "protocol", "method", "status", "reason", "metrics", "images", "first images"),
+            tuple(failures(results)),
+            "None: every method gave every image and every metric.",
+        ),
+        Listing("Where the numbers come from", ("what", "value"), tuple(_provenance(results))),
+    )
+
+
+def failures(results: Results) -> Iterator[tuple[str, ...]]:
+    """Images without a value by reason: set, protocol, method, status, reason, metrics, how many, first ids."""
+    for dataset, protocol in results.parts:
+        rows = results.scores(dataset, protocol)
+        lost = rows[rows["status"] != "ok"]
+        for method in results.methods:
+            own = lost[lost["method"] == method]
+            head = (dataset, protocol, method)
+            for key, group in own.groupby(["status", "reason"], sort=True):
+                named = set(group["metric"])
+                which = "all" if "" in named or named >= set(results.metrics) else ", ".join(
+                    metric for metric in results.metrics if metric in named)  # fmt: skip
+                ids = sorted(set(group["image"]) - {""})
+                more = ", ..." * (len(ids) > FIRST_IDS)
+                yield (
+                    *head,
+                    str(key[0]),
+                    str(key[1]),
+                    which,
+                    str(len(ids) or "all"),
+                    ", ".join(ids[:FIRST_IDS]) + more,
+                )
+            whole = (own["image"] == "").any()
+            absent = results.expected(dataset) - rows.loc[rows["method"] == method, "image"].nunique()
+            if absent and not whole:
+                yield (*head, "missing", "not run", "all", str(absent), "")
+
+
+def _methods(results: Results) -> Iterator[tuple[str, ...]]:
+    for name, info in results.run["methods"].items():
+        said = [_text(info.get(key)) for key in ("title", "stages", "space", "paper", "year")]
+        yield (
+            name,
+            *said,
+            {True: "yes", False: "no"}.get(info.get("reimplementation"), ""),
+            _text(info.get("note")),
+        )
+
+
+def _datasets(results: Results) -> Iterator[tuple[str, ...]]:
+    lost = results.losses[results.losses["status"] == "failed"]
+    for name, info in results.run["datasets"].items():
+        images = lost.loc[(lost["dataset"] == name) & (lost["image"] != ""), "image"].nunique()
+        said = [_text(info.get(key)) for key in ("licence", "recipe", "key")]
+        yield (name, _text(info.get("title")), _text(info.get("domain")), str(info["n"]), str(images), *said)
+
+
+def _metrics(results: Results) -> Iterator[tuple[str, ...]]:
+    for name in results.metrics:
+        info = results.info(name)
+        low, high = info.get("range") or (None, None)
+        bounds = f"{'-∞' if low is None else _text(low)} to {'∞' if high is None else _text(high)}"
+        head = (name, _text(info.get("title")), str(info["version"]), info["direction"], _text(info.get("unit")))
+        yield (*head, bounds, _text(info.get("recipe")), _text(info.get("reference")))
+
+
+def _provenance(results: Results) -> Iterator[tuple[str, str]]:
+    yield "suite", _text(results.run.get("suite"))
+    for column in ("device", "precision", "seed"):
+        yield column, ", ".join(distinct(results, column))
+    for section in ("generator", "versions"):
+        for key, value in _flat(results.run.get(section) or {}):
+            yield f"{section}: {key}" if section == "generator" else key, value
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if key.lower() in VOLATILE:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:  # a path says where a machine keeps a file, not which file it is: its name does
+            text = Path(value).name if isinstance(value, str) and Path(value).is_absolute() else _text(value)
+            yield prefix + key, text
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return " + ".join(_text(part) for part in value) if isinstance(value, list | tuple) else str(value)
+
+
+def distinct(results: Results, column: str) -> list[str]:
+    return [str(value) for value in sorted(set(results.rows[column]) - {""})]
