@@ -76,6 +76,25 @@ class Results:
                  for part, rows in self._by_part.items()}  # fmt: skip
         return tuple(sorted(self._by_part, key=lambda part: (first[part], part[1], order[part[0]])))
 
+    def part_methods(self, dataset: str, protocol: str) -> tuple[str, ...]:
+        """Methods that the part has any row of, in the order of run.json; the suite does not run the others there."""
+        present = set(self._by_part[dataset, protocol]["method"])
+        return tuple(name for name in self.methods if name in present)
+
+    @cached_property
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets that have rows, in the order of run.json."""
+        seen = {dataset for dataset, _ in self.parts}
+        return tuple(name for name in self.run["datasets"] if name in seen)
+
+    def protocols(self, dataset: str) -> tuple[str, ...]:
+        return tuple(protocol for name, protocol in self.parts if name == dataset)
+
+    def images(self, dataset: str) -> list[str]:
+        """Sorted ids of all images that a set has rows of, under any protocol."""
+        parts = (self._by_part[dataset, protocol]["image"] for protocol in self.protocols(dataset))
+        return sorted(set().union(*parts) - {""})
+
     def part_metrics(self, dataset: str, protocol: str) -> tuple[str, ...]:
         """Quality metrics that the part has any row of, in the order of run.json."""
         present = set(self._by_part[dataset, protocol]["metric"])
