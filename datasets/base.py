@@ -37,7 +37,8 @@ class ManifestError(ValueError):
 class Record:
     """One image of a set. file: relative to the manifest's root, "" when there is no image; then failure says why.
 
-    sha256: images.pixel_sha256 of the picture.
+    sha256: images.pixel_sha256 of the picture. mask: a grey PNG, relative too, that is 255 where something lies over
+    the picture and 0 elsewhere, "" when there is none; mask_sha256: images.pixel_sha256 of it.
     """
 
     id: str
@@ -45,6 +46,12 @@ class Record:
     sha256: str
     labels: dict[str, Label] = field(default_factory=dict)
     failure: str = ""
+    mask: str = ""
+    mask_sha256: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """All that the record says; a set without masks says nothing of them."""
+        return {key: value for key, value in asdict(self).items() if value or not key.startswith("mask")}
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Manifest:
             "version": self.version,
             "recipe": self.recipe,
             "resolution": self.resolution,
-            "records": [asdict(record) for record in self.records],
+            "records": [record.content() for record in self.records],
         }
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
@@ -115,7 +122,8 @@ class Manifest:
 
     def save(self, folder: str | Path) -> Path:
         """Write `folder`/manifest.json, whole or not at all; the root is not stored: it is the folder."""
-        content = {key: value for key, value in asdict(self).items() if key != "root"}
+        content = {key: value for key, value in asdict(self).items() if key not in ("root", "records")}
+        content["records"] = [record.content() for record in self.records]
         target = Path(folder) / MANIFEST_FILE
         temporary = target.with_name(f".{MANIFEST_FILE}.{uuid4().hex}.tmp")
         try:

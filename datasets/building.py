@@ -26,12 +26,14 @@ DETECTION_SIDES = (320, 1024)
 class Candidate:
     """A picture that may become an image of the set.
 
-    picture: opens it as RGB, may raise ImageError or NoFaceError.
+    picture: opens it as RGB, may raise ImageError or NoFaceError. mask: opens the record's mask (mode L, the size of
+    the prepared picture), for a picture with something laid over it.
     """
 
     id: str
     picture: Callable[[], Image.Image]
     labels: Mapping[str, Label] = field(default_factory=dict)
+    mask: Callable[[], Image.Image] | None = None
 
 
 Prepare = Callable[[Candidate, int], Image.Image]
@@ -88,7 +90,13 @@ def _record(candidate: Candidate, folder: Path, resolution: int, prepare: Prepar
         return Record(candidate.id, "", "", dict(candidate.labels), failure=str(error))
     file = f"images/{candidate.id}.png"
     images.save_png(image, folder / file)
-    return Record(candidate.id, file, images.pixel_sha256(image), dict(candidate.labels))
+    record = Record(candidate.id, file, images.pixel_sha256(image), dict(candidate.labels))
+    if candidate.mask is None:
+        return record
+    mask, file = candidate.mask(), f"masks/{candidate.id}.png"
+    (folder / "masks").mkdir(exist_ok=True)
+    images.save_png(mask, folder / file)
+    return replace(record, mask=file, mask_sha256=images.pixel_sha256(mask))
 
 
 def asset_identity(name: str) -> dict[str, list[str]]:

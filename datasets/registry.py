@@ -14,6 +14,7 @@ DATASETS: dict[str, str] = {
     "openpeople": "datasets.openpeople:build",
     "orl": "datasets.orl:build",
     "folder": "datasets.folder:build",
+    "occluded": "datasets.occluded:build",
 }
 
 

@@ -1,0 +1,156 @@
+"""Faces of another set, clean and with objects over them: the pictures of the protocol `occluded`.
+
+Every base image comes as `<id>.clean` and as `<id>.<object>-<size>` with the object's mask, so that a method's
+inversions of both lie in one cell. Pictures of the base that have something before the face by themselves (label
+`occluded`) come as `<id>.natural`, without a mask: they have no twin that agrees pixel by pixel.
+
+The label `clean` of a record names the record that it is compared with: its own clean picture, or for a natural one
+the first clean picture of the same person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from datasets import alignment, building, images, occluders, registry
+from datasets.base import Label, Manifest, ManifestError, Record
+from datasets.training_faces import ALIGNED_BOX
+
+VERSION = 1  # goes up when an object, its place or the design changes
+MIN_PROBABILITY = 0.7  # MTCNN's own threshold for O-Net
+FRAME_SIDE = 64  # the side at which O-Net looks: ALIGNED_BOX is in its pixels
+
+Picture = Callable[[], Image.Image]
+Variant = tuple[str, str, str]  # object, size, where
+
+
+def build(
+    base: str = "openpeople",
+    base_options: Mapping[str, Any] | None = None,
+    count: int = 12,
+    variants: int = 3,
+    natural: int = 12,
+    seed: int = 0,
+) -> Manifest:
+    """`count` clean images spread evenly over the base, each with `variants` objects, and up to `natural` natural ones.
+
+    A multiple of 6 images has every object at every size equally often. Take fewer images with `count`, not with a
+    suite's `limit`, which would tear clean and occluded pictures apart. Raises ValueError for numbers out of range.
+    """
+    most = len(occluders.OBJECTS)
+    if base == "occluded" or count < 1 or natural < 0 or not 1 <= variants <= most:
+        raise ValueError(
+            f"data set 'occluded': base is {base!r}, count {count}, variants {variants}, natural {natural}; expected "
+            f"another set, at least 1, 1 to {most} (objects of an image are all different) and at least 0"
+        )
+    whole = registry.load(base, **(base_options or {}))
+    own = tuple(record for record in whole.records if not record.labels.get("occluded"))
+    chosen = replace(whole, records=own).subset(count).records
+    pairs = _natural(whole, chosen, natural)
+    head = Manifest(
+        name="occluded",
+        title=f"{whole.title}, with objects over the face",
+        version=VERSION,
+        recipe=f"{whole.recipe}, objects drawn over it",
+        resolution=whole.resolution,
+        licence=whole.licence,
+        domain=whole.domain,
+        root=Path(),
+        records=(),
+    )
+    identity = {"base": whole.key, "count": count, "variants": variants, "natural": natural, "seed": seed}
+    candidates = partial(_candidates, whole, chosen, design(len(chosen), variants, seed), pairs, seed)
+    total = len(chosen) * (1 + variants) + len(pairs)
+    return building.build(head, identity, candidates, total, prepare=lambda candidate, _: candidate.picture())
+
+
+def design(count: int, variants: int, seed: int) -> list[list[Variant]]:
+    """What lies over each of `count` images: different objects, and three sizes in turn.
+
+    Within six images in a row every one of the `variants` places of an image's list meets every object once; a place
+    has one size in those six. An object that may lie over both halves of the face changes between them.
+    """
+    names, sizes = list(occluders.OBJECTS), list(occluders.SIZES)
+    plan: list[list[Variant]] = []
+    for image in range(count):
+        block, step = divmod(image, len(names))
+        shifts = np.random.default_rng([seed, block]).permutation(len(names))[:variants]
+        row = []
+        for place, shift in enumerate(shifts):
+            number, size = (step + int(shift)) % len(names), (place + block) % len(sizes)
+            halves = occluders.OBJECTS[names[number]].places
+            row.append((names[number], sizes[size], halves[(block + number + size) % len(halves)]))
+        plan.append(row)
+    return plan
+
+
+def _natural(whole: Manifest, chosen: tuple[Record, ...], count: int) -> list[tuple[Record, str]]:
+    """Pictures of the base that are occluded by themselves, of people who have a clean one, with its id."""
+    first: dict[Label, str] = {}
+    for record in chosen:
+        if "person" in record.labels:
+            first.setdefault(record.labels["person"], f"{record.id}.clean")
+    found = [r for r in whole.records if r.labels.get("occluded") and r.labels.get("person") in first]
+    if not found or not count:
+        return []
+    return [(r, first[r.labels["person"]]) for r in replace(whole, records=tuple(found)).subset(count).records]
+
+
+def _candidates(
+    whole: Manifest,
+    chosen: tuple[Record, ...],
+    plan: list[list[Variant]],
+    natural: list[tuple[Record, str]],
+    seed: int,
+) -> Iterator[building.Candidate]:
+    for record, row in zip(chosen, plan, strict=True):
+        picture = cache(partial(_picture, whole, record))
+        landmarks = cache(partial(_landmarks, picture))
+        clean = f"{record.id}.clean"
+        about = {key: value for key, value in record.labels.items() if key != "occluded"}
+        yield building.Candidate(clean, picture, about)
+        for name, size, where in row:
+            laid = cache(partial(_laid, picture, landmarks, (name, size, where), f"{seed} {record.id}"))
+            labels = {**about, "object": name, "size": size, "where": where, "clean": clean}
+            id = f"{record.id}.{name}-{size}"
+            yield building.Candidate(id, partial(_part, laid, 0), labels, partial(_part, laid, 1))
+    for record, clean in natural:
+        labels = {**record.labels, "object": "natural", "clean": clean}
+        yield building.Candidate(f"{record.id}.natural", partial(_picture, whole, record), labels)
+
+
+def _part(laid: Callable[[], tuple[Image.Image, Image.Image]], number: int) -> Image.Image:
+    return laid()[number]
+
+
+def _picture(whole: Manifest, record: Record) -> Image.Image:
+    if record.failure:
+        raise images.ImageError(record.failure)
+    try:
+        return images.read_rgb(whole.root / record.file)
+    except images.ImageError as error:  # no failure of the picture: the cache is broken
+        raise ManifestError(f"data set {whole.name!r}: {error}; delete {whole.root} and run again") from error
+
+
+def _landmarks(picture: Picture) -> np.ndarray:
+    image = picture()
+    scale = image.width / FRAME_SIDE
+    small = image if scale == 1 else image.resize((FRAME_SIDE, FRAME_SIDE), Image.Resampling.BICUBIC)
+    found = alignment.landmarks_in_boxes(images.to_tensor(small)[None], ALIGNED_BOX)[0]
+    if found.probability < MIN_PROBABILITY:
+        raise alignment.NoFaceError(f"no landmarks to lay an object by: O-Net gives p = {found.probability:.2f}")
+    return (found.points + 0.5) * scale - 0.5
+
+
+def _laid(
+    picture: Picture, landmarks: Callable[[], np.ndarray], variant: Variant, seed: str
+) -> tuple[Image.Image, Image.Image]:
+    clean = picture()
+    return occluders.lay(clean, occluders.draw(*variant, landmarks(), clean.width, seed))
