@@ -57,7 +57,7 @@ def failures(results: Results) -> Iterator[tuple[str, ...]]:
     for dataset, protocol in results.parts:
         rows = results.scores(dataset, protocol)
         lost = rows[rows["status"] != "ok"]
-        for method in results.methods:
+        for method in results.part_methods(dataset, protocol):
             own = lost[lost["method"] == method]
             head = (dataset, protocol, method)
             for key, group in own.groupby(["status", "reason"], sort=True):

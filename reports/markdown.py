@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-from reports.table import Cell, Column, Table, count, letter, number
+from reports.table import Cell, Column, Table, bounded, count, letter, number
 
 _MARKUP = str.maketrans({char: "\\" + char for char in "\\`*_[]#|~$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -19,11 +20,15 @@ def table(value: Table) -> str:
     """A Table with caption, dagger and footnotes."""
     header = [*value.headers, *(heading(column) for column in value.columns)]
     reasons = value.reasons()
-    lines = [
-        [*(escape(label) for label in row.labels)]
-        + [cell_text(value, column, cell, reasons) for column, cell in zip(value.columns, row.cells, strict=True)]
-        for row in value.rows
-    ]
+    lines: list[list[str]] = []
+    for band, rows in groupby(value.rows, key=lambda row: row.band):
+        if band:
+            lines.append([f"*{escape(band)}*", *[""] * (len(header) - 1)])
+        for row in rows:
+            cells = zip(value.columns, row.cells, strict=True)
+            lines.append(
+                [*map(escape, row.labels), *(cell_text(value, column, cell, reasons) for column, cell in cells)]
+            )
     aligned = [":--"] * len(value.headers) + ["--:"] * len(value.columns)
     parts = [_grid(header, aligned, lines), escape(value.caption)]
     if any(cell.partial for _, _, cell in value.cells()):
@@ -38,22 +43,27 @@ def listing(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def heading(column: Column) -> str:
+    """A column's title, unit and arrow, below the group that it belongs to."""
+    group = f"{escape(column.group)}<br>" if column.group else ""
     unit = f" ({escape(column.unit)})" if column.unit else ""
-    return f"{escape(column.title)}{unit} {column.arrow}"
+    return f"{group}{escape(column.title)}{unit} {column.arrow}".rstrip()
 
 
 def cell_text(value: Table, column: Column, cell: Cell, reasons: Sequence[str]) -> str:
-    if cell.value is None or cell.low is None or cell.high is None:
+    if cell.value is None:
         return f"n/a<sup>{letter(reasons.index(cell.reason))}</sup>"
     signed = value.kind == "paired"
-    text = number(cell.value, column.digits, signed)
+    text = escape(cell.text) if cell.text else number(cell.value, column.digits, signed)
     if cell.mark in ("best", "better"):
         text = f"**{text}**"
     elif cell.mark == "second":
         text = f"<ins>{text}</ins>"
-    bounds = ", ".join(number(bound, column.digits, signed) for bound in (cell.low, cell.high))
+    text += "†" if cell.partial else ""
+    if bounded(value, cell):
+        bounds = (number(bound, column.digits, signed) for bound in (cell.low, cell.high) if bound is not None)
+        text += f" [{', '.join(bounds)}]"
     said = count(value, cell)
-    return f"{text}{'†' if cell.partial else ''} [{bounds}]" + (f" ({said})" if said else "")
+    return f"{text} ({said})" if said else text
 
 
 def _grid(header: Sequence[str], aligned: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,6 +1,7 @@
 """Tables as values: what a cell knows (value, interval, n, failures, reason) is kept apart from how it is printed.
 
-tabulate.py builds Tables from results; markdown.py, latex.py and tables_csv.py print them.
+tabulate.py and layout.py build Tables from results, published.py from the numbers of papers; markdown.py, latex.py
+and tables_csv.py print them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ CellMark = Literal["", "best", "second", "better", "worse"]
 
 @dataclass(frozen=True)
 class Column:
-    """A metric as a column: digits are the decimals shown."""
+    """A metric as a column: digits are the decimals shown.
+
+    group is printed above neighbouring columns that share it; dataset and protocol where they are not the table's own.
+    Version 0: a metric that the run does not know, and whose direction nobody has said.
+    """
 
     name: str
     title: str
@@ -25,15 +30,21 @@ class Column:
     digits: int = 3
     version: int = 1
     recipe: str = ""
+    group: str = ""
+    dataset: str = ""
+    protocol: str = ""
 
     @property
     def arrow(self) -> str:
-        return "↓" if self.direction == "lower" else "↑"
+        return {"lower": "↓", "higher": "↑"}[self.direction] if self.version else ""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean (or mean difference) over n of the expected images, or None with the reason."""
+    """A mean (or mean difference) over n of the expected images, or None with the reason.
+
+    low and high are None where nothing is known of the spread; text is the number as a source prints it.
+    """
 
     value: float | None = None
     low: float | None = None
@@ -44,6 +55,7 @@ class Cell:
     wins: int | None = None
     mark: CellMark = ""
     reason: str = ""
+    text: str = ""
 
     @property
     def partial(self) -> bool:
@@ -52,18 +64,24 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A method; labels has one text per header of the table, the first being the method's title."""
+    """A method; labels has one text per header of the table, the first being the method's title.
+
+    band is printed above neighbouring rows that share it; dataset where it is not the table's own.
+    """
 
     method: str
     labels: tuple[str, ...]
     cells: tuple[Cell, ...]
+    band: str = ""
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One data set and protocol. dagger explains partial cells; reference is the method of a paired table."""
+    """One data set and protocol, or what a layout asks for. dagger explains partial cells; reference is the method of a
+    paired table; intervals says whether bounds are printed."""
 
-    kind: Literal["means", "paired", "costs"]
+    kind: Literal["means", "paired", "costs", "published"]
     dataset: str
     protocol: str
     title: str
@@ -73,6 +91,7 @@ class Table:
     rows: tuple[Row, ...]
     dagger: str = ""
     reference: str = ""
+    intervals: bool = True
 
     def reasons(self) -> tuple[str, ...]:
         """Distinct reasons of the n/a cells in reading order: the footnotes a, b, c."""
@@ -88,6 +107,11 @@ def number(value: float, digits: int, signed: bool = False) -> str:
     """Fixed decimals with an ASCII minus; never "-0.00"."""
     text = f"{value:{'+' if signed else ''}.{digits}f}"
     return text.lstrip("+-") if float(text) == 0 else text
+
+
+def bounded(table: Table, cell: Cell) -> bool:
+    """Whether an interval is printed behind the number."""
+    return table.intervals and cell.low is not None and cell.high is not None
 
 
 def letter(index: int) -> str:

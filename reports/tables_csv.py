@@ -27,13 +27,13 @@ def dumps(tables: Iterable[Table]) -> str:
                 [
                     *(
                         table.kind,
-                        table.dataset,
-                        table.protocol,
+                        row.dataset or column.dataset or table.dataset,
+                        column.protocol or table.protocol,
                         row.method,
                         table.reference,
                         "/".join(row.labels[1:]),
                     ),
-                    *(column.name, column.version, column.direction, column.unit, *numbers),
+                    *(column.name, column.version, column.direction if column.version else "", column.unit, *numbers),
                     *(cell.n, cell.expected, cell.failures, wins, cell.mark, cell.reason),
                 ]
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -12,30 +13,34 @@ from reports.table import Cell, CellMark, Column, Row, Table
 
 # A method that is ok on fewer of the expected images would shrink everyone's common subset: it is n/a instead.
 MIN_COVERAGE = 0.5
-_BOOTSTRAP = f"{LEVEL:.0%} percentile bootstrap interval over images ({RESAMPLES:,} resamples)"
+BOOTSTRAP = f"{LEVEL:.0%} percentile bootstrap interval over images ({RESAMPLES:,} resamples)"
+MARKS = (
+    "Bold: the best and all that a paired bootstrap cannot tell from it; underlined: the second likewise; no marks "
+    f"under {MIN_PAIRS} images."
+)
+COMMON = "mean over the images on which every method of the column with a number is ok"
 
 
 def means(results: Results, dataset: str, protocol: str) -> Table:
     """Rows methods, columns quality metrics, cells means with intervals, best and second marked."""
-    columns = tuple(_column(results, metric) for metric in results.part_metrics(dataset, protocol))
-    by_column = [_mean_cells(results, column, dataset, protocol) for column in columns]
+    columns = tuple(column(results, metric) for metric in results.part_metrics(dataset, protocol))
+    methods = results.part_methods(dataset, protocol)
+    by_column = [mean_cells(results, each, dataset, protocol, methods) for each in columns]
     expected = results.expected(dataset)
     return Table(
         kind="means",
         dataset=dataset,
         protocol=protocol,
         title=_title(results, dataset, protocol),
-        caption=f"{_title(results, dataset, protocol)}, {expected} images. Mean with {_BOOTSTRAP}. Bold: the best "
-        "and all that a paired bootstrap cannot tell from it; underlined: the second likewise; no marks under "
-        f"{MIN_PAIRS} images. {_recipes(results, dataset, columns)}",
+        caption=f"{_title(results, dataset, protocol)}, {expected} images. Mean with {BOOTSTRAP}. {MARKS} "
+        f"{_recipes(results, dataset, columns)}{_absent(results, methods)}",
         headers=("method",),
         columns=columns,
         rows=tuple(
             Row(method, (results.title("methods", method),), tuple(cells[place] for cells in by_column))
-            for place, method in enumerate(results.methods)
+            for place, method in enumerate(methods)
         ),
-        dagger="mean over the images on which every method of the column with a number is ok: n of the "
-        f"{expected} expected; methods ok on fewer than half are left out.",
+        dagger=f"{COMMON}: n of the {expected} expected; methods ok on fewer than half are left out.",
     )
 
 
@@ -43,19 +48,20 @@ def paired(results: Results, dataset: str, protocol: str, reference: str) -> Tab
     """Each method against the reference: mean difference, its interval, and on how many images it is better."""
     if reference not in results.methods:
         raise ReportError(f"expected a reference among {list(results.methods)}, found {reference!r}")
-    columns = tuple(_column(results, metric) for metric in results.part_metrics(dataset, protocol))
-    others = [method for method in results.methods if method != reference]
+    columns = tuple(column(results, metric) for metric in results.part_metrics(dataset, protocol))
+    methods = results.part_methods(dataset, protocol)
+    others = [method for method in methods if method != reference]
     against = results.title("methods", reference)
-    by_column = [_paired_cells(results, column, dataset, protocol, reference, others) for column in columns]
+    by_column = [_paired_cells(results, each, dataset, protocol, reference, others) for each in columns]
     return Table(
         kind="paired",
         dataset=dataset,
         protocol=protocol,
         title=f"{_title(results, dataset, protocol)}: against {against}",
         caption=f"{_title(results, dataset, protocol)}. Mean difference to {against}, paired by image, with "
-        f"{_BOOTSTRAP}; behind it the images on which the method is better, of those on which both are ok. Bold: "
+        f"{BOOTSTRAP}; behind it the images on which the method is better, of those on which both are ok. Bold: "
         f"better, and the interval excludes zero (from {MIN_PAIRS} images on). "
-        f"{_recipes(results, dataset, columns)}",
+        f"{_recipes(results, dataset, columns)}{_absent(results, methods)}",
         headers=("method",),
         columns=columns,
         rows=tuple(
@@ -70,14 +76,14 @@ def paired(results: Results, dataset: str, protocol: str, reference: str) -> Tab
 def costs(results: Results, dataset: str, protocol: str) -> Table:
     """A line per method, device, precision and batch size: costs are never averaged across them."""
     part = results.costs(dataset, protocol)
-    columns = tuple(_column(results, name) for name in results.run["metrics"] if name in COSTS)
+    columns = tuple(column(results, name) for name in results.run["metrics"] if name in COSTS)
     group = ["device", "precision", "batch_size"]
     rows = []
-    for method in results.methods:
+    for method in results.part_methods(dataset, protocol):
         own = part[part["method"] == method]
         title = results.title("methods", method)
         for key, lines in own.groupby(group, sort=True):
-            cells = tuple(_cost_cell(lines[lines["metric"] == column.name]) for column in columns)
+            cells = tuple(_cost_cell(lines[lines["metric"] == each.name]) for each in columns)
             rows.append(Row(method, (title, *(str(value) for value in key)), cells))
         if own.empty:
             rows.append(Row(method, (title, "", "", ""), (Cell(reason="not measured"),) * len(columns)))
@@ -86,7 +92,7 @@ def costs(results: Results, dataset: str, protocol: str) -> Table:
         dataset=dataset,
         protocol=protocol,
         title=_title(results, dataset, protocol),
-        caption=f"{_title(results, dataset, protocol)}. Cost per image, mean with {_BOOTSTRAP}; a line for each "
+        caption=f"{_title(results, dataset, protocol)}. Cost per image, mean with {BOOTSTRAP}; a line for each "
         "device, precision and batch size.",
         headers=("method", "device", "precision", "batch size"),
         columns=columns,
@@ -94,18 +100,19 @@ def costs(results: Results, dataset: str, protocol: str) -> Table:
     )
 
 
-def _mean_cells(results: Results, column: Column, dataset: str, protocol: str) -> list[Cell]:
+def mean_cells(results: Results, column: Column, dataset: str, protocol: str, methods: Sequence[str]) -> list[Cell]:
+    """A column's cells of the methods, which are compared with each other only; rows of the part must exist."""
     values = results.values(column.name, dataset, protocol)  # [images, methods]
     expected = results.expected(dataset)
     ok = values.notna().sum()
-    compared = [method for method in results.methods if ok[method] >= max(1, MIN_COVERAGE * expected)]
+    compared = [method for method in methods if ok[method] >= max(1, MIN_COVERAGE * expected)]
     common = values[compared].dropna()
     if common.empty:  # disjoint successes: only whole columns are left to print
         compared = [method for method in compared if ok[method] == expected]
         common = values[compared].dropna()
     marked = dict(zip(compared, marks(common.to_numpy(), column.direction), strict=True)) if compared else {}
     cells = []
-    for method in results.methods:
+    for method in methods:
         why = "" if ok[method] == expected else _why(results, method, column, dataset, protocol)
         cell = Cell(expected=expected, failures=_failures(results, method, column, dataset, protocol), reason=why)
         if method in compared:
@@ -174,7 +181,8 @@ def _why(results: Results, method: str, column: Column, dataset: str, protocol: 
     return f"{int(counts.iloc[0])} of {results.expected(dataset)} images failed: {reason}"
 
 
-def _column(results: Results, metric: str) -> Column:
+def column(results: Results, metric: str) -> Column:
+    """A metric of the run as a column."""
     info = results.info(metric)
     return Column(
         name=metric,
@@ -187,13 +195,23 @@ def _column(results: Results, metric: str) -> Column:
     )
 
 
+def recipes(columns: Iterable[Column]) -> str:
+    """The metrics of the columns with version and recipe, as the end of a caption."""
+    texts = {each.name: f"{each.title} version {each.version}" + f" ({each.recipe})" * bool(each.recipe)
+             for each in columns}  # fmt: skip
+    return f"Metrics: {'; '.join(texts.values())}."
+
+
 def _title(results: Results, dataset: str, protocol: str) -> str:
     return f"{results.title('datasets', dataset)}, protocol {protocol}"
 
 
 def _recipes(results: Results, dataset: str, columns: tuple[Column, ...]) -> str:
     recipe = str(results.run["datasets"][dataset].get("recipe") or "")
-    texts = [
-        f"{column.title} version {column.version}" + f" ({column.recipe})" * bool(column.recipe) for column in columns
-    ]
-    return (f"Images: {recipe}. " if recipe else "") + f"Metrics: {'; '.join(texts)}."
+    return (f"Images: {recipe}. " if recipe else "") + recipes(columns)
+
+
+def _absent(results: Results, methods: Sequence[str]) -> str:
+    """The methods that the suite does not run on the part, as the end of a caption: their rows are left out."""
+    absent = [results.title("methods", method) for method in results.methods if method not in methods]
+    return f" Not part of the suite here: {', '.join(absent)}." if absent else ""

@@ -1,0 +1,276 @@
+"""Layouts: a YAML file that says which rows, columns and data sets a paper's table has, and what they are called.
+
+`load` reads a shipped layout (reports/layouts) by name or any file by path; `arrange` makes the Tables of a run. What a
+run does not hold becomes n/a with a footnote, and an optional group of columns that it lacks is named in the caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml.error
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from reports import published
+from reports.frame import ReportError, Results
+from reports.listings import VOLATILE
+from reports.table import Cell, Column, Row, Table
+from reports.tabulate import BOOTSTRAP, COMMON, MARKS, column, mean_cells, recipes
+
+LAYOUTS = Path(__file__).parent / "layouts"
+EVERY = "*"
+SPLITS = ("tables", "rows", "columns")
+
+
+@dataclass(frozen=True)
+class LayoutColumn:
+    """One metric, or with "*" every metric of the protocol.
+
+    protocol: by default the first that measured the metric. name, unit and digits replace the metric's own.
+    """
+
+    metric: str = ""
+    protocol: str = ""
+    name: str = ""
+    unit: str | None = None
+    digits: int | None = None
+
+
+@dataclass(frozen=True)
+class LayoutGroup:
+    """Neighbouring columns under one title. optional: left out, and said so, where the run has none of its metrics."""
+
+    title: str = ""
+    optional: bool = False
+    columns: list[LayoutColumn] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A paper's table.
+
+    methods and datasets: names in the order wanted; all of the run when empty. names: other titles for them.
+    split: data sets as "tables", as bands of "rows", or as groups of "columns". digits: decimals of every column
+    that does not say its own. intervals: whether they are printed. published: tables of reports/published.yaml that
+    are set behind, apart from the run's own.
+    """
+
+    title: str = ""
+    caption: str = ""
+    split: str = "tables"
+    methods: list[str] = field(default_factory=list)
+    datasets: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    groups: list[LayoutGroup] = field(default_factory=list)
+    digits: int | None = None
+    intervals: bool = True
+    published: list[str] = field(default_factory=list)
+
+    def named(self, results: Results, kind: str, name: str) -> str:
+        """What the layout calls a method or data set (kind is run.json's key); its own title by default."""
+        return self.names.get(name) or (results.title(kind, name) if name in results.run[kind] else name)
+
+
+def layout_names() -> list[str]:
+    return sorted(path.stem for path in LAYOUTS.glob("*.yaml"))
+
+
+def load(name: str) -> tuple[str, Layout]:
+    """(stem, layout) of a shipped layout's name or a file's path. Raises ReportError that names file, value and fix."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else LAYOUTS / f"{name}.yaml"
+    if not path.is_file():
+        raise ReportError(
+            f"no layout {name!r}: {near_miss(path.stem, layout_names())}shipped: {', '.join(layout_names())}; "
+            "or give the path of a .yaml file"
+        )
+    try:
+        found: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Layout), OmegaConf.load(path)))
+    except (OmegaConfBaseException, yaml.error.YAMLError, ValueError, TypeError, OSError) as error:
+        raise ReportError(f"{path}: {_explain(error)}") from error
+    for problem in _contradictions(found):
+        raise ReportError(f"{path}: {problem}")
+    return path.stem, found
+
+
+def near_miss(found: str, known: Sequence[str]) -> str:
+    close = get_close_matches(found, known, 1)
+    return f"did you mean {close[0]!r}? " if close else ""
+
+
+def _explain(error: Exception) -> str:
+    message = (str(error).strip() or type(error).__name__).splitlines()[0]
+    key, kind = getattr(error, "key", None), getattr(error, "object_type", None)
+    known = list(getattr(kind, "__dataclass_fields__", {}))
+    if isinstance(error, ConfigKeyError) and key is not None and known:
+        return f"{str(key)!r} is no setting of a layout there: {near_miss(str(key), known)}known: {', '.join(known)}"
+    return message
+
+
+def _contradictions(layout: Layout) -> Iterator[str]:
+    if layout.split not in SPLITS:
+        yield f"split is {layout.split!r}, expected one of {', '.join(SPLITS)}"
+    if not any(group.columns for group in layout.groups):
+        yield "no group has columns; a table needs at least one"
+    for group in layout.groups:
+        if any(not each.metric for each in group.columns):
+            yield f"a column of the group {group.title!r} names no metric"
+    for what, digits in [("digits", layout.digits), *((c.metric, c.digits) for g in layout.groups for c in g.columns)]:
+        if digits is not None and not 0 <= digits <= 9:
+            yield f"{what}: expected 0 to 9 decimals, found {digits}"
+    for name in layout.published:
+        if name not in published.names():
+            known = published.names()
+            yield f"no published table {name!r}: {near_miss(name, known)}known: {', '.join(known)}"
+
+
+def arrange(results: Results, layout: Layout) -> list[Table]:
+    """The run's tables as the layout wants them, the published ones behind them."""
+    datasets = layout.datasets or list(results.datasets)
+    blocks = [datasets] if layout.split in ("rows", "columns") else [[dataset] for dataset in datasets]
+    own = [_table(results, layout, block) for block in blocks]
+    return own + [published.table(name) for name in layout.published]
+
+
+def _table(results: Results, layout: Layout, datasets: list[str]) -> Table:
+    """One table of the data sets, which are bands of rows, or groups of columns, or only one."""
+    wide = layout.split == "columns"
+    blocks = [datasets] if wide else [[dataset] for dataset in datasets]
+    first = _columns(results, layout, datasets, wide)
+    rows = []
+    for block in blocks:
+        here = first if wide else [replace(each, dataset=block[0]) for each in first]
+        methods = layout.methods or [m for m in results.methods if any(_runs(results, d, m) for d in block)]
+        cells = [_cells(results, each, methods) for each in here]
+        band = _set_title(results, layout, block[0]) if layout.split == "rows" else ""
+        for place, method in enumerate(methods):
+            label = layout.named(results, "methods", method)
+            rows.append(Row(method, (label,), tuple(part[place] for part in cells), band, "" if wide else block[0]))
+    title = layout.title or str(results.run.get("title") or results.run.get("suite") or "Results")
+    if layout.split == "tables":
+        title += f": {_set_title(results, layout, datasets[0])}"
+    return Table(
+        kind="means",
+        dataset="" if len(datasets) > 1 else datasets[0],
+        protocol="",
+        title=title,
+        caption=_caption(results, layout, title, datasets, first),
+        headers=("method",),
+        columns=tuple(first),
+        rows=tuple(rows),
+        dagger=f"{COMMON}: n of the expected; methods ok on fewer than half are left out.",
+        intervals=layout.intervals,
+    )
+
+
+def _set_title(results: Results, layout: Layout, dataset: str) -> str:
+    size = f" (n = {results.expected(dataset)})" if dataset in results.run["datasets"] else ""
+    return f"{layout.named(results, 'datasets', dataset)}{size}"
+
+
+def _caption(results: Results, layout: Layout, title: str, datasets: list[str], columns: list[Column]) -> str:
+    sets = [results.run["datasets"][name] for name in datasets if name in results.run["datasets"]]
+    crops = dict.fromkeys(str(info.get("recipe") or "") for info in sets)
+    parts = [
+        f"{title.rstrip('.')}.",
+        layout.caption,
+        *(f"{group.title}: not measured in this run." for group in layout.groups if _left_out(results, group)),
+        f"Mean over the n images of a set{f' with {BOOTSTRAP}' if layout.intervals else ''}. {MARKS}",
+        f"Images: {', '.join(filter(None, crops))}." if any(crops) else "",
+        recipes(each for each in columns if each.name in results.run["metrics"]),
+        _made_with(results),
+    ]
+    return " ".join(filter(None, parts))
+
+
+def _made_with(results: Results) -> str:
+    generator, versions = results.run.get("generator") or {}, results.run.get("versions") or {}
+    named = f"Generator: {generator.get('name', '')} ({str(generator.get('sha256', ''))[:12]}). " if generator else ""
+    said = [f"{key} {value}" for key, value in versions.items() if key not in VOLATILE]
+    seeds = sorted(set(results.rows["seed"]))
+    return f"{named}Seed {', '.join(map(str, seeds))}. Made with {', '.join(said)}." if said else named.strip()
+
+
+def _measured(results: Results, dataset: str, metric: str) -> list[str]:
+    """Protocols of a data set under which a metric has rows."""
+    return [protocol for name, protocol in results.parts
+            if name == dataset and metric in results.part_metrics(name, protocol)]  # fmt: skip
+
+
+def _left_out(results: Results, group: LayoutGroup) -> bool:
+    found = [
+        pair for each in group.columns for dataset in results.datasets for pair in _resolve(results, each, dataset)
+    ]
+    return group.optional and not any(metric in results.run["metrics"] for metric, _ in found)
+
+
+def _resolve(results: Results, wanted: LayoutColumn, dataset: str) -> list[tuple[str, str]]:
+    """(metric, protocol) that a layout's column stands for on a data set."""
+    if wanted.metric != EVERY:
+        protocols = [wanted.protocol] if wanted.protocol else _measured(results, dataset, wanted.metric)[:1]
+        return [(wanted.metric, (protocols or [""])[0])]
+    return [(metric, protocol) for name, protocol in results.parts
+            if name == dataset and protocol == (wanted.protocol or protocol)
+            for metric in results.part_metrics(name, protocol)]  # fmt: skip
+
+
+def _columns(results: Results, layout: Layout, datasets: list[str], wide: bool) -> list[Column]:
+    """Columns of the table; where data sets are side by side, those of each under its title."""
+    columns: list[Column] = []
+    for dataset in datasets if wide else [""]:
+        for group in layout.groups:
+            if _left_out(results, group):
+                continue
+            over = [_set_title(results, layout, dataset) if wide else "", group.title]
+            for wanted in group.columns:
+                # A metric may be measured on some of the sets only: the union, in the order found.
+                found = dict.fromkeys(pair for name in ([dataset] if wide else datasets)
+                                      for pair in _resolve(results, wanted, name))  # fmt: skip
+                for metric in dict.fromkeys(metric for metric, _ in found):
+                    protocol = next((p for m, p in found if m == metric and p), "")
+                    base = _base(results, layout, wanted, metric)
+                    columns.append(
+                        replace(base, group=", ".join(filter(None, over)), dataset=dataset, protocol=protocol)
+                    )
+    return columns
+
+
+def _base(results: Results, layout: Layout, wanted: LayoutColumn, metric: str) -> Column:
+    known = metric in results.run["metrics"]
+    base = column(results, metric) if known else Column(metric, metric, "lower", version=0)
+    digits = next(d for d in (wanted.digits, layout.digits, base.digits) if d is not None)
+    return replace(base, title=wanted.name or base.title, digits=digits,
+                   unit=base.unit if wanted.unit is None else wanted.unit)  # fmt: skip
+
+
+def _runs(results: Results, dataset: str, method: str) -> bool:
+    return any(method in results.part_methods(dataset, p) for d, p in results.parts if d == dataset)
+
+
+def _cells(results: Results, each: Column, methods: Sequence[str]) -> list[Cell]:
+    """A column's cells; what the run does not have is n/a with the reason."""
+    if reason := _why_not(results, each):
+        return [Cell(reason=reason)] * len(methods)
+    known = [method for method in methods if method in results.methods]
+    found = dict(zip(known, mean_cells(results, each, each.dataset, each.protocol, known), strict=True))
+    return [found.get(method) or Cell(reason=_lacks("method", method, results.methods)) for method in methods]
+
+
+def _why_not(results: Results, each: Column) -> str:
+    """Why the run has no number in a column at all; empty where it may have some."""
+    if each.dataset not in results.run["datasets"]:
+        return _lacks("data set", each.dataset, list(results.run["datasets"]))
+    if each.name not in results.run["metrics"]:
+        return _lacks("metric", each.name, results.metrics)
+    if each.protocol not in _measured(results, each.dataset, each.name):
+        under = f" under the protocol {each.protocol}" if each.protocol else ""
+        return f"{each.name} was not measured on {each.dataset}{under}"
+    return ""
+
+
+def _lacks(what: str, name: str, known: Sequence[str]) -> str:
+    return f"the run has no {what} {name}" + (f" ({near_miss(name, known).strip()})" if near_miss(name, known) else "")
