@@ -20,9 +20,12 @@ from torch.nn import functional as F
 
 from datasets import alignment
 from datasets.training_faces import ALIGNED_BOX
+from metrics import registry
+from metrics.networks.bisenet import FACE, HAIR, SIDE, BiSeNet, load_bisenet
 
 PARSERS: dict[str, str] = {
     "landmark_ellipse": "metrics.regions:landmark_ellipse",
+    "bisenet": "metrics.regions:bisenet",
 }
 
 FRAME_SIDE = 64  # the side at which O-Net looks: ALIGNED_BOX is in its pixels
@@ -77,6 +80,11 @@ def load_parser(name: str) -> RegionParser:
     module, function = PARSERS[name].split(":")
     parser: RegionParser = getattr(import_module(module), function)()
     return parser
+
+
+def missing(name: str) -> str | None:
+    """Why the parser cannot be used here and what to do about it, or None."""
+    return registry.missing_asset(f"region {name}", load_parser(name).asset)
 
 
 def landmark_ellipse() -> RegionParser:
@@ -134,3 +142,37 @@ def draw_ellipses(found: list[alignment.Landmarks], side: int) -> Tensor:
     distance = (radius - 1) * radius / np.maximum(slope, 1e-12)
     inside = np.where(radius < 0.5, 1.0, np.clip(0.5 - distance / EDGE, 0, 1))
     return torch.from_numpy(inside)[:, None]
+
+
+def bisenet() -> RegionParser:
+    """Face and hair as BiSeNet parses them, for images of any size; needs the asset `bisenet`."""
+    recipe = (
+        "face and hair by face parsing (bisenet, version 1): BiSeNet on ResNet18 (zllrunning/face-parsing.PyTorch, "
+        f"79999_iter.pth) at {SIDE} px, bilinear, ImageNet normalisation, argmax of its first head, classes "
+        f"{', '.join(map(str, FACE))} (face) and {', '.join(map(str, HAIR))} (hair), averaged over the pixels of "
+        "a smaller image, bilinear for a larger one"
+    )
+
+    def parse(images: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+        return parse_classes(images, bisenet_network(images.device))
+
+    return RegionParser("bisenet", recipe, parse, asset="bisenet")
+
+
+@cache
+def bisenet_network(device: torch.device) -> BiSeNet:
+    return load_bisenet().to(device)
+
+
+def parse_classes(images: Tensor, network: BiSeNet) -> tuple[Tensor, tuple[str, ...]]:
+    """Masks and reasons of a network whose `parse` gives classes; float32, image by image: 512 px take memory."""
+    wanted = torch.tensor(FACE + HAIR, device=images.device)
+    classes = torch.cat([network.parse(image[None].float()) for image in images])
+    inside = torch.isin(classes, wanted)[:, None].float()  # [N, 1, 512, 512]
+    size = images.shape[-2:]
+    if max(size) > SIDE:
+        masks = F.interpolate(inside, size=size, mode="bilinear", align_corners=False)
+    else:
+        masks = F.interpolate(inside, size=size, mode="area")
+    reasons = tuple("" if found else "no face found: no pixel is face or hair" for found in inside.flatten(1).any(1))
+    return masks, reasons

@@ -48,7 +48,11 @@ def missing(name: str) -> str | None:
 
     Weights that the package index offers count as present, unless the network is forbidden.
     """
-    wanted = load(name).asset
+    return missing_asset(name, load(name).asset)
+
+
+def missing_asset(name: str, wanted: str) -> str | None:
+    """Why the asset `wanted` of the metric `name` cannot be had, or None; None for a metric that needs none ("")."""
     if not wanted:
         return None
     asset = assets.get(wanted)
