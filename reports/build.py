@@ -14,7 +14,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from reports import figures, latex, markdown, tables_csv
+from reports import dashboard, figures, latex, markdown, tables_csv
 from reports.frame import ReportError, Results, read
 from reports.listings import Listing, distinct, listings
 from reports.table import Table, number
@@ -24,7 +24,8 @@ IMAGES_IN_GRID = 6
 
 
 def build(directory: str | Path, reference: str = "") -> list[Path]:
-    """Write DIR/report from DIR/results.parquet, DIR/run.json and DIR/images; returns the paths written.
+    """Write DIR/report from DIR/results.parquet, DIR/run.json and DIR/images; returns the paths written
+    (of the dashboard its page only: with a picture for each image and method it has many files).
 
     reference is the method that the paired tables compare to and the grid ranks by; by default run.json's first.
     Raises FileNotFoundError or ReportError before anything is written.
@@ -52,7 +53,7 @@ def build(directory: str | Path, reference: str = "") -> list[Path]:
     pictures = _figures(results, quality, dear, reference, folder / "figures")
     for stale in {path for path in (folder / "figures").iterdir() if path.suffix in (".png", ".pdf")} - set(pictures):
         stale.unlink()
-    return written + pictures
+    return [*written, *pictures, dashboard.write(results, quality, dear, reference, about)]
 
 
 def tables_markdown(

@@ -1,0 +1,122 @@
+"use strict";
+// Bench is the only global. Names, reasons and titles come from a run and are not trusted: they enter the page as text
+// nodes and attribute values through element() and shape(), never as markup.
+const Bench = { run: null, views: {} };
+
+Bench.receiveRun = (run) => { Bench.run = run; };
+
+// --- elements ---------------------------------------------------------------------------------------------------
+
+/** An element. attributes: strings, true for a bare one, false or null to leave it out, functions for events. */
+function element(tag, attributes, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** The same in SVG. */
+function shape(tag, attributes, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (typeof value === "function") node.addEventListener(name, value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, String(value));
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+// --- numbers and words ------------------------------------------------------------------------------------------
+
+/** Fixed decimals, never "-0.00"; as reports/table.py prints them, with a true minus. */
+function fixed(value, digits, signed) {
+  const text = Math.abs(value).toFixed(digits);
+  if (Number(text) === 0) return text;
+  return (value < 0 ? "\u2212" : signed ? "+" : "") + text;
+}
+
+const arrow = (column) => (column.direction === "lower" ? "\u2193" : "\u2191");
+const better = (column) => (column.direction === "lower" ? "lower is better" : "higher is better");
+const heading = (column) => column.title + (column.unit ? ` (${column.unit})` : "");
+const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
+const percent = (level) => `${Math.round(level * 100)} %`;
+
+/** a, b, ..., z, aa, ab, ...: the sign of a footnote. */
+function letter(index) {
+  return (index >= 26 ? letter(Math.floor(index / 26) - 1) : "") + "abcdefghijklmnopqrstuvwxyz"[index % 26];
+}
+
+// --- where the reader is: #view?key=value, so that every state has a link and the back button works ---------------
+
+Bench.state = { view: "overview", get: (key) => Bench.state.parameters.get(key), parameters: new URLSearchParams() };
+
+function readState() {
+  const [view, query] = location.hash.slice(1).split("?");
+  Bench.state.view = Object.hasOwn(Bench.views, view) ? view : "overview";
+  Bench.state.parameters = new URLSearchParams(query || "");
+}
+
+function address(view, changes) {
+  const parameters = new URLSearchParams();
+  const set = Bench.state.get("set");
+  if (set !== null) parameters.set("set", set);
+  if (view === Bench.state.view) for (const [key, value] of Bench.state.parameters) parameters.set(key, value);
+  for (const [key, value] of Object.entries(changes || {})) {
+    if (value === null || value === "") parameters.delete(key);
+    else parameters.set(key, value);
+  }
+  const query = parameters.toString();
+  return `#${view}${query ? `?${query}` : ""}`;
+}
+
+/** Go to a view: a step in the browser's history. */
+Bench.go = (view, changes) => { location.hash = address(view, changes); };
+
+/** Note a setting of the present view in the address, without a step and without drawing anything. */
+Bench.keep = (changes) => {
+  history.replaceState(null, "", address(Bench.state.view, changes));
+  readState();
+};
+
+/** A parameter that must be a place in a list; otherwise the fallback. */
+function chosen(key, length, fallback) {
+  const text = Bench.state.get(key);
+  const value = text === null || text === "" ? NaN : Number(text);
+  return Number.isInteger(value) && value >= 0 && value < length ? value : fallback;
+}
+
+// --- light and dark -------------------------------------------------------------------------------------------------
+
+const THEMES = ["auto", "light", "dark"];
+
+function storage() {
+  try {
+    return window.localStorage;
+  } catch {
+    return null; // forbidden for pages from the disk in some browsers: the choice then lasts as long as the page
+  }
+}
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+  const button = document.getElementById("theme");
+  button.textContent = { auto: "\u25d0 Auto", light: "\u25cb Light", dark: "\u25cf Dark" }[theme];
+  button.setAttribute("aria-label", `Colours: ${theme}. Change to ${next}`);
+  button.onclick = () => {
+    storage()?.setItem("inversion-bench-theme", next);
+    setTheme(next);
+    document.dispatchEvent(new Event("theme"));
+  };
+}
+
+function startTheme() {
+  const stored = storage()?.getItem("inversion-bench-theme");
+  setTheme(THEMES.includes(stored) ? stored : "auto");
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    document.dispatchEvent(new Event("theme"));
+  });
+}
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

@@ -1,0 +1,78 @@
+"use strict";
+// The image browser: targets and methods side by side, a page of images at a time, from worst to best by what is asked.
+
+const PAGE = 20;
+
+Bench.views.images = {
+  loads: true,
+  draw(set, container) {
+    const all = set.columns.map((_, place) => place);
+    const sort = pick("sort", all, -1);
+    const by = pick("by", set.methods, set.ran[Bench.run.reference] ? Bench.run.reference : set.methods[0]);
+    const shows = pick("shows", all, sort >= 0 ? sort : (set.quality[0] ?? all[0]));
+    const best = Bench.state.get("order") === "best";
+    const hidden = new Set((Bench.state.get("hide") ?? "").split(",").filter(Boolean));
+    const shown = set.methods.filter((method) => !hidden.has(Bench.run.methods[method].slug));
+    let text = Bench.state.get("find") ?? "";
+    let page = chosen("page", Infinity, 0);
+    const box = element("div");
+    const ranked = sort < 0 ? set.images.map((_, image) => image) : set.ranked(sort, by);
+    if (sort >= 0 && best) ranked.reverse();
+    Bench.order = { set: set.name, images: ranked };
+
+    function draw() {
+      const wanted = text.toLowerCase();
+      const found = wanted ? ranked.filter((image) => set.images[image].toLowerCase().includes(wanted)) : ranked;
+      const pages = Math.max(1, Math.ceil(found.length / PAGE));
+      page = Math.min(page, pages - 1);
+      const turnTo = (next) => { page = next; Bench.keep({ page: next || null }); draw(); box.scrollIntoView({ block: "nearest" }); };
+      const without = set.images.length - ranked.length;
+      box.replaceChildren(
+        element("div", { class: "above" },
+          element("span", { role: "status" }, plural(found.length, "image") + (without ? `; ${without.toLocaleString("en")} without a value` : "")),
+          pager(page, pages, turnTo)),
+        found.length ? contactSheet(set, shown, found.slice(page * PAGE, (page + 1) * PAGE), shows)
+          : element("p", { class: "empty" }, "No image answers to this filter."));
+    }
+
+    container.append(
+      element("h2", {}, set.title),
+      element("div", { class: "controls" },
+        choice("Order", [["", "by name"], ["worst", "worst first"], ["best", "best first"]], sort < 0 ? "" : best ? "best" : "worst",
+          (value) => Bench.go("images", { order: value, sort: value === "" ? "" : Math.max(sort, shows, 0), page: "" })),
+        sort < 0 ? null : choice("by", columnOptions(set, all), sort, (value) => Bench.go("images", { sort: value, shows: "", page: "" })),
+        sort < 0 ? null : choice("of", methodOptions(set), by, (value) => Bench.go("images", { by: value, page: "" })),
+        choice("Numbers", columnOptions(set, all), shows, (value) => Bench.go("images", { shows: value })),
+        search("Image name", text, (value) => { text = value; page = 0; Bench.keep({ find: value, page: "" }); draw(); })),
+      element("details", { class: "which", open: hidden.size > 0 }, element("summary", {}, `Methods: ${shown.length} of ${set.methods.length}`),
+        element("div", { class: "checks" }, set.methods.map((method) => {
+          const { slug } = Bench.run.methods[method];
+          const box_ = element("input", { type: "checkbox", checked: !hidden.has(slug), change: () => {
+            if (box_.checked) hidden.delete(slug); else hidden.add(slug);
+            Bench.go("images", { hide: [...hidden].join(",") });
+          } });
+          return element("label", {}, box_, methodName(method));
+        }))),
+      box);
+    draw();
+    const image = set.images.indexOf(Bench.state.get("image") ?? "\0");
+    if (image >= 0) Bench.openImage(set, image, pick("method", set.methods, by));
+  },
+};
+
+/** A row an image, a column a method; below each picture the value of the column asked for. */
+function contactSheet(set, methods, images, place, labels) {
+  const column = set.columns[place];
+  const number = (image, method) => {
+    const value = set.value(place, method, image);
+    return Number.isNaN(value) ? "n/a" : fixed(value, column.digits);
+  };
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Pictures with ${column.title}` },
+    element("table", { class: "sheet" },
+      element("caption", { class: "unseen" }, `Pictures; numbers are ${column.title}`),
+      element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Target"),
+        methods.map((method) => element("th", { scope: "col" }, methodName(method))))),
+      element("tbody", {}, images.map((image, row) => element("tr", {},
+        element("th", { scope: "row" }, tile(set, image, -1, labels ? `${labels[row]}: ${set.images[image]}` : set.images[image])),
+        methods.map((method) => element("td", {}, tile(set, image, method, number(image, method)))))))));
+}

@@ -1,0 +1,141 @@
+"""What the page knows from the start: methods, sets and their tables, verdicts, provenance, downloads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reports.dashboard.pictures import Pictures
+from reports.dashboard.scripts import cell, slug
+from reports.dashboard.set_data import columns
+from reports.dashboard.verdicts import verdict
+from reports.figures import COLOURS, MARKERS
+from reports.frame import COSTS, Results
+from reports.listings import Listing
+from reports.statistics import LEVEL, MIN_PAIRS, RESAMPLES
+from reports.table import Table
+
+HARDWARE = ["device", "precision", "batch_size", "torch", "commit"]
+
+
+def run_data(
+    results: Results,
+    quality: Sequence[Table],
+    dear: Sequence[Table],
+    reference: str,
+    about: Sequence[Listing],
+    pictures: Mapping[str, Pictures],
+    downloads: Sequence[str],
+) -> dict[str, Any]:
+    """The payload of run.js. Methods and columns of a set are spoken of by their places."""
+    run = results.run
+    return {
+        "title": str(run.get("title") or run.get("suite") or "Results"),
+        "suite": str(run.get("suite") or ""),
+        "reference": results.methods.index(reference),
+        "statistics": {"level": LEVEL, "resamples": RESAMPLES, "minimum": MIN_PAIRS},
+        "failed": len(_failed(results)),
+        "palette": list(COLOURS),
+        "markers": list(MARKERS),
+        "methods": [
+            {"name": name, "slug": slug(name), "title": results.title("methods", name), "about": _about(info)}
+            for name, info in run["methods"].items()
+        ],
+        "sets": [_set(results, dataset, quality, dear, pictures[dataset]) for dataset in results.datasets],
+        "listings": [
+            {"title": part.title, "headers": part.headers, "rows": part.rows, "empty": part.empty}
+            for part in (*about, _hardware(results))
+        ],
+        "config": json.dumps(_without_folders(run.get("config") or {}), indent=1, ensure_ascii=False, default=str),
+        "downloads": list(downloads),
+    }
+
+
+def _set(
+    results: Results, dataset: str, quality: Sequence[Table], dear: Sequence[Table], pictures: Pictures
+) -> dict[str, Any]:
+    info = results.run["datasets"][dataset]
+    tables = [table for table in quality if table.dataset == dataset]
+    known = [(table, place) for table in tables for place in range(len(table.columns))]
+    measured = {table.protocol: table for table in dear if table.dataset == dataset}
+    rows = results.rows.loc[results.rows["dataset"] == dataset, "method"]
+    return {
+        "name": dataset,
+        "slug": slug(dataset),
+        "title": results.title("datasets", dataset),
+        "domain": str(info.get("domain") or ""),
+        "n": results.expected(dataset),
+        "size": pictures.size,
+        "thumbnails": pictures.thumbnails,
+        "ran": [method in set(rows) for method in results.methods],
+        "columns": [_column(results, *key) for key in columns(results, dataset)],
+        "cells": [_cells(results, table, place) for table, place in known],
+        "verdicts": [verdict(results, table, place) for table, place in known],
+        "captions": {table.protocol: table.caption for table in tables},
+        "daggers": {table.protocol: table.dagger for table in tables},
+        "costs": [
+            {
+                "protocol": protocol,
+                "method": results.methods.index(row.method),
+                "measured": list(row.labels[1:]),
+                "cells": {column.name: cell(value) for column, value in zip(table.columns, row.cells, strict=True)},
+            }
+            for protocol, table in measured.items()
+            for row in table.rows
+            if any(value.value is not None for value in row.cells)
+        ],
+    }
+
+
+def _cells(results: Results, table: Table, column: int) -> list[list[Any] | None]:
+    """A cell for each method of the run; null where the suite does not run a method."""
+    rows = {row.method: row.cells[column] for row in table.rows}
+    return [cell(rows[method]) if method in rows else None for method in results.methods]
+
+
+def _column(results: Results, protocol: str, metric: str) -> dict[str, Any]:
+    info = results.info(metric)
+    return {
+        "protocol": protocol,
+        "metric": metric,
+        "title": results.title("metrics", metric),
+        "unit": str(info.get("unit") or ""),
+        "direction": info["direction"],
+        "digits": int(info.get("digits", 3)),
+        "recipe": str(info.get("recipe") or ""),
+        "cost": metric in COSTS,
+    }
+
+
+def _failed(results: Results) -> set[tuple[str, str, str]]:
+    """(method, set, image) of every inversion or score that failed."""
+    rows = results.losses[results.losses["status"] == "failed"]
+    return set(zip(rows["method"], rows["dataset"], rows["image"], strict=True))
+
+
+def _about(info: Mapping[str, Any]) -> list[str]:
+    """What a filter may look for beside the title: stages, space, year, note."""
+    return [str(info[key]) for key in ("stages", "space", "year", "note") if info.get(key)]
+
+
+def _hardware(results: Results) -> Listing:
+    rows = results.rows[results.rows["device"] != ""]
+    groups = rows.groupby(HARDWARE, sort=True)
+    lines = [
+        (*(str(part) for part in key), str(own[["method", "dataset", "image"]].drop_duplicates().shape[0]))
+        for key, own in groups
+        if isinstance(key, tuple)
+    ]
+    headers = ("device", "precision", "batch size", "torch", "commit", "images inverted")
+    return Listing("Measured on", headers, tuple(lines), "The rows do not say.")
+
+
+def _without_folders(value: Any) -> Any:
+    """A path says where a machine keeps a file, not which file it is: its name does."""
+    if isinstance(value, Mapping):
+        return {key: _without_folders(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(part) for part in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

@@ -1,0 +1,102 @@
+"""What the page loads of one data set when it is chosen: a number for each image, failures, and paired differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from reports.dashboard.pictures import Pictures
+from reports.dashboard.scripts import packed, slug
+from reports.frame import COSTS, Results
+from reports.statistics import paired_interval
+
+
+def columns(results: Results, dataset: str) -> list[tuple[str, str]]:
+    """(protocol, metric) of everything that is known of the set's images: quality first, then costs."""
+    protocols = results.protocols(dataset)
+    quality = [(protocol, metric) for protocol in protocols for metric in results.part_metrics(dataset, protocol)]
+    dear = {protocol: set(results.costs(dataset, protocol)["metric"]) for protocol in protocols}
+    return quality + [(p, metric) for p in protocols for metric in COSTS if metric in dear[p]]
+
+
+def set_data(results: Results, dataset: str, reference: str, pictures: Pictures) -> dict[str, Any]:
+    """The payload of one set; images, methods and columns are spoken of by their places.
+
+    values: column -> method -> packed numbers, one an image. pairs: quality column -> pair -> [mean of the second
+    method less the first, low, high, n, whether zero is excluded], pairs in the order (0, 1), (0, 2), (1, 2), ...
+    """
+    images = results.images(dataset)
+    known = columns(results, dataset)
+    frames = [results.values(metric, dataset, protocol).reindex(images) for protocol, metric in known]
+    quality = [frame for frame, (_, metric) in zip(frames, known, strict=True) if metric not in COSTS]
+    return {
+        "images": images,
+        "slugs": {place: slug(image) for place, image in enumerate(images) if slug(image) != image},
+        "values": [[packed(frame[method]) for method in results.methods] for frame in frames],
+        "pairs": [_pairs(frame, results.methods.index(reference)) for frame in quality],
+        "lost": _lost(results, dataset, images),
+        "missing": [_or_all(places, len(images)) for places in pictures.missing.values()],
+        "extras": [
+            {
+                "method": results.methods.index(method) if method else -1,
+                "label": label,
+                "slug": slug(label),
+                "images": _or_all(places, len(images)),
+            }
+            for (method, label), places in pictures.extras.items()
+        ],
+    }
+
+
+def _or_all(places: list[int], n: int) -> list[int] | None:
+    return None if len(places) == n else places
+
+
+def _pairs(frame: pd.DataFrame, reference: int) -> list[list[Any] | None]:
+    result: list[list[Any] | None] = []
+    for second in range(frame.shape[1]):
+        for first in range(second):
+            # The reference is what is subtracted, as in the paired tables: the same draws, the same digits.
+            left, right = (second, first) if second != reference else (first, second)
+            both = frame.iloc[:, [left, right]].dropna().to_numpy()
+            if not len(both):
+                result.append(None)
+                continue
+            found = paired_interval(both[:, 0], both[:, 1])
+            sign = 1 if left == second else -1
+            low, high = sorted((sign * found.low, sign * found.high))
+            result.append([sign * found.mean, low, high, found.n, found.excludes_zero])
+    return result
+
+
+def _lost(results: Results, dataset: str, images: list[str]) -> list[dict[str, Any]]:
+    """Groups of images without a value, by protocol, method, status and reason; null images or columns mean all."""
+    place = {image: number for number, image in enumerate(images)}
+    column = {key: number for number, key in enumerate(columns(results, dataset))}
+    groups: dict[tuple[str, int, str, str, tuple[int, ...] | None], set[int]] = {}
+    for protocol in results.protocols(dataset):
+        rows = results.scores(dataset, protocol)
+        for key, own in rows[rows["status"] != "ok"].groupby(["method", "status", "reason", "image"], sort=True):
+            method, status, reason, image = (str(part) for part in key)
+            every = "" in set(own["metric"])
+            which = None if every else tuple(sorted(column[protocol, metric] for metric in set(own["metric"])))
+            name = (protocol, results.methods.index(method), status, reason, which)
+            groups.setdefault(name, set()).add(place.get(image, -1))
+        seen = rows.groupby("method")["image"].agg(set)
+        about = set(rows["image"]) - {""}  # a protocol may be about some of the set's images only
+        for number, method in enumerate(results.methods):
+            have = seen.get(method, set())
+            if method in seen.index and "" not in have and (absent := about - have):
+                groups[protocol, number, "missing", "not run", None] = {place[image] for image in absent}
+    return [
+        {
+            "protocol": protocol,
+            "method": method,
+            "status": status,
+            "reason": reason,
+            "columns": None if which is None else list(which),
+            "images": None if -1 in where else _or_all(sorted(where), len(images)),
+        }
+        for (protocol, method, status, reason, which), where in groups.items()
+    ]

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reports.screenshots import PATIENCE_MS
+from tests.browser import simulated
+from tests.browser.conftest import Opener, ready
+
+pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e '.[dev]'")
+from playwright.sync_api import Page, expect
+
+expect.set_options(timeout=PATIENCE_MS)
+
+VIEWS = ("overview", "table", "charts", "images", "failures", "about")
+
+
+def column(page: Page, place: int) -> list[str]:
+    """First lines of a column of the first table."""
+    cells = page.locator("table").first.locator(f"tbody tr > :nth-child({place + 1})").all()
+    return [cell.inner_text().split("\n")[0] for cell in cells]
+
+
+def numbers(texts: list[str]) -> list[float]:
+    return [float(re.sub("[^0-9.−]", "", text).replace("−", "-")) for text in texts]
+
+
+def loaded(page: Page, selector: str) -> int:
+    """How many pictures there are; fails when one of them is broken."""
+    page.wait_for_function("selector => [...document.querySelectorAll(selector)].every(i => i.complete)", arg=selector)
+    widths = page.eval_on_selector_all(selector, "images => images.map(image => image.naturalWidth)")
+    assert widths and min(widths) > 0
+    return len(widths)
+
+
+def test_every_view_opens_from_the_disk(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary)
+    expect(page).to_have_title("A simulated run")
+    for view in VIEWS:
+        page.locator("nav a", has_text=view.capitalize()).click()
+        ready(page, view)
+        assert page.locator("main").inner_text().strip()
+    expect(page.locator("pre")).to_contain_text('"folder": "else"')  # a path keeps its name only
+    page.go_back()
+    ready(page, "failures")
+
+
+def test_the_overview_says_what_the_intervals_bear(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary)
+    first = page.locator(".verdict").first.inner_text()
+    assert "twin has the lowest mean Error A" in first.replace("\n", " ")
+    assert "Judged on the 59 of 60 images" in first
+    assert page.locator(".verdict").count() == 4
+    assert page.locator(".strip").first.locator("path").count() == 4
+    assert loaded(page, ".samples img") >= 12
+
+
+def test_the_table_sorts_by_mouse_and_keyboard(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "table")
+    head = page.locator("thead th", has_text="Error A").first
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    found = numbers(column(page, 1))
+    assert len(found) == 4 and found == sorted(found)
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert numbers(column(page, 1)) == found[::-1]
+    page.locator("thead th", has_text="Method").first.locator("button").click()
+    assert column(page, 0) == ["fine", "plain", "slow", "twin"]
+    page.reload()
+    ready(page, "table")
+    assert column(page, 0) == ["fine", "plain", "slow", "twin"]  # the order is part of the address
+
+
+def test_the_table_filters_and_compares(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "table")
+    assert page.locator("table").first.locator("td.best").count() >= 4
+    expect(page.locator(".notes")).to_contain_text("†")
+    page.get_by_label("Methods").fill("STAGE 2022")
+    assert column(page, 0) == ["slow"]
+    page.get_by_label("Methods").fill("nobody")
+    expect(page.get_by_text("No method answers")).to_be_visible()
+    page.get_by_label("Methods").fill("")
+    page.get_by_label("Protocol").select_option("second")
+    expect(page.locator("table").first.locator("thead").get_by_role("columnheader", name="Error A")).to_have_count(0)
+    page.get_by_label("Protocol").select_option("")
+    page.get_by_label("Show").select_option(label="difference to slow")
+    expect(page.locator("td.better").first).to_be_visible()
+    rows = dict(zip(column(page, 0), column(page, 1), strict=True))
+    assert set(rows) == {"plain", "fine", "twin"} and rows["twin"].startswith("−") and rows["plain"].startswith("+")
+
+
+def test_a_set_of_few_methods_leaves_the_others_out(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "table")
+    page.locator("#set").select_option(label="Set masked")
+    expect(page.locator("h2").first).to_have_text("Set masked")
+    assert column(page, 0) == ["plain", "fine"]
+    expect(page.locator(".notes")).to_contain_text("Not part of the suite on this set: slow, twin")
+
+
+def test_charts_are_drawn_and_their_points_lead_to_images(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "charts")
+    page.wait_for_selector(".chart:nth-of-type(3) .main-svg")
+    assert page.locator(".plot").count() == 3
+    assert page.locator(".plot").nth(0).locator(".scatterlayer .points path.point").count() == 4
+    point = page.locator(".plot").nth(1).locator(".scatterlayer .points path.point").first
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector(".hoverlayer .hovertext")
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.locator("#viewer h2")).to_have_text(re.compile("^im0"))
+    loaded(page, "#viewer img")
+    page.keyboard.press("Escape")
+    page.locator("#theme").click()  # drawn again in other colours, without a word on the console
+    page.get_by_label("Points").select_option("means")
+    page.wait_for_selector(".chart:nth-of-type(3) .main-svg")
+    assert page.locator(".plot").nth(1).locator(".scatterlayer .points path.point").count() == 4
+
+
+def test_the_image_browser_ranks_filters_and_turns_pages(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "images")
+    assert page.locator(".sheet tbody tr").count() == 20
+    loaded(page, ".sheet tr:nth-child(-n+3) img")
+    page.get_by_label("Next page").click()
+    expect(page.locator(".sheet tbody tr").first).to_contain_text("im020")
+    page.get_by_label("Order").select_option("worst")
+    page.get_by_label("of", exact=True).select_option(label="twin")
+    expect(page.get_by_role("status")).to_contain_text("59 images; 1 without a value")
+    shown = numbers([t.inner_text() for t in page.locator(".sheet tbody tr > :nth-child(5) .note").all()])
+    assert len(shown) == 20 and shown == sorted(shown, reverse=True)
+    page.get_by_label("Image name").fill("im03")
+    assert page.locator(".sheet tbody tr").count() == 10
+    page.get_by_text("Methods: 4 of 4").click()
+    page.locator(".checks label", has_text="slow").locator("input").uncheck()
+    expect(page.locator(".sheet thead th")).to_have_count(4)
+
+
+def test_large_pictures_have_thumbnails(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "images?set=masked")
+    assert loaded(page, ".sheet img") == 8 * 3
+    assert "/thumbs/" in (page.locator(".sheet img").first.get_attribute("src") or "")
+    page.locator(".sheet .tile").first.click()
+    expect(page.locator("#viewer")).to_contain_text("mask")
+    assert "/images/" in (page.locator(".stage img").first.get_attribute("src") or "")
+    loaded(page, "#viewer img")
+
+
+def test_the_slider_moves_by_mouse_and_keyboard(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "images")
+    page.get_by_role("button", name="im000, plain").click()
+    stage, slider = page.locator(".stage"), page.get_by_role("slider")
+    clip = "getComputedStyle(document.querySelector('.stage .before')).clipPath"
+    assert "50%" in page.evaluate(clip)
+    box = stage.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 40, steps=4)
+    page.mouse.up()
+    assert abs(float(slider.input_value()) - 25) <= 2
+    moved = page.evaluate(clip)
+    slider.press("ArrowLeft")
+    assert page.evaluate(clip) != moved and abs(float(slider.input_value()) - 24) <= 2
+    expect(page.locator("#viewer h2")).to_have_text("im000")  # the arrow moved the line, not the page
+    page.get_by_label("Right").select_option(label="slow")
+    assert "slow" in (page.locator(".stage img").first.get_attribute("src") or "")
+    assert page.locator(".strips .note").all_inner_texts() == ["age-1", "age+1", "age+2"]
+    loaded(page, "#viewer img")
+    page.get_by_label("Close").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer h2")).to_have_text("im001")
+    assert "image=im001" in page.url
+    page.reload()
+    expect(page.locator("#viewer h2")).to_have_text("im001")  # an open image has an address
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
+
+
+def test_failures_tell_their_reason_and_lead_to_the_image(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "failures")
+    row = page.locator("tbody tr", has_text="diverged: loss is nan").first  # the protocols have a row each
+    expect(row).to_contain_text("1 of 60")
+    row.locator("summary").click()
+    row.get_by_role("button", name="im007").click()
+    expect(page.locator("#viewer .notes")).to_contain_text("twin: failed: diverged: loss is nan")
+    assert page.locator("#viewer .side-by-side li").count() == 4  # target and three methods
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_view_is_wider_than_a_phone(ordinary: Path, opener: Opener, theme: str) -> None:
+    page = opener(ordinary, width=360, theme=theme)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(int(part) for part in re.findall(r"\d+", background)[:3]) < 128) == (theme == "dark")
+    for view in VIEWS:
+        page.evaluate("view => { location.hash = view; }", view)
+        ready(page, view)
+        if view == "charts":
+            page.wait_for_selector(".chart:nth-of-type(3) .main-svg")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
+    page.evaluate("location.hash = 'images'")
+    ready(page, "images")
+    page.locator(".sheet .tile").first.click()
+    assert page.evaluate("document.getElementById('viewer').scrollWidth") <= 360
+
+
+def test_the_theme_is_chosen_and_kept(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary)
+    for expected in ("light", "dark"):
+        page.locator("#theme").click()
+        assert page.evaluate("document.documentElement.dataset.theme") == expected
+    page.reload()
+    ready(page, "overview")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_hostile_names_stay_text(hostile: Path, opener: Opener) -> None:
+    """No dialog and no console error (the opener looks), nothing injected, and every name readable as it is."""
+    page = opener(hostile)
+    expect(page).to_have_title("</title><script>alert(8)</script>")
+    for view in VIEWS:
+        page.locator("nav a", has_text=view.capitalize()).click()
+        ready(page, view)
+        if view == "charts":
+            page.wait_for_selector(".chart:nth-of-type(3) .main-svg")
+            legend = page.locator(".plot").nth(0).locator(".legendtext").all_text_contents()
+            assert legend == list(simulated.HOSTILE_METHODS)
+            assert page.locator(".plot a").count() == 0
+        assert page.locator("main script, main b, main u, main [onerror], main [onload], main [onclick]").count() == 0
+        assert page.locator("main img:not([loading=lazy])").count() == 0
+        scripts = page.eval_on_selector_all("script", "found => found.map(each => each.getAttribute('src') ?? '')")
+        assert scripts and all(source.startswith("dashboard/") for source in scripts)
+    page.evaluate("location.hash = 'table'")
+    ready(page, "table")
+    assert column(page, 0) == list(simulated.HOSTILE_METHODS)
+    page.evaluate("location.hash = 'failures'")
+    ready(page, "failures")
+    expect(page.locator("td.reason").first).to_contain_text(simulated.HOSTILE_REASON.strip())
+
+
+def test_hostile_images_load_and_open(hostile: Path, opener: Opener) -> None:
+    page = opener(hostile, "images")
+    names = page.locator(".sheet tbody th .note").all_inner_texts()
+    assert set(names) == set(simulated.HOSTILE_IMAGES) | {f"im{place}" for place in range(6)}
+    assert loaded(page, ".sheet img") == 11 * (1 + sum("/" not in name for name in simulated.HOSTILE_METHODS))
+    for name in simulated.HOSTILE_IMAGES:
+        page.locator(".sheet tbody tr", has_text=name).locator(".tile").first.click()
+        expect(page.locator("#viewer h2")).to_have_text(name)
+        assert page.locator("#viewer script, #viewer b, #viewer [onmouseover]").count() == 0
+        loaded(page, "#viewer img")
+        page.keyboard.press("Escape")
