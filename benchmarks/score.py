@@ -86,4 +86,10 @@ def measure(metric: SampleMetric, pairs: list[tuple[Tensor, Tensor]]) -> list[tu
         if len(pairs) > 1:
             return [measure(metric, [pair])[0] for pair in pairs]
         return [(None, f"{type(error).__name__}: {error}")]
-    return [(finite(v), "" if np.isfinite(v) else f"the metric is {v}") for v in found]
+    return [(finite(v), "" if np.isfinite(v) else _why(metric, v, pair)) for v, pair in zip(found, pairs, strict=True)]
+
+
+def _why(metric: SampleMetric, value: float, pair: tuple[Tensor, Tensor]) -> str:
+    """Why the value of one image is not a number."""
+    known = metric.undefined(pair[1][None])[0] if metric.undefined else ""
+    return known or f"the metric is {value}"

@@ -32,11 +32,18 @@ class MetricInfo:
 
 @dataclass(frozen=True)
 class SampleMetric:
-    """A metric with one value an image. asset: the weights that it needs, by their name in the asset manifest."""
+    """A metric with one value an image.
+
+    asset: the weights that it needs, by their name in the asset manifest. region: the parser of the region that it
+    looks at, by its name in metrics.regions. undefined: why targets [N, 3, H, W] have no value, which is then NaN,
+    and "" where they have one; None for a metric that is always defined.
+    """
 
     info: MetricInfo
     function: Callable[[Tensor, Tensor], Tensor]
     asset: str = ""
+    region: str = ""
+    undefined: Callable[[Tensor], list[str]] | None = None
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
         """Values [N] of images against targets, both [N, 3, H, W] in [-1, 1], float32 or float64.

@@ -14,12 +14,13 @@ _TRUNKS = {"alex": "AlexNet", "vgg": "VGG16"}
 
 
 @cache
-def _network(net: str, device: torch.device, dtype: torch.dtype) -> Lpips:
+def network(net: str, device: torch.device, dtype: torch.dtype) -> Lpips:
+    """LPIPS with net "alex" or "vgg", one for each device and type."""
     return load_lpips(net).to(device, dtype)
 
 
 def _distance(images: Tensor, targets: Tensor, net: str) -> Tensor:
-    return _network(net, images.device, images.dtype)(images, targets)
+    return network(net, images.device, images.dtype)(images, targets)
 
 
 def _lpips(net: str, note: str) -> SampleMetric:

@@ -21,8 +21,13 @@ def squared_error(images: Tensor, targets: Tensor) -> Tensor:
 
 def peak_signal_to_noise(images: Tensor, targets: Tensor) -> Tensor:
     """10 log10(4 / MSE) in dB for images in [-1, 1], at most PSNR_CAP -> [N]."""
+    return decibels(squared_error(images, targets))
+
+
+def decibels(mean_squares: Tensor) -> Tensor:
+    """PSNR in dB of mean squared differences of values in [-1, 1], at most PSNR_CAP; NaN stays NaN."""
     floor = 4 * 10 ** (-PSNR_CAP / 10)
-    return 10 * torch.log10(4 / squared_error(images, targets).clamp_min(floor))
+    return 10 * torch.log10(4 / mean_squares.clamp_min(floor))
 
 
 def multiscale_ssim(images: Tensor, targets: Tensor, betas: tuple[float, ...] = BETAS) -> Tensor:

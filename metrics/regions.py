@@ -82,9 +82,9 @@ def load_parser(name: str) -> RegionParser:
     return parser
 
 
-def missing(name: str) -> str | None:
-    """Why the parser cannot be used here and what to do about it, or None."""
-    return registry.missing_asset(f"region {name}", load_parser(name).asset)
+def missing(name: str, user: str = "") -> str | None:
+    """Why the parser cannot be used here (by `user`, if any) and what to do about it, or None."""
+    return registry.missing_asset(user or f"region {name}", load_parser(name).asset)
 
 
 def landmark_ellipse() -> RegionParser:

@@ -11,6 +11,18 @@ from pathlib import Path
 from datasets import assets
 from metrics.base import SampleMetric
 
+# On the target's interest region, of metrics.region; each on the region of every parser that metrics.regions has.
+_REGION = (
+    "mse_interest",
+    "mse_interest_code",
+    "mse_outside",
+    "psnr_interest",
+    "psnr_outside",
+    "lpips_alex_interest",
+    "lpips_alex_interest_spatial",
+    "lpips_alex_outside",
+)
+# module:function, and what the function is called with.
 METRICS: dict[str, str] = {
     "mse": "metrics.pixel:mse",
     "psnr": "metrics.pixel:psnr",
@@ -19,6 +31,8 @@ METRICS: dict[str, str] = {
     "lpips_vgg": "metrics.perceptual:lpips_vgg",
     "id_sface": "metrics.identity:id_sface",
     "id_facenet": "metrics.identity:id_facenet",
+    **{name: f"metrics.region:metric:{name}" for name in _REGION},
+    **{f"{name}_bisenet": f"metrics.region:metric:{name}:bisenet" for name in _REGION},
 }
 
 
@@ -37,8 +51,8 @@ def load(name: str) -> SampleMetric:
         near = get_close_matches(name, METRICS, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise KeyError(f"unknown metric {name!r}: {hint}known: {', '.join(METRICS)}")
-    module, function = METRICS[name].split(":")
-    metric: SampleMetric = getattr(import_module(module), function)()
+    module, function, *arguments = METRICS[name].split(":")
+    metric: SampleMetric = getattr(import_module(module), function)(*arguments)
     assert metric.info.name == name, f"{METRICS[name]} describes itself as {metric.info.name!r}, expected {name!r}"
     return metric
 
@@ -48,7 +62,13 @@ def missing(name: str) -> str | None:
 
     Weights that the package index offers count as present, unless the network is forbidden.
     """
-    return missing_asset(name, load(name).asset)
+    metric = load(name)
+    reason = missing_asset(name, metric.asset)
+    if reason is None and metric.region:
+        from metrics import regions  # imports this module
+
+        reason = regions.missing(metric.region, name)
+    return reason
 
 
 def missing_asset(name: str, wanted: str) -> str | None:

@@ -13,6 +13,7 @@ import lpips
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from datasets import assets
 
@@ -60,6 +61,17 @@ class Lpips(nn.Module):
             weight = self.module.lins[k].model[-1].weight  # [1, C, 1, 1], not negative
             vectors.append((maps * (weight / maps[0, 0].numel()).sqrt()).flatten(1))
         return torch.cat(vectors, dim=1)
+
+    def spatial(self, a: Tensor, b: Tensor) -> Tensor:
+        """The map [N, 1, H, W] of distances: each layer's, brought to the images' size (bilinear), summed.
+
+        The authors' option `spatial=True`. Its mean is near the distance, not equal to it, where sizes do not divide.
+        """
+        total = torch.zeros_like(a[:, :1])
+        for k, (maps_a, maps_b) in enumerate(zip(self.layers(a), self.layers(b), strict=True)):
+            distances = self.module.lins[k]((maps_a - maps_b).square())
+            total = total + F.interpolate(distances, size=a.shape[-2:], mode="bilinear", align_corners=False)
+        return total
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.module(a, b).flatten()

@@ -10,8 +10,16 @@ from torch import Tensor
 
 from metrics import registry
 from metrics.base import SampleMetric
+from metrics.regions import load_parser
+from tests.drawn_faces import drawn_face
 
-NEEDS_NOTHING = [name for name in registry.names() if not registry.load(name).asset]
+
+def needs_nothing(name: str) -> bool:
+    metric = registry.load(name)
+    return not metric.asset and not (metric.region and load_parser(metric.region).asset)
+
+
+NEEDS_NOTHING = [name for name in registry.names() if needs_nothing(name)]
 PARAMETERS = [
     pytest.param(name, marks=[] if name in NEEDS_NOTHING else [pytest.mark.assets]) for name in registry.names()
 ]
@@ -26,17 +34,11 @@ def metric(request: pytest.FixtureRequest) -> SampleMetric:
 
 
 def shapes(count: int = 4) -> Tensor:
-    """[count, 3, 64, 64] in [-0.8, 0.8]: an oval with two eyes and a mouth on a slope, each with other colours."""
+    """[count, 3, 64, 64] in [-0.8, 0.8]: drawn faces on a slope, each with other colours."""
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
-    parts = []
-    for i in range(count):
-        image = ((x + (i + 1) * y) / (64 * (i + 2))).expand(3, 64, 64) - 0.5
-        oval = ((x - 32) / (18 + i)) ** 2 + ((y - 34) / (24 - i)) ** 2 < 1
-        eyes = ((x - 21 - i) ** 2 + (y - 24) ** 2 < 9) | ((x - 43 + i) ** 2 + (y - 24) ** 2 < 9)
-        mouth = ((x - 32).abs() < 9 + i) & ((y - 48 - i).abs() < 2)
-        skin = torch.tensor([0.8, 0.3 + 0.1 * i, 0.1 * i]).view(3, 1, 1)
-        parts.append(torch.where(eyes | mouth, torch.tensor(-0.8), torch.where(oval, skin, image)))
-    return torch.stack(parts)
+    slopes = [((x + (i + 1) * y) / (64 * (i + 2)) - 0.5) / 4 for i in range(count)]
+    faces = [drawn_face((0.3 + 0.1 * i, 0.1 * i, -0.2 + 0.1 * i)) for i in range(count)]
+    return torch.stack([(face + slope).clamp(-0.8, 0.8) for face, slope in zip(faces, slopes, strict=True)])
 
 
 def noisy(images: Tensor, strength: float) -> Tensor:
@@ -85,6 +87,21 @@ def test_identity_is_the_optimum_and_more_noise_is_worse(metric: SampleMetric) -
     torch.testing.assert_close(levels[0], torch.full((4,), float(optimum or 0)), rtol=0, atol=1e-4)
     assert (levels.mean(dim=1).diff() > 0).all(), levels.mean(dim=1)
     assert (levels[-1] > levels[0]).all()
+
+
+def test_a_target_without_a_region_has_no_value_a_reason_and_no_effect_on_the_others(metric: SampleMetric) -> None:
+    if not metric.region:
+        assert metric.undefined is None
+        return
+    assert metric.undefined is not None
+    targets = shapes()
+    targets[1] = 0.1
+    images = noisy(targets, 0.2)
+    with torch.inference_mode():
+        values = metric(images, targets)
+    assert values.isnan().tolist() == [False, True, False, False]
+    assert metric.undefined(targets) == ["", f"no face found in the target (region {metric.region})", "", ""]
+    torch.testing.assert_close(values[2:], metric(images[2:], targets[2:]), rtol=0, atol=1e-5)
 
 
 def test_images_of_another_range_are_refused_with_what_was_found(metric: SampleMetric) -> None:
