@@ -113,9 +113,9 @@ def _parse_ellipses(images: Tensor) -> tuple[Tensor, tuple[str, ...]]:
     found = found[: len(images)]
     reasons = tuple(_reason(landmarks) for landmarks in found)
     masks = torch.zeros(len(images), 1, height, width)
-    good = [i for i, reason in enumerate(reasons) if not reason]
-    if good:
-        masks[good] = draw_ellipses([found[i] for i in good], width).float()
+    for mask, face, reason in zip(masks, found, reasons, strict=True):
+        if not reason:
+            mask[0] = draw_ellipse(face, width)
     return masks, reasons
 
 
@@ -125,23 +125,23 @@ def _reason(landmarks: alignment.Landmarks) -> str:
     return ""
 
 
-def draw_ellipses(found: list[alignment.Landmarks], side: int) -> Tensor:
-    """Masks [N, 1, side, side] float64 of faces whose landmarks are in pixels of a FRAME_SIDE image."""
-    corners = np.stack([alignment.quad(landmarks.points) for landmarks in found])  # [N, 4, 2]
-    middle, right, down = corners.mean(axis=1), corners[:, 3] - corners[:, 0], corners[:, 1] - corners[:, 0]
-    area = (right**2).sum(axis=1)  # the frame is a square
-    # Pixel centres of the image in FRAME_SIDE pixels, then in sides of each face's frame.
+def draw_ellipse(face: alignment.Landmarks, side: int) -> Tensor:
+    """Mask [side, side] float32 of a face whose landmarks are in pixels of a FRAME_SIDE image."""
+    corners = alignment.quad(face.points)
+    middle, right, down = corners.mean(axis=0), corners[3] - corners[0], corners[1] - corners[0]
+    # Pixel centres of the image in FRAME_SIDE pixels from the frame's middle; then along its axes, in its sides.
     places = (np.arange(side) + 0.5) * FRAME_SIDE / side - 0.5
-    grid = np.stack(np.meshgrid(places, places), axis=-1)[None] - middle[:, None, None]  # [N, side, side, 2]
-    x, y = (np.einsum("nhwc,nc->nhw", grid, axis) / area[:, None, None] for axis in (right, down))
-    turned = np.array([np.clip(landmarks.nose_offset, -MOST_TURNED, MOST_TURNED) for landmarks in found])
-    x, y = x + TURN * turned[:, None, None], y - CENTRE_DOWN
-    # Distance from the outline to first order: (radius - 1) over the length of its gradient.
-    radius = np.hypot(x / HALF_WIDTH, y / HALF_HEIGHT)
-    slope = np.hypot(x / HALF_WIDTH**2, y / HALF_HEIGHT**2)  # gradient's length times radius
-    distance = (radius - 1) * radius / np.maximum(slope, 1e-12)
-    inside = np.where(radius < 0.5, 1.0, np.clip(0.5 - distance / EDGE, 0, 1))
-    return torch.from_numpy(inside)[:, None]
+    columns, rows = (places - middle[0])[None, :], (places - middle[1])[:, None]
+    area = right @ right  # the frame is a square
+    turned = np.clip(face.nose_offset, -MOST_TURNED, MOST_TURNED)
+    x = (columns * right[0] + rows * right[1]) / area + TURN * turned
+    y = (columns * down[0] + rows * down[1]) / area - CENTRE_DOWN
+    # Distance from the outline to first order: radius - 1 over the length of its gradient, slope / radius.
+    squares = (x / HALF_WIDTH) ** 2 + (y / HALF_HEIGHT) ** 2
+    slope = np.sqrt((x / HALF_WIDTH**2) ** 2 + (y / HALF_HEIGHT**2) ** 2)
+    distance = (squares - np.sqrt(squares)) / np.maximum(slope, 1e-12)
+    inside = np.where(squares < 0.25, 1.0, np.clip(0.5 - distance / EDGE, 0, 1))
+    return torch.from_numpy(inside.astype(np.float32))
 
 
 def bisenet() -> RegionParser:
