@@ -20,7 +20,10 @@ from benchmarks.config import ConfigError
 from methods.recipe import Recipe
 
 # name -> "module:builder"; a builder takes the overrides and returns a Recipe.
-RECIPES = {"generator": "methods.generators.recipe:recipe"}
+RECIPES = {
+    "generator": "methods.generators.recipe:recipe",
+    **{name: f"methods.encoders.recipe:{name}" for name in ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle")},
+}
 
 
 class LastCheckpoint(pl.Callback):
@@ -62,17 +65,20 @@ def train(name: str, overrides: list[str], out: Path, processes: int, minutes: f
     out.mkdir(parents=True, exist_ok=True)
     on_cpu = not torch.cuda.is_available()
     if on_cpu:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+        # OMP_NUM_THREADS: for several trainings side by side.
+        threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or (os.cpu_count() or 1) // processes
+        torch.set_num_threads(max(1, threads))
     pl.seed_everything(recipe.seed, workers=True)
     checkpoints = out / "checkpoints"
     last = checkpoints / "last.ckpt"
     if last.exists():
         # A resumed run must not repeat the random numbers of its beginning.
         pl.seed_everything(recipe.seed + int(last.stat().st_mtime), workers=True)
-    callbacks = [
-        LastCheckpoint(last, every=max(1, recipe.validate_every // 4)),
-        ModelCheckpoint(checkpoints, filename="best", monitor=recipe.monitor, enable_version_counter=False),
-    ]
+    callbacks: list[pl.Callback] = [LastCheckpoint(last, every=max(1, recipe.validate_every // 4))]
+    if recipe.monitor:
+        callbacks.append(
+            ModelCheckpoint(checkpoints, filename="best", monitor=recipe.monitor, enable_version_counter=False)
+        )
     versions = len(list(out.glob("log/version_*")))
     trainer = pl.Trainer(
         default_root_dir=out,
@@ -87,6 +93,7 @@ def train(name: str, overrides: list[str], out: Path, processes: int, minutes: f
         log_every_n_steps=50,
         logger=CSVLogger(out, name="log", version=f"version_{versions}"),
         callbacks=callbacks,
+        enable_checkpointing=bool(recipe.monitor),
         enable_model_summary=False,
     )
     module = recipe.module()

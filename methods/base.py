@@ -112,6 +112,11 @@ def render(generator: Generator, inversion: Inversion) -> Tensor:
     return torch.cat(images).clamp(-1, 1)
 
 
+def rendered(generator: Generator, draft: Inversion) -> Inversion:
+    """The same Inversion with its image rendered."""
+    return replace(draft, image=render(generator, draft))
+
+
 def synthesise(
     generator: Generator,
     w_plus: Tensor,
@@ -176,6 +181,14 @@ class Method(pl.LightningModule):
     def assets(cls, config: Any) -> tuple[str, ...]:
         """Weights that the stage needs beside the generator, by their names in the asset manifest."""
         return ()
+
+    @classmethod
+    def weights_hash(cls, config: Any) -> str:
+        """SHA-256 of the trained weights that the stage's results depend on; "" for methods that need none.
+
+        Raises FileNotFoundError, saying how to get them, where they are absent.
+        """
+        return ""
 
     def skip(self, protocol: str) -> str | None:
         """Why this method cannot run under a protocol, or None."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from methods.base import Inversion, Method, MethodInfo, render
+from methods.base import Inversion, Method, MethodInfo, rendered
 from methods.features import projector_features
 from methods.optimization.projector import ProjectorConfig, StreamDraws, projection
 
@@ -81,13 +81,7 @@ class _LatentOptimization(Method):
             steps=torch.full((n,), self.config.steps),
             noise=tuple(noise) if noise else (),
         )
-        return rendered(self, draft)
-
-
-def rendered(method: Method, draft: Inversion) -> Inversion:
-    """The same Inversion with its image rendered."""
-    values = {f.name: getattr(draft, f.name) for f in fields(draft)}
-    return Inversion(**{**values, "image": render(method.generator, draft)})
+        return rendered(self.generator, draft)
 
 
 class WOptimization(_LatentOptimization):

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.base import Inversion, Method, MethodInfo
+from methods.base import Inversion, Method, MethodInfo, rendered
 from methods.features import perceptual
-from methods.latent_optimization import rendered
 from methods.tuning.tune import TuningConfig, copy_for_tuning, tunable, tuning
 
 
@@ -80,4 +79,4 @@ class PivotalTuning(Method):
             steps=torch.full((n,), sum(taken) // n),
             weights=(weights,) * n,
         )
-        return rendered(self, draft)
+        return rendered(self.generator, draft)

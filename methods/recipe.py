@@ -15,7 +15,8 @@ class Recipe:
     """What `train` needs to know of one training.
 
     validate_every: training batches between validations. monitor: the logged figure whose least value is kept
-    as `best`. export: (checkpoint, output folder) -> files for the repository.
+    as `best`; "" where the last state is the one to keep. export: (checkpoint, output folder) -> files for the
+    repository.
     """
 
     config: Any

@@ -22,6 +22,11 @@ CONFIGS = Path(__file__).parent / "configs"
 STAGES = {
     "w_optimization": "methods.latent_optimization:WOptimization",
     "w_plus_optimization": "methods.latent_optimization:WPlusOptimization",
+    "psp": "methods.encoders.psp:PSp",
+    "e4e": "methods.encoders.e4e:E4e",
+    "restyle_psp": "methods.encoders.restyle:ReStylePsp",
+    "restyle_e4e": "methods.encoders.restyle:ReStyleE4e",
+    "interestyle": "methods.encoders.interestyle:IntereStyle",
     "pivotal_tuning": "methods.pivotal_tuning:PivotalTuning",
 }
 
@@ -42,7 +47,9 @@ class StageSpec:
 
     def identity(self) -> dict[str, Any]:
         """What the stage's results depend on, as plain data."""
-        return {"stage": self.name, "version": self.cls.info.version, "config": asdict(self.config)}
+        parts = {"stage": self.name, "version": self.cls.info.version, "config": asdict(self.config)}
+        trained = self.cls.weights_hash(self.config)
+        return parts | ({"weights": trained} if trained else {})
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from methods.generators.training import GeneratorTraining, TrainingConfig, Train
 from methods.recipe import Recipe
 from metrics.distribution import AlexFeatures, FrechetDistance
 
-VERSION = 1
+VERSION = 2
 
 
 def recipe(overrides: DictConfig) -> Recipe:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from methods import registry
 from methods.base import Inversion, Method, render
+from methods.encoders.designs import DESIGNS
 from methods.generators import Generator, load_generator
 from methods.pipeline import Pipeline
 from methods.registry import PipelineSpec
@@ -21,6 +22,7 @@ FEW = {
     "w_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},
     "w_plus_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},
     "pivotal_tuning": {"steps": 2, "stop_lpips": 0.0},
+    **{name: {"weights": "toy", "lanes": 2} for name in DESIGNS},
 }
 IDS = ["set/a", "set/b", "set/c", "set/d"]
 
@@ -39,7 +41,10 @@ def targets(generator: Generator) -> Tensor:
 
 def spec(name: str, **extra: dict[str, object]) -> PipelineSpec:
     settings = {stage: {**FEW[stage], **extra.get(stage, {})} for stage in FEW}
-    return registry.load_pipeline(name, settings)
+    shipped = registry.load_pipeline(name, settings)
+    # A pipeline may name weights of its own, which fit no toy generator.
+    toys = [replace(s, config=replace(s.config, weights="toy")) if s.name in DESIGNS else s for s in shipped.stages]
+    return replace(shipped, stages=tuple(toys))
 
 
 def invert(generator: Generator, which: PipelineSpec, images: Tensor, ids: list[str]) -> Inversion:
@@ -94,6 +99,8 @@ def test_more_steps_come_closer(name: str, generator: Generator, targets: Tensor
     }
     which = spec(name, **more)
     last = which.stages[-1]
+    if last.name in DESIGNS:
+        pytest.skip("an encoder takes no steps")
     before = replace(which, stages=(*which.stages[:-1], replace(last, config=replace(last.config, steps=0))))
     start, end = invert(generator, before, targets, IDS), invert(generator, which, targets, IDS)
     assert (end.image - targets).square().mean() < (start.image - targets).square().mean()
@@ -155,7 +162,7 @@ def test_a_new_method_is_one_file_and_one_yaml(tmp_path, monkeypatch) -> None:  
         "from dataclasses import dataclass\n"
         "import torch\n"
         "from methods.base import Inversion, Method, MethodInfo\n"
-        "from methods.latent_optimization import rendered\n"
+        "from methods.base import rendered\n"
         "@dataclass(frozen=True)\n"
         "class Config:\n    scale: float = 1.0\n"
         "class MeanLatent(Method):\n"
@@ -164,7 +171,7 @@ def test_a_new_method_is_one_file_and_one_yaml(tmp_path, monkeypatch) -> None:  
         "    def invert(self, images, ids, init=None):\n"
         "        w = self.generator.w_mean.expand(len(ids), self.generator.num_ws, -1) * self.config.scale\n"
         "        empty, steps = torch.empty_like(images), torch.zeros(len(ids))\n"
-        "        return rendered(self, Inversion(tuple(ids), w, 'W', empty, steps))\n"
+        "        return rendered(self.generator, Inversion(tuple(ids), w, 'W', empty, steps))\n"
     )
     (tmp_path / "mean.yaml").write_text("name: mean\nstages:\n  - {name: mean_latent, scale: 0.5}\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -1,0 +1,67 @@
+"""What the encoders minimise, in one place: L2, LPIPS (AlexNet), identity, and the norm of w.
+
+Reference: Richardson et al., arXiv 2008.00951, section 3.2. Identity is 1 - cosine of a frozen recognition network
+(SFace in the embedded world, IR-SE50 at the official configuration).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from methods.features import mean_square, perceptual
+from metrics.networks import IdentityNetwork, load_identity
+
+judge_of = cache(load_identity)  # one copy a process
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms. identity_images: how many images of a batch the identity term is measured on.
+
+    The recognition network costs more than encoder and generator together on a CPU; images of a batch come in random
+    order, so that the mean over its first few is an unbiased estimate of the mean over all.
+    """
+
+    l2: float = 1.0
+    lpips: float = 0.8
+    identity: float = 0.1
+    identity_network: str = "sface"
+    identity_images: int = 1
+
+
+def reconstruction_terms(
+    images: Tensor, targets: Tensor, weights: LossWeights, per_image: Tensor | float = 1.0, identity: bool = True
+) -> dict[str, Tensor]:
+    """The weighted terms as means over the batch; images and targets [N, 3, R, R] in about [-1, 1].
+
+    per_image: factor of each image's L2 and LPIPS [N]. identity: leave that term out when False.
+    """
+    terms = {}
+    if weights.l2:
+        terms["l2"] = weights.l2 * (mean_square(images, targets) * per_image).mean()
+    if weights.lpips:
+        network = perceptual("lpips_alex").to(images)
+        terms["lpips"] = weights.lpips * (network(images, targets).flatten() * per_image).mean()
+    if weights.identity and identity:
+        count = weights.identity_images
+        terms["identity"] = weights.identity * identity_distance(
+            images[:count], targets[:count], weights.identity_network
+        )
+    return terms
+
+
+def identity_distance(images: Tensor, targets: Tensor, network: str) -> Tensor:
+    """Mean of 1 - cosine between embeddings; gradient to `images` only."""
+    judge: IdentityNetwork = judge_of(network).to(images)
+    with torch.no_grad():
+        wanted = judge.embed(judge.crop(targets))
+    return (1 - (judge.embed(judge.crop(images)) * wanted).sum(dim=1)).mean()
+
+
+def w_norm(latent: Tensor, latent_avg: Tensor) -> Tensor:
+    """Mean L2 distance of a code, all rows together, from the mean of W (pSp's regulariser of synthesis tasks)."""
+    return (latent - latent_avg).flatten(1).norm(dim=1).mean()

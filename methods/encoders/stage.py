@@ -1,0 +1,84 @@
+"""What all encoder stages share: weights by name, fixed lanes, and passes at inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from methods.base import Inversion, Method, rendered
+from methods.encoders.design import Design, Encoder, looks, shrunk
+from methods.encoders.weights import TOY, file_hash, find, load_encoder, toy_encoder
+from methods.generators.stylegan2 import Generator
+
+
+@dataclass(frozen=True)
+class EncoderStageConfig:
+    """weights: an embedded name or a .safetensors file; "" for the stage's own on faces64, "toy" for random ones.
+
+    iterations: looks of an iterative encoder; 0 for as many as it was designed with. lanes: images encoded together,
+    fixed (the last group padded) so that an image's result does not depend on the batch it came in.
+    """
+
+    weights: str = ""
+    iterations: int = 0
+    lanes: int = 8
+
+
+class EncoderStage(Method):
+    """A trained encoder as a stage. Subclasses set `info` and `design`."""
+
+    Config = EncoderStageConfig
+    design: ClassVar[Design]
+    config: EncoderStageConfig
+
+    def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
+        super().__init__(generator, config, seed)
+        source = self._source(self.config)
+        self.encoder: Encoder
+        if source == TOY:
+            self.encoder = toy_encoder(self.design, generator)
+        else:
+            self.encoder = load_encoder(find(source, self.info.name), self.design, generator)
+
+    @classmethod
+    def _source(cls, config: EncoderStageConfig) -> str:
+        return config.weights or f"{cls.info.name}-faces64"
+
+    @classmethod
+    def weights_hash(cls, config: EncoderStageConfig) -> str:
+        source = cls._source(config)
+        return TOY if source == TOY else file_hash(find(source, cls.info.name))
+
+    def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
+        """One look, or the design's number of looks, at sharp whole images."""
+        lanes = self.config.lanes
+        found = []
+        for part in images.split(lanes):
+            spare = lanes - len(part)
+            padded = torch.cat([part, part[-1:].expand(spare, -1, -1, -1)]).contiguous()
+            found.append(self._encode(padded)[: len(part)])
+        latent = torch.cat(found)
+        count = self._looks()
+        draft = Inversion(
+            ids=tuple(ids),
+            latent=latent,
+            space=self.info.space,
+            image=torch.empty_like(images),
+            steps=torch.full((len(ids),), count),
+        )
+        return rendered(self.generator, draft)
+
+    def _looks(self) -> int:
+        return self.config.iterations or self.design.iterations if self.design.iterative else 1
+
+    @torch.no_grad()
+    def _encode(self, images: Tensor) -> Tensor:
+        shown = shrunk(images, self.encoder.config.resolution)
+        latent = images.new_empty(0)
+        for each in looks(self.encoder, self.generator, [shown] * self._looks()):
+            latent = each.latent
+        return latent
