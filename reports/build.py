@@ -7,37 +7,38 @@ their timings only give the same bytes. Timings, memory and the commit are in co
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from reports import dashboard, figures, latex, markdown, tables_csv
+from reports import dashboard, figures, latex, layout, markdown, tables_csv
 from reports.frame import ReportError, Results, read
 from reports.listings import Listing, distinct, listings
-from reports.table import Table, number
+from reports.table import Table
 from reports.tabulate import costs, means, paired
 
-IMAGES_IN_GRID = 6
+EVERY_KIND = figures.Choice()
 
 
-def build(directory: str | Path, reference: str = "") -> list[Path]:
+def build(
+    directory: str | Path, reference: str = "", layouts: Sequence[str] = (), choice: figures.Choice = EVERY_KIND
+) -> list[Path]:
     """Write DIR/report from DIR/results.parquet, DIR/run.json and DIR/images; returns the paths written
     (of the dashboard its page only: with a picture for each image and method it has many files).
 
     reference is the method that the paired tables compare to and the grid ranks by; by default run.json's first.
+    layouts: names or files of reports.layout, each written to DIR/report/layouts as markdown, LaTeX and CSV.
     Raises FileNotFoundError or ReportError before anything is written.
     """
     results = read(directory)
     reference = reference or results.methods[0]
     if reference not in results.methods:
         raise ReportError(f"expected a reference among {list(results.methods)}, found {reference!r}")
+    choice.check(results)
+    arranged = {stem: layout.arrange(results, found) for stem, found in map(layout.load, layouts)}
     quality = [means(results, *part) for part in results.parts] if results.metrics else []
-    against = (
-        [paired(results, *part, reference) for part in results.parts] if len(results.methods) > 1 and quality else []
-    )
+    compared = [part for part in results.parts if quality and len(results.part_methods(*part)) > 1]
+    against = [paired(results, *part, _present(results, part, reference)) for part in compared]
     dear = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
     about = listings(results)
     texts = {
@@ -48,12 +49,23 @@ def build(directory: str | Path, reference: str = "") -> list[Path]:
         "costs.csv": tables_csv.dumps(dear),
     }
     folder = results.directory / "report"
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for stem, tables in arranged.items():
+        texts[f"layouts/{stem}.md"] = _sections(tables)
+        texts[f"layouts/{stem}.tex"] = latex.document(tables)
+        texts[f"layouts/{stem}.csv"] = tables_csv.dumps(tables)
+    for part in ("figures", "layouts"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
     written = [_write(folder / name, text) for name, text in texts.items()]
-    pictures = _figures(results, quality, dear, reference, folder / "figures")
-    for stale in {path for path in (folder / "figures").iterdir() if path.suffix in (".png", ".pdf")} - set(pictures):
+    for stale in set((folder / "layouts").iterdir()) - set(written):
         stale.unlink()
+    pictures = figures.draw(results, quality, against, dear, reference, folder / "figures", choice)
     return [*written, *pictures, dashboard.write(results, quality, dear, reference, about)]
+
+
+def _present(results: Results, part: tuple[str, str], reference: str) -> str:
+    """The reference, or the part's first method where the suite does not run the reference."""
+    methods = results.part_methods(*part)
+    return reference if reference in methods else methods[0]
 
 
 def tables_markdown(
@@ -81,47 +93,8 @@ def costs_markdown(results: Results, tables: Sequence[Table]) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
-def _figures(
-    results: Results, quality: Sequence[Table], dear: Sequence[Table], reference: str, folder: Path
-) -> list[Path]:
-    written: list[Path] = []
-    stems: set[str] = set()
-    drawn: set[str] = set()
-    timed = {(table.dataset, table.protocol): table for table in dear}
-    for table in quality:
-        if table.dataset not in drawn and (results.directory / "images" / table.dataset).is_dir():
-            drawn.add(table.dataset)  # pictures are stored by data set: one grid for all protocols
-            figure = _grid(results, table, reference)
-            if figure is not None:
-                written += figures.save(figure, folder / _stem(stems, "grid", table.dataset))
-        if (table.dataset, table.protocol) in timed:
-            fronts = figures.quality_over_seconds(table, timed[table.dataset, table.protocol])
-            for group, figure in fronts.items():
-                written += figures.save(figure, folder / _stem(stems, "quality", table.dataset, table.protocol, *group))
-    return written
-
-
-def _grid(results: Results, table: Table, reference: str) -> Figure | None:
-    """Pictures from worst to best by the reference's first metric; evenly spread ones where it has no value."""
-    part, metric = (table.dataset, table.protocol), results.metrics[0]
-    images = figures.choose_images(results, *part, IMAGES_IN_GRID, metric=metric, method=reference)
-    if images:
-        values = results.values(metric, *part)[reference]
-        title, digits = table.columns[0].title, table.columns[0].digits
-        titles = [f"{image}\n{title}\n{number(float(values[image]), digits)}" for image in images]
-        return figures.grid(results, table.dataset, images, titles=titles)
-    images = figures.choose_images(results, *part, IMAGES_IN_GRID)
-    return figures.grid(results, table.dataset, images) if images else None
-
-
-def _stem(taken: set[str], *names: str) -> str:
-    """A file name of the names, with a number where two data sets would share it."""
-    base = "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", name).strip("-.") or "x" for name in names)
-    stem, place = base, 2
-    while stem in taken:
-        stem, place = f"{base}_{place}", place + 1
-    taken.add(stem)
-    return stem
+def _sections(tables: Sequence[Table]) -> str:
+    return "\n".join(f"## {markdown.escape(table.title)}\n\n{markdown.table(table)}" for table in tables)
 
 
 def _write(path: Path, text: str) -> Path:

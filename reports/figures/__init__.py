@@ -1,0 +1,11 @@
+"""Figures of a run: PNG and PDF, the same bytes every time."""
+
+from reports.figures.charts import differences, distributions, front, quality_over_seconds, scatter
+from reports.figures.draw import Choice, draw
+from reports.figures.pictures import choose_images, error_maps, grid
+from reports.figures.style import COLOURS, MARKERS, save
+
+__all__ = [
+    "COLOURS", "MARKERS", "Choice", "choose_images", "differences", "distributions", "draw", "error_maps", "front",
+    "grid", "quality_over_seconds", "save", "scatter",
+]  # fmt: skip

@@ -1,0 +1,118 @@
+"""All figures of a run, in DIR/report/figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from reports.figures.charts import differences, distributions, quality_over_seconds, scatter
+from reports.figures.pictures import choose_images, error_maps, grid
+from reports.figures.style import save
+from reports.frame import ReportError, Results
+from reports.table import Table, number
+
+IMAGES_IN_GRID = 6
+IMAGES_IN_MAPS = 3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which pictures are shown: the named ids, or those from worst to best by a metric of the reference method."""
+
+    images: tuple[str, ...] = ()
+    metric: str = ""
+
+    def check(self, results: Results) -> None:
+        """Raises ReportError for an image or metric that the run does not have."""
+        known = [image for dataset in results.datasets for image in results.images(dataset)]
+        for what, names, among in (("image", self.images, known), ("metric", (self.metric,), list(results.metrics))):
+            for name in filter(None, names):
+                if name not in among:
+                    close = get_close_matches(name, among, 1)
+                    said = f"did you mean {close[0]!r}? " if close else ""
+                    shown = ", ".join(among[:8]) + ", ..." * (len(among) > 8)
+                    raise ReportError(f"the run has no {what} {name!r}: {said}it has {shown}")
+
+
+def draw(
+    results: Results,
+    quality: Sequence[Table],
+    against: Sequence[Table],
+    dear: Sequence[Table],
+    reference: str,
+    folder: Path,
+    choice: Choice = Choice(),
+) -> list[Path]:
+    """Write every figure that the run has the data of, remove those of earlier rows; returns the paths.
+
+    Pictures are stored by data set: one grid and one sheet of error maps for all protocols. The scatter sets the
+    first metric of a data set's first protocol against each other metric, one figure a protocol.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    stems: set[str] = set()
+
+    def keep(figure: Figure | None, *names: str) -> None:
+        if figure is not None:
+            written.extend(save(figure, folder / _stem(stems, *names)))
+
+    order = results.methods
+    first: dict[str, Table] = {}
+    timed = {(table.dataset, table.protocol): table for table in dear}
+    for table in quality:
+        part = (table.dataset, table.protocol)
+        if table.dataset not in first:
+            first[table.dataset] = table
+            if (results.directory / "images" / table.dataset).is_dir():
+                keep(pictures_of(results, table, reference, choice, grid, IMAGES_IN_GRID), "grid", table.dataset)
+                keep(
+                    pictures_of(results, table, reference, choice, error_maps, IMAGES_IN_MAPS), "errors", table.dataset
+                )
+        for group, figure in (quality_over_seconds(table, timed[part], order) if part in timed else {}).items():
+            keep(figure, "quality", *part, *group)
+        metric = first[table.dataset].columns[0].name
+        keep(scatter(first[table.dataset], metric, table, order), "scatter", *part)
+        keep(distributions(results, table), "images", *part)
+    for table in against:
+        keep(differences(table, order), "differences", table.dataset, table.protocol)
+    for stale in {path for path in folder.iterdir() if path.suffix in (".png", ".pdf")} - set(written):
+        stale.unlink()
+    return written
+
+
+def pictures_of(
+    results: Results, table: Table, reference: str, choice: Choice, draw_them: Callable[..., Figure], size: int
+) -> Figure | None:
+    """Pictures from worst to best by the reference's metric; evenly spread ones where it has no value."""
+    part = (table.dataset, table.protocol)
+    methods = results.part_methods(*part)
+    by = reference if reference in methods else methods[0]
+    names = {column.name: column for column in table.columns}
+    column = names.get(choice.metric) or table.columns[0]
+    known = set(results.images(table.dataset))
+    if choice.images:
+        images = tuple(image for image in choice.images if image in known)
+    else:
+        images = choose_images(results, *part, size, metric=column.name, method=by)
+        images = images or choose_images(results, *part, size)
+    if not images:
+        return None
+    values = results.values(column.name, *part)[by].dropna()
+    titles = [f"{image}\n{column.title}\n{number(float(values[image]), column.digits)}" if image in values.index
+              else image for image in images]  # fmt: skip
+    return draw_them(results, table.dataset, images, methods, titles)
+
+
+def _stem(taken: set[str], *names: str) -> str:
+    """A file name of the names, with a number where two data sets would share it."""
+    base = "_".join(re.sub(r"[^A-Za-z0-9.+-]+", "-", name).strip("-.") or "x" for name in names)
+    stem, place = base, 2
+    while stem in taken:
+        stem, place = f"{base}_{place}", place + 1
+    taken.add(stem)
+    return stem
