@@ -37,7 +37,9 @@ def test_every_file_is_there_and_nothing_else(directory: Path) -> None:
     written = build(directory)
     found = {name for name in contents(directory) if not name.startswith("dashboard/")}
     assert {str(path.relative_to(directory / "report")) for path in written} == found
-    stems = ["grid_faces", "quality_faces_standard_cpu_float32_8"]
+    part = "faces_standard"
+    stems = ["grid_faces", "errors_faces", f"quality_{part}_cpu_float32_8"]
+    stems += [f"{kind}_{part}" for kind in ("scatter", "images", "differences")]
     figures = {f"figures/{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
     assert found == {"index.html", "tables.md", "tables.tex", "tables.csv", "costs.md", "costs.csv"} | figures
     for path in written:
@@ -103,6 +105,20 @@ def test_a_set_where_a_method_is_skipped_as_a_whole(tmp_path: Path) -> None:
     assert "<sup>a</sup> skipped: needs a GPU" in text
 
 
+def test_a_set_that_some_methods_do_not_run_on_compares_the_others(tmp_path: Path) -> None:
+    about = run_json(12)
+    about["datasets"]["more"] = {**about["datasets"]["faces"], "title": "More"}
+    two = rows(12)[lambda frame: frame["method"] != "plain"].assign(dataset="more")
+    build(write(tmp_path, pd.concat([rows(12), two]), about), reference="plain")
+    text = (tmp_path / "report" / "tables.md").read_text(encoding="utf-8")
+    assert "## Faces, protocol standard: against Title of plain\n" in text
+    assert "## More, protocol standard: against Title of fine\n" in text
+    alone = two[two["method"] == "twin"]
+    build(write(tmp_path / "alone", pd.concat([rows(12), alone]), about), reference="plain")
+    text = (tmp_path / "alone" / "report" / "tables.md").read_text(encoding="utf-8")
+    assert "## More, protocol standard\n" in text and "## More, protocol standard: against" not in text
+
+
 def test_nothing_is_written_for_an_unknown_reference_or_an_empty_folder(directory: Path, tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="reference"):
         build(directory, reference="nobody")
@@ -122,3 +138,18 @@ def test_images_are_chosen_from_worst_to_best(directory: Path) -> None:
     assert len(choose_images(results, "faces", "standard", 99)) == 12
     with pytest.raises(ReportError, match="metric"):
         choose_images(results, "faces", "standard", 3, metric="no", method="plain")
+
+
+def test_layouts_are_written_when_they_are_asked_for(directory: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("groups: [{columns: [{metric: gain_b, name: Gain, digits: 0}]}]\n", encoding="utf-8")
+    build(directory, layouts=[str(mine), "pti_paper"])
+    names = {f"layouts/{stem}.{suffix}" for stem in ("mine", "pti_paper") for suffix in ("md", "tex", "csv")}
+    found = contents(directory)
+    assert {name for name in found if name.startswith("layouts/")} == names
+    assert b"| method | Gain (dB) \xe2\x86\x91 |" in found["layouts/mine.md"]
+    with pytest.raises(ReportError, match="did you mean 'pti_paper'"):
+        build(directory, layouts=["pti_papr"])
+    assert contents(directory) == found
+    build(directory)
+    assert not any(name.startswith("layouts/") for name in contents(directory))
