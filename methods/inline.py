@@ -13,7 +13,10 @@ from methods.base import Inversion
 from methods.generators.stylegan2 import Generator
 from metrics.base import MetricInfo
 
-INLINE = {"locality": "methods.tuning.measure:locality"}
+INLINE = {
+    "locality": "methods.tuning.measure:locality",
+    "latent": "methods.latent_distance:latent_distance",
+}
 
 
 def measure(name: str, generator: Generator, inversion: Inversion, seed: int) -> dict[str, float]:

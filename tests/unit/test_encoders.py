@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from methods.base import Inversion
 from methods.encoders import e4e, interestyle
 from methods.encoders.backbone import EncoderConfig, Flat, Pyramid, base_and_deltas, independent_rows
 from methods.encoders.design import SMALL, looks, pooled, shrunk
@@ -20,6 +21,7 @@ from methods.encoders.losses import w_norm
 from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
 from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder, start_from, toy_encoder
 from methods.generators import load_generator
+from methods.latent_distance import latent_distance
 
 
 def test_small_encoders_see_every_row_at_its_own_level() -> None:
@@ -191,3 +193,16 @@ def test_starting_from_another_encoder_takes_what_fits(tmp_path: Path) -> None:
 def test_budget_counts_passes(name: str, extra: dict[str, object], cost: float) -> None:
     config = EncoderTrainingConfig(design=name, **extra)  # type: ignore[arg-type]
     assert EncoderTraining.passes_per_image_of(config) == pytest.approx(cost)
+
+
+def test_latent_distance_of_a_code_by_hand() -> None:
+    generator = load_generator("toy")
+    w = generator.w_mean
+    rows = w.expand(1, generator.num_ws, -1).clone()
+    zeros = torch.zeros(1)
+    flat = Inversion(("a",), rows, "W+", torch.zeros(1, 3, 64, 64), zeros)
+    assert latent_distance(generator, flat, 0) == {"row_spread": 0.0, "centre_distance": 0.0}
+    rows = rows.clone()
+    rows[0, : generator.num_ws // 2, 0] += 2.0  # half of the rows 2 away: each 1 from their mean
+    found = latent_distance(generator, replace(flat, latent=rows), 0)
+    assert found == pytest.approx({"row_spread": 1.0, "centre_distance": 1.0}, abs=1e-5)
