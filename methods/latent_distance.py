@@ -14,7 +14,7 @@ INFOS = [
         unit="in W",
         range=(0.0, None),
         version=1,
-        recipe="Euclidean distance of each row of the W+ code from the mean of its rows, then their mean; 0 for codes of W",
+        recipe="Euclidean distance of each row of the W+ code from the mean of its rows, averaged; 0 for a code of W",
         reference="after Tov et al., arXiv 2102.02766, section 3: variation among the rows",
         digits=3,
     ),

@@ -201,7 +201,7 @@ def test_latent_distance_of_a_code_by_hand() -> None:
     rows = w.expand(1, generator.num_ws, -1).clone()
     zeros = torch.zeros(1)
     flat = Inversion(("a",), rows, "W+", torch.zeros(1, 3, 64, 64), zeros)
-    assert latent_distance(generator, flat, 0) == {"row_spread": 0.0, "centre_distance": 0.0}
+    assert latent_distance(generator, flat, 0) == pytest.approx({"row_spread": 0.0, "centre_distance": 0.0}, abs=1e-5)
     rows = rows.clone()
     rows[0, : generator.num_ws // 2, 0] += 2.0  # half of the rows 2 away: each 1 from their mean
     found = latent_distance(generator, replace(flat, latent=rows), 0)
