@@ -20,11 +20,15 @@ SUITES = Path(__file__).parent / "suites"
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """A data set of a suite. limit: images taken, spread evenly over the set; null for all."""
+    """A data set of a suite. limit: images taken, spread evenly over the set; null for all.
+
+    methods: those of the suite's methods that run on the set; all when it is empty.
+    """
 
     name: str = ""
     limit: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    methods: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class SuiteConfig:
     stage_settings: by stage name, what this suite sets for every pipeline that has the stage. workers: processes
     that invert side by side, one thread each on a CPU; 0 for one a core (one in all on an accelerator).
     reference_method: what the paired tables compare to; the first method when it is not run.
-    inline: measurements that need the tuned generator. save_weights: keep every tuned generator's weights in its cell.
+    inline: measurements that need the tuned generator. protocols: measurements that compare an image with the clean one
+    that it is paired with, on the sets that have pairs. save_weights: keep every tuned generator's weights in its cell.
     """
 
     name: str = ""
@@ -44,6 +49,7 @@ class SuiteConfig:
     datasets: list[DatasetEntry] = field(default_factory=list)
     metrics: list[str] = field(default_factory=list)
     inline: list[str] = field(default_factory=list)
+    protocols: list[str] = field(default_factory=list)
     stage_settings: dict[str, Any] = field(default_factory=dict)
     reference_method: str = ""
     seed: int = 0

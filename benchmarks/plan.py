@@ -10,8 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.config import SuiteConfig
+from benchmarks.config import DatasetEntry, SuiteConfig
 from benchmarks.errors import ConfigError
+from benchmarks.pairs import pairs
 from datasets import assets
 from datasets import registry as datasets_registry
 from datasets.base import Manifest
@@ -20,6 +21,7 @@ from methods.generators import Generator, load_generator
 from methods.registry import PipelineSpec, StageSpec, load_pipeline, resolve_stage
 from methods.tuning.deltas import fingerprint
 from metrics import registry as metrics_registry
+from metrics.paired import load_protocol
 
 # Goes up when the harness itself changes what a stored cell holds.
 STORE_VERSION = 1
@@ -42,7 +44,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a suite amounts to here. leaf: cell key by (method, data set). skipped: metric -> reason."""
+    """What a suite amounts to here. leaf: cell key by (method, data set), for each that is run. skipped: metric ->
+    reason. manifests: the data sets that any method runs on."""
 
     suite: SuiteConfig
     generator: Generator
@@ -96,12 +99,17 @@ def expand(suite: SuiteConfig) -> Plan:
             metrics_registry.load(metric)
         for name in suite.inline:
             inline_metrics.infos(name)
+        paired = [metric for name in suite.protocols for metric in load_protocol(name)]
         for used in (stage for pipeline in pipelines for stage in pipeline.stages):
             for asset in used.cls.assets(used.config):
                 assets.ensure(asset, quiet=False)
         generator = load_generator(suite.generator)
-        whole = {entry.name: datasets_registry.load(entry.name, **entry.options) for entry in suite.datasets}
-        manifests = {entry.name: whole[entry.name].subset(entry.limit) for entry in suite.datasets}
+        used_on = {entry.name: _pipelines_on(entry, pipelines) for entry in suite.datasets}
+        entries = [entry for entry in suite.datasets if used_on[entry.name]]
+        if not entries:
+            raise ValueError(f"no data set of the suite takes any of the methods {', '.join(suite.methods)}")
+        whole = {entry.name: datasets_registry.load(entry.name, **entry.options) for entry in entries}
+        manifests = {entry.name: whole[entry.name].subset(entry.limit) for entry in entries}
     except (ValueError, KeyError, TypeError, OSError, assets.AssetMissingError) as error:
         raise ConfigError(str(error.args[0] if isinstance(error, KeyError) else error)) from error
     for manifest in manifests.values():
@@ -109,12 +117,23 @@ def expand(suite: SuiteConfig) -> Plan:
             raise ConfigError(
                 f"data set {manifest.name} has {manifest.resolution} px, the generator {generator.resolution} px"
             )
+        lonely = next((record for record in pairs(manifest) if record.labels["clean"] not in manifest.by_id), None)
+        if suite.protocols and lonely:
+            raise ConfigError(
+                f"data set {manifest.name}: {lonely.id} is taken without {lonely.labels['clean']}, which it is "
+                "compared with; use the set's own option count instead of limit"
+            )
     skipped = {name: reason for name in suite.metrics if (reason := metrics_registry.missing(name))}
+    skipped |= {
+        each.info.name: reason
+        for each in paired
+        if (reason := metrics_registry.missing_asset(each.info.name, each.asset))
+    }
     generator_hash = fingerprint(generator)
     cells: dict[str, Cell] = {}
     leaf = {}
     for dataset, manifest in manifests.items():
-        for pipeline in pipelines:
+        for pipeline in used_on[dataset]:
             parent = None
             for depth in range(1, len(pipeline.stages) + 1):
                 stages = pipeline.stages[:depth]
@@ -129,3 +148,10 @@ def expand(suite: SuiteConfig) -> Plan:
             leaf[pipeline.name, dataset] = parent
     metrics = tuple(name for name in suite.metrics if name not in skipped)
     return Plan(suite, generator, generator_hash, pipelines, manifests, tuple(cells.values()), leaf, metrics, skipped)
+
+
+def _pipelines_on(entry: DatasetEntry, pipelines: tuple[PipelineSpec, ...]) -> tuple[PipelineSpec, ...]:
+    """The suite's pipelines that run on a data set. Names have to exist, not to be among the suite's."""
+    for name in entry.methods:
+        load_pipeline(name)
+    return tuple(pipeline for pipeline in pipelines if not entry.methods or pipeline.name in entry.methods)

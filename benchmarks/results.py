@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
@@ -14,12 +15,14 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.pairs import inapplicable, pairs, protocol_of
 from benchmarks.plan import Plan
 from benchmarks.score import scores
 from benchmarks.store import CellStore, Row, write_atomically
 from methods import inline as inline_metrics
 from methods.registry import StageSpec, flatten
 from metrics import registry as metrics_registry
+from metrics.paired import load_protocol
 
 RECONSTRUCTION = "reconstruction"
 SCHEMA = {
@@ -57,6 +60,11 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
     loaded = {name: metrics_registry.load(name) for name in plan.suite.metrics}
     for (method, dataset), key in plan.leaf.items():
         values = {name: scores(out, key, loaded[name]) for name in plan.metrics}
+        paired = [
+            (protocol, metric, scores(out, key, metric))
+            for protocol in plan.suite.protocols
+            for metric in load_protocol(protocol)
+        ]
         lineage = _lineage(plan, key)
         stage = plan.cell(key).stage
         for record in plan.manifests[dataset].records:
@@ -90,10 +98,7 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
                 if name in plan.skipped:
                     state |= {"status": "skipped", "reason": plan.skipped[name]}
                 elif ok:
-                    found = values[name].get(record.id, {"value": None, "reason": "not scored yet"})
-                    state["value"] = found["value"]
-                    if found["value"] is None:
-                        state |= {"status": "failed", "reason": found["reason"]}
+                    state |= _scored(values[name].get(record.id))
                 yield state
             if ok:
                 memory = [r["peak_memory_mb"] for r in spent if r["peak_memory_mb"] is not None]
@@ -105,6 +110,23 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
                     for info in inline_metrics.infos(protocol):
                         state = dict(common, protocol=protocol, metric=info.name, metric_version=info.version)
                         yield state | _inline(measured, info.name)
+            if "clean" not in record.labels:
+                continue
+            for protocol, each, stored in paired:
+                info = each.info
+                state = dict(common, protocol=protocol_of(protocol, record), metric=info.name, value=None)
+                state["metric_version"] = info.version
+                if reason := plan.skipped.get(info.name) or inapplicable(each, record):
+                    state |= {"status": "skipped", "reason": reason}
+                elif ok:
+                    state |= _scored(stored.get(record.id))
+                yield state
+
+
+def _scored(found: Row | None) -> Row:
+    """Value, or status and reason, of an image that a method gave. found: what is stored of its score."""
+    found = found or {"value": None, "reason": "not scored yet"}
+    return {"value": found["value"]} if found["value"] is not None else {"status": "failed", "reason": found["reason"]}
 
 
 def _inline(measured: Row | None, name: str) -> Row:
@@ -130,11 +152,15 @@ def describe(plan: Plan, out: Path) -> dict[str, Any]:
             "paper": "; ".join(info.paper for info in infos),
             "year": max(info.year for info in infos),
             "stages": "; ".join(_settings(stage) for stage in pipeline.stages),
+            "identity": [stage.identity() for stage in pipeline.stages],
             "reimplementation": True,
             "note": pipeline.note or "; ".join(dict.fromkeys(info.note for info in infos)),
             "space": next(info.space for info in infos if not info.refines),
         }
     metrics = {name: asdict(metrics_registry.load(name).info) for name in plan.suite.metrics}
+    metrics |= {
+        metric.info.name: asdict(metric.info) for name in plan.suite.protocols for metric in load_protocol(name)
+    }
     metrics |= {info.name: asdict(info) for name in plan.suite.inline for info in inline_metrics.infos(name)}
     return {
         "suite": plan.suite.name,
@@ -149,6 +175,7 @@ def describe(plan: Plan, out: Path) -> dict[str, Any]:
                 "licence": m.licence,
                 "recipe": m.recipe,
                 "key": m.key,
+                "protocols": Counter(protocol_of(p, record) for p in plan.suite.protocols for record in pairs(m)),
             }
             for name, m in plan.manifests.items()
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +12,24 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from benchmarks.pairs import Regions, Undefined, inapplicable, inputs, interest_regions, pairs
 from benchmarks.plan import Plan
 from benchmarks.store import CellStore, JsonLines, finite, read_lines
 from datasets.images import ImageError, read_rgb, to_tensor
 from metrics import registry as metrics_registry
 from metrics.base import SampleMetric
+from metrics.paired import PairedMetric, load_protocol
 
 BATCH = 16
+Metric = SampleMetric | PairedMetric
 
 
-def score_path(out: Path, key: str, metric: SampleMetric) -> Path:
+def score_path(out: Path, key: str, metric: Metric) -> Path:
     return out / "scores" / key / f"{metric.info.name}-v{metric.info.version}.jsonl"
 
 
-def scores(out: Path, key: str, metric: SampleMetric) -> dict[str, dict[str, Any]]:
-    """Stored scores of a cell by image: value (None when undefined), reason, and the picture's time stamp."""
+def scores(out: Path, key: str, metric: Metric) -> dict[str, dict[str, Any]]:
+    """Stored scores of a cell by image: value (None when undefined), reason, and the pictures' time stamps."""
     path = score_path(out, key, metric)
     return {row["image"]: row for row in read_lines([path] if path.exists() else [])}
 
@@ -33,63 +38,97 @@ def scores(out: Path, key: str, metric: SampleMetric) -> dict[str, dict[str, Any
 def score(plan: Plan, out: Path, progress: bool = True) -> int:
     """Compute what is missing for every leaf cell and metric; returns the number of values computed."""
     leaves = dict.fromkeys(plan.leaf.values())
+    paired = [metric for name in plan.suite.protocols for metric in load_protocol(name)]
+    paired = [metric for metric in paired if metric.info.name not in plan.skipped]
+    regions = cache(lambda dataset: interest_regions(plan.manifests[dataset]))
     computed = 0
-    with tqdm(total=len(leaves) * len(plan.metrics), desc="scoring", disable=not progress) as bar:
+    with tqdm(total=len(leaves) * (len(plan.metrics) + len(paired)), desc="scoring", disable=not progress) as bar:
         for name in plan.metrics:
             metric = metrics_registry.load(name)
             for key in leaves:
                 computed += _score_cell(plan, out, key, metric)
                 bar.update()
+        for each in paired:
+            for key in leaves:
+                computed += _score_pairs(plan, out, key, each, regions)
+                bar.update()
     return computed
 
 
 def _score_cell(plan: Plan, out: Path, key: str, metric: SampleMetric) -> int:
-    cell = plan.cell(key)
-    store = CellStore(out, key)
+    store, manifest = CellStore(out, key), plan.manifests[plan.cell(key).dataset]
+    done = [image for image, row in store.rows().items() if row["status"] == "ok" and image in manifest.by_id]
+
+    def load(image: str) -> tuple[Tensor, ...]:
+        target = to_tensor(read_rgb(manifest.root / manifest.by_id[image].file))
+        return to_tensor(read_rgb(store.picture(image))), target
+
+    return _update(out, key, metric, {image: _stamp(store, image) for image in done}, load)
+
+
+def _score_pairs(plan: Plan, out: Path, key: str, metric: PairedMetric, regions: Callable[[str], Regions]) -> int:
+    store, dataset = CellStore(out, key), plan.cell(key).dataset
+    manifest, rows = plan.manifests[dataset], store.rows()
+    stamps = {}
+    for record in pairs(manifest):
+        if rows.get(record.id, {}).get("status") == "ok" and not inapplicable(metric, record):
+            used = [record.id]
+            if "clean_reconstruction" in metric.inputs:
+                used.append(str(record.labels["clean"]))
+            stamps[record.id] = [_stamp(store, image) for image in used]
+
+    def load(image: str) -> tuple[Tensor, ...]:
+        return inputs(metric, manifest.by_id[image], manifest, store, rows, regions(dataset))
+
+    return _update(out, key, metric, stamps, load)
+
+
+def _stamp(store: CellStore, image: str) -> int:
+    """When the picture was written; a score of an older one is stale. 0: there is none."""
+    path = store.picture(image)
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def _update(
+    out: Path, key: str, metric: Metric, stamps: Mapping[str, Any], load: Callable[[str], tuple[Tensor, ...]]
+) -> int:
+    """Compute and store the scores of a cell that are missing or of older pictures; returns how many."""
     known = scores(out, key, metric)
     lines = JsonLines(score_path(out, key, metric))
-    manifest = plan.manifests[cell.dataset]
-    todo = []
-    for image, row in store.rows().items():
-        if row["status"] != "ok" or image not in manifest.by_id:
-            continue
-        stamp = store.picture(image).stat().st_mtime_ns
-        score = known.get(image, {})
-        if score.get("stamp") != stamp or score.get("value") is None:  # what failed may succeed now
-            todo.append((image, stamp))
-    todo.sort()
+    # What failed may succeed now.
+    todo = sorted(
+        image
+        for image, stamp in stamps.items()
+        if known.get(image, {}).get("stamp") != stamp or known[image].get("value") is None
+    )
     for start in range(0, len(todo), BATCH):
-        part = todo[start : start + BATCH]
-        pairs, good, rows = [], [], []
-        for image, stamp in part:
+        parts, good, rows = [], [], []
+        for image in todo[start : start + BATCH]:
             try:
-                target = to_tensor(read_rgb(manifest.root / manifest.by_id[image].file))
-                pairs.append((to_tensor(read_rgb(store.picture(image))), target))
-                good.append((image, stamp))
-            except ImageError as error:
-                rows.append({"image": image, "stamp": stamp, "value": None, "reason": str(error)})
-        if pairs:
-            values = measure(metric, pairs)
-            for (image, stamp), (value, reason) in zip(good, values, strict=True):
-                rows.append({"image": image, "stamp": stamp, "value": value, "reason": reason})
+                parts.append(load(image))
+                good.append(image)
+            except (ImageError, Undefined) as error:
+                rows.append({"image": image, "stamp": stamps[image], "value": None, "reason": str(error)})
+        if parts:
+            for image, (value, reason) in zip(good, measure(metric, parts), strict=True):
+                rows.append({"image": image, "stamp": stamps[image], "value": value, "reason": reason})
         lines.append(*rows)
     return len(todo)
 
 
 @torch.no_grad()
-def measure(metric: SampleMetric, pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[float | None, str]]:
-    """Value and reason of each picture and target; one that cannot be measured does not spoil the others."""
+def measure(metric: Metric, parts: Sequence[tuple[Tensor, ...]]) -> list[tuple[float | None, str]]:
+    """Value and reason of each image, given as picture and target; one that cannot be measured spoils no other."""
     try:
-        images, targets = (torch.stack(part) for part in zip(*pairs, strict=True))
-        found = [float(v) for v in metric(images, targets)]
+        found = [float(v) for v in metric(*(torch.stack(part) for part in zip(*parts, strict=True)))]
     except (RuntimeError, ValueError) as error:
-        if len(pairs) > 1:
-            return [measure(metric, [pair])[0] for pair in pairs]
+        if len(parts) > 1:
+            return [measure(metric, [each])[0] for each in parts]
         return [(None, f"{type(error).__name__}: {error}")]
-    return [(finite(v), "" if np.isfinite(v) else _why(metric, v, pair)) for v, pair in zip(found, pairs, strict=True)]
+    return [(finite(v), "" if np.isfinite(v) else _why(metric, v, part)) for v, part in zip(found, parts, strict=True)]
 
 
-def _why(metric: SampleMetric, value: float, pair: tuple[Tensor, Tensor]) -> str:
+def _why(metric: Metric, value: float, part: tuple[Tensor, ...]) -> str:
     """Why the value of one image is not a number."""
-    known = metric.undefined(pair[1][None])[0] if metric.undefined else ""
+    known = metric.undefined(part[1][None])[0] if isinstance(metric, SampleMetric) and metric.undefined else ""
     return known or f"the metric is {value}"

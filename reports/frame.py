@@ -100,8 +100,10 @@ class Results:
         present = set(self._by_part[dataset, protocol]["metric"])
         return tuple(name for name in self.metrics if name in present)
 
-    def expected(self, dataset: str) -> int:
-        return int(self.run["datasets"][dataset]["n"])
+    def expected(self, dataset: str, protocol: str = "") -> int:
+        """Images of a set, or those that a protocol is about where run.json says that it is not about all of them."""
+        about = self.run["datasets"][dataset]
+        return int(about.get("protocols", {}).get(protocol, about["n"]))
 
     def info(self, metric: str) -> Mapping[str, Any]:
         return self.run["metrics"][metric]

@@ -75,7 +75,7 @@ def failures(results: Results) -> Iterator[tuple[str, ...]]:
                     ", ".join(ids[:FIRST_IDS]) + more,
                 )
             whole = (own["image"] == "").any()
-            absent = results.expected(dataset) - rows.loc[rows["method"] == method, "image"].nunique()
+            absent = results.expected(dataset, protocol) - rows.loc[rows["method"] == method, "image"].nunique()
             if absent and not whole:
                 yield (*head, "missing", "not run", "all", str(absent), "")
 

@@ -26,7 +26,7 @@ def means(results: Results, dataset: str, protocol: str) -> Table:
     columns = tuple(column(results, metric) for metric in results.part_metrics(dataset, protocol))
     methods = results.part_methods(dataset, protocol)
     by_column = [mean_cells(results, each, dataset, protocol, methods) for each in columns]
-    expected = results.expected(dataset)
+    expected = results.expected(dataset, protocol)
     return Table(
         kind="means",
         dataset=dataset,
@@ -68,7 +68,7 @@ def paired(results: Results, dataset: str, protocol: str, reference: str) -> Tab
             Row(method, (results.title("methods", method),), tuple(cells[place] for cells in by_column))
             for place, method in enumerate(others)
         ),
-        dagger=f"fewer than the {results.expected(dataset)} expected images are ok for both methods.",
+        dagger=f"fewer than the {results.expected(dataset, protocol)} expected images are ok for both methods.",
         reference=reference,
     )
 
@@ -103,7 +103,7 @@ def costs(results: Results, dataset: str, protocol: str) -> Table:
 def mean_cells(results: Results, column: Column, dataset: str, protocol: str, methods: Sequence[str]) -> list[Cell]:
     """A column's cells of the methods, which are compared with each other only; rows of the part must exist."""
     values = results.values(column.name, dataset, protocol)  # [images, methods]
-    expected = results.expected(dataset)
+    expected = results.expected(dataset, protocol)
     ok = values.notna().sum()
     compared = [method for method in methods if ok[method] >= max(1, MIN_COVERAGE * expected)]
     common = values[compared].dropna()
@@ -128,7 +128,7 @@ def _paired_cells(
     results: Results, column: Column, dataset: str, protocol: str, reference: str, others: list[str]
 ) -> list[Cell]:
     values = results.values(column.name, dataset, protocol)
-    expected = results.expected(dataset)
+    expected = results.expected(dataset, protocol)
     cells = []
     for method in others:
         both = values[[method, reference]].dropna()
@@ -178,7 +178,7 @@ def _why(results: Results, method: str, column: Column, dataset: str, protocol: 
     status, reason = (str(part) for part in counts.index[0])
     if status == "skipped":
         return f"skipped: {reason}"
-    return f"{int(counts.iloc[0])} of {results.expected(dataset)} images failed: {reason}"
+    return f"{int(counts.iloc[0])} of {results.expected(dataset, protocol)} images failed: {reason}"
 
 
 def column(results: Results, metric: str) -> Column:

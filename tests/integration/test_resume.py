@@ -20,7 +20,7 @@ from methods.latent_optimization import WOptimization
 from methods.pivotal_tuning import PivotalTuning
 from metrics.base import SampleMetric
 from reports import build as report
-from tests.integration.tiny_suite import IMAGES, reference, rows, states, suite, tables, world
+from tests.integration.tiny_suite import IMAGES, INVERTED, reference, rows, states, suite, tables, world
 
 __all__ = ["reference", "suite", "world"]  # fixtures
 pytestmark = pytest.mark.assets
@@ -49,7 +49,7 @@ def test_resume_all_and_none(suite, tmp_path, reference, capsys):
     assert "not run yet" in (tmp_path / "report" / "tables.md").read_text()
     assert main([*arguments, "all"]) == 0 and tables(tmp_path) == tables(reference)
     assert main([*arguments, "all"]) == 0 and tables(tmp_path) == tables(reference)
-    assert rows(tmp_path) == 2 * 2 * IMAGES
+    assert rows(tmp_path) == 2 * INVERTED
     assert set(pd.read_parquet(tmp_path / "results.parquet")["attempt"]) == {2}, "the later attempt stands"
 
 
@@ -68,7 +68,7 @@ def test_killed_run_resumes(suite, tmp_path, reference):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert 0 < rows(tmp_path) < 2 * IMAGES
+    assert 0 < rows(tmp_path) < INVERTED
     assert main(["status", suite, "--out", str(tmp_path)]) == 1
     assert main(["run", suite, "--out", str(tmp_path)]) == 0
     assert tables(tmp_path) == tables(reference)
@@ -117,7 +117,7 @@ def test_full_disk_stops_clearly_and_loses_nothing(owner, name, at, suite, tmp_p
     done = rows(tmp_path)
     assert done >= 2
     assert main(arguments) == 0 and tables(tmp_path) == tables(reference)
-    assert rows(tmp_path) == 2 * IMAGES, "what was done is not done again"
+    assert rows(tmp_path) == INVERTED, "what was done is not done again"
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""A suite of seconds for the tests of the commands: two pipelines over squares of soft noise, taken as they are."""
+"""A suite of seconds for the tests of the commands: two pipelines over squares of soft noise, taken as they are.
+
+One of them also inverts two drawn faces, each clean and with an object over it.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,23 @@ from PIL import Image
 from benchmarks.cli import main
 from datasets import assets
 from reports import build as report
+from tests.drawn_faces import face_picture
 
 TABLES = ("tables.md", "tables.tex", "tables.csv")
 IMAGES = 4
+FACES = 2
+INVERTED = 2 * IMAGES + 2 * FACES  # by two pipelines; each face clean and occluded by one
 SUITE = """
 base: smoke
 name: tiny
 methods: [sg2_w, pti]
-datasets: [{name: folder, options: {path: PATH, align: false}}]
+datasets:
+  - {name: folder, options: {path: PATH/pictures, align: false}}
+  - name: occluded
+    methods: [sg2_w]
+    options: {base: folder, base_options: {path: PATH/faces, align: false}, count: 2, variants: 1}
 metrics: [mse, psnr]
+protocols: [occluded]
 stage_settings:
   w_optimization: {steps: 2}
   pivotal_tuning: {steps: 2}
@@ -32,7 +43,8 @@ def world(tmp_path_factory):
     """A suite file over a folder of pictures, and a cache with the user's assets but its own data sets."""
     root = tmp_path_factory.mktemp("world")
     (root / "cache").mkdir()
-    assets.ensure("lpips_alex")
+    for needed in ("lpips_alex", "sface"):
+        assets.ensure(needed)
     (root / "cache" / "assets").symlink_to(assets.cache_dir() / "assets")
     pictures = root / "pictures"
     pictures.mkdir()
@@ -40,10 +52,13 @@ def world(tmp_path_factory):
     for n in range(IMAGES):
         coarse = Image.fromarray(stream.integers(0, 256, (6, 6, 3), dtype=np.uint8))
         coarse.resize((64, 64), Image.Resampling.BICUBIC).save(pictures / f"p{n}.png")
-    (root / "tiny.yaml").write_text(SUITE.replace("PATH", str(pictures)))
+    (root / "faces").mkdir()
+    for n in range(FACES):
+        face_picture((0.5 - 0.3 * n, 0.1 - 0.2 * n, -0.1)).save(root / "faces" / f"f{n}.png")
+    (root / "tiny.yaml").write_text(SUITE.replace("PATH", str(root)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INVERSION_BENCH_CACHE", str(root / "cache"))
-        patch.setattr(report, "_figures", lambda *_: [])  # seconds each, and the same for every run
+        patch.setattr(report.figures, "draw", lambda *_: [])  # seconds each, and the same for every run
         yield root
 
 

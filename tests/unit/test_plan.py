@@ -36,6 +36,12 @@ def synthetic(version: int = 1, n: int = 10) -> Manifest:
     return Manifest("synthetic", "Synthetic", version, "none", 64, "CC0", "out", Path("nowhere"), records)
 
 
+def paired() -> Manifest:
+    clean = synthetic(n=4).records
+    records = tuple(replace(r, labels={"clean": clean[n - 1].id}) if n % 2 else r for n, r in enumerate(clean))
+    return replace(synthetic(), name="pairs", records=records)
+
+
 def offline() -> Manifest:
     raise AssetMissingError("the asset is not here; run fetch")
 
@@ -43,6 +49,8 @@ def offline() -> Manifest:
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
     monkeypatch.setitem(datasets_registry.DATASETS, "synthetic", f"{__name__}:synthetic")
+    monkeypatch.setitem(datasets_registry.DATASETS, "other", f"{__name__}:synthetic")
+    monkeypatch.setitem(datasets_registry.DATASETS, "pairs", f"{__name__}:paired")
     monkeypatch.setitem(datasets_registry.DATASETS, "offline", f"{__name__}:offline")
 
 
@@ -95,6 +103,24 @@ def test_key_does_not_depend_on_how_it_is_run():
     assert set(named) == set(before), "names, order and metrics of a suite are no part of a key"
 
 
+def test_a_data_set_may_take_some_methods_only():
+    two = [DatasetEntry("synthetic"), DatasetEntry("other", methods=["pti", "w_plus_pti"], options={"version": 2})]
+    plan = expand(replace(SUITE, datasets=two))
+    assert {dataset for method, dataset in plan.leaf if method == "sg2_w"} == {"synthetic"}
+    assert ("pti", "other") in plan.leaf and keys() == [c.key for c in plan.cells if c.dataset == "synthetic"]
+    plan = expand(replace(SUITE, datasets=two, methods=["sg2_w"]))
+    assert list(plan.manifests) == ["synthetic"], "a set that no method runs on is not built"
+
+
+def test_pairs_are_taken_whole_or_not_at_all():
+    suite = replace(SUITE, protocols=["occluded"], datasets=[DatasetEntry("pairs", limit=4)])
+    assert len(expand(suite).manifests["pairs"].ids) == 4
+    torn = replace(suite, datasets=[DatasetEntry("pairs", limit=2)])
+    with pytest.raises(ConfigError, match=r"taken without i0\d.*count instead of limit"):
+        expand(torn)
+    assert expand(replace(torn, protocols=[])).manifests["pairs"].ids
+
+
 def test_key_of_a_group_depends_on_who_is_in_it():
     suite = replace(SUITE, methods=["pti_multi_id"])
     whole, part = keys(suite), keys(replace(suite, datasets=[DatasetEntry("synthetic", limit=8)]))
@@ -131,6 +157,9 @@ def test_shards_are_a_partition_and_hold_their_parents(methods, of, tmp_path):
         ({"methods": ["pto"]}, "did you mean 'pti'"),
         ({"metrics": ["msee"]}, "did you mean 'mse'"),
         ({"inline": ["localty"]}, "known: locality"),
+        ({"protocols": ["ocluded"]}, "did you mean 'occluded'"),
+        ({"datasets": [DatasetEntry("synthetic", methods=["pto"])]}, "did you mean 'pti'"),
+        ({"datasets": [DatasetEntry("synthetic", methods=["pti_multi_id"])]}, "takes any of the methods sg2_w, pti"),
         ({"generator": "nothing"}, "no generator 'nothing'"),
         ({"datasets": [DatasetEntry("synthetc")]}, "did you mean 'synthetic'"),
         ({"datasets": [DatasetEntry("synthetic", options={"vers": 1})]}, "no option 'vers'"),

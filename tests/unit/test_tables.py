@@ -91,6 +91,18 @@ def test_rows_that_are_not_there_are_said_to_be_not_run() -> None:
     assert cell(table, "fine", "error_a").n == 20
 
 
+def test_a_protocol_may_be_about_some_images_of_a_set_only() -> None:
+    frame, about = rows(20), run_json(20)
+    part = frame[frame["image"] < "im012"].assign(protocol="pairs")
+    about["datasets"]["faces"]["protocols"] = {"pairs": 12}
+    found = check(Path(), about, pd.concat([frame, part]))
+    table = means(found, "faces", "pairs")
+    assert "12 images" in table.caption and "†" not in markdown.table(table)
+    assert {each.expected for _, _, each in table.cells()} == {12}
+    assert {each.expected for _, _, each in means(found, "faces", "standard").cells()} == {20}
+    assert {each.expected for _, _, each in paired(found, "faces", "pairs", "plain").cells()} == {12}
+
+
 def test_disjoint_successes_share_no_mean() -> None:
     frame = rows(20)
     lose(frame, "plain", lambda image: image < "im010", "x")
