@@ -17,6 +17,9 @@ EPILOG = """examples:
   python -m benchmarks run faces64                      invert, score and report the embedded suite
   python -m benchmarks run faces64 datasets[0].limit=4  the same with fewer images of the first set
   python -m benchmarks plan faces64                     what would run, and what is missing
+  python -m benchmarks report faces64 --layout pti_paper  the table of a paper, in markdown, LaTeX and CSV
+  python -m benchmarks compare runs/a runs/b            two versions of the code, paired by image
+  python -m benchmarks merge runs/all runs/a runs/b     the results of several machines in one folder
   python -m benchmarks list methods                     names of methods, datasets, metrics, suites, assets
   python -m benchmarks invert pti photo.jpg --out out   align and invert any photograph
   python -m benchmarks train generator                  reproduce the embedded generator
@@ -55,12 +58,43 @@ def parser() -> argparse.ArgumentParser:
             )
             command.add_argument("--shard", default="0/1", help="i/n: every n-th image from i on, for several machines")
             command.add_argument("--only", choices=["invert"], help="stop after inverting")
+        if name == "report":
+            command.add_argument(
+                "--layout",
+                action="append",
+                default=[],
+                metavar="NAME|FILE.yaml",
+                help="also arrange the tables by a layout, shipped (see reports/layouts) or your own; may be repeated",
+            )
+            command.add_argument("--images", nargs="+", default=[], metavar="ID", help="images that the grids show")
+            command.add_argument("--rank-by", default="", metavar="METRIC", help="metric that picks the grids' images")
+        if name in ("run", "report"):
+            command.add_argument(
+                "--wandb", choices=["offline", "online"], help="log the finished run to Weights & Biases, too"
+            )
+    command = add("compare", "compare two finished runs of one recipe, paired by image, as markdown")
+    command.add_argument("a", type=Path, help="folder of the first run, e.g. of the main branch")
+    command.add_argument("b", type=Path, help="folder of the second run, e.g. of a pull request")
+    command.add_argument(
+        "--across",
+        action="append",
+        default=[],
+        choices=["generators", "settings", "seeds"],
+        help="compare although these differ; metrics and images must agree always; may be repeated",
+    )
+    command.add_argument("--out", type=Path, help="file to write (default: print)")
+    command = add("merge", "merge the results of several machines; refuses mixed recipes")
+    command.add_argument("out", type=Path, help="folder of the merged results; what it holds already comes first")
+    command.add_argument("folders", nargs="+", type=Path, help="--out folders of the machines")
+    command.add_argument(
+        "--across", action="append", default=[], choices=["settings"], help="merge methods of different settings"
+    )
     command = add("list", "names of what the suite knows")
     command.add_argument("what", choices=["methods", "datasets", "metrics", "suites", "assets"])
     command = add("fetch", "download, verify and convert assets into the cache")
     command.add_argument("name", nargs="?", default="faces64", help="an asset or a suite (default: faces64)")
     command = add("train", "train a network of the embedded world; resumes by itself")
-    command.add_argument("name", help="what to train: generator")
+    command.add_argument("name", help="what to train: generator, psp, e4e, restyle_psp, restyle_e4e or interestyle")
     command.add_argument("overrides", nargs="*", help="settings as key=value")
     command.add_argument("--out", type=Path, help="folder of checkpoints, log and samples (default: runs/train-NAME)")
     command.add_argument("--processes", type=int, default=2, help="data-parallel processes (default: 2)")
@@ -124,6 +158,10 @@ def _dispatch(options: argparse.Namespace) -> int:
         from benchmarks.photographs import invert_photographs
 
         return invert_photographs(options.method, options.images, options.out, options.suite, options.set)
+    if options.command in ("compare", "merge"):
+        from benchmarks import sharing
+
+        return sharing.compare_command(options) if options.command == "compare" else sharing.merge_command(options)
     from benchmarks import commands
 
     return commands.run_suite_command(options)
