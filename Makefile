@@ -8,7 +8,7 @@ OUT ?= runs/$(SUITE)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check report train fetch lint format types clean perf
+.PHONY: help bench test check report train fetch lint format types clean perf browser
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,7 +23,14 @@ bench: $(VENV)/.installed ## invert, score and report the suite (SUITE=faces64)
 	$(BIN)/python -m benchmarks fetch $(SUITE)
 	$(BIN)/python -m benchmarks run $(SUITE) $(ARGS) --out $(OUT)
 
-test: $(VENV)/.installed ## run all tests
+# Browser tests skip, saying why, where there is no Chromium. Debian's is installed when root asks for the tests.
+browser: ## install Chromium for the browser tests, where apt-get can
+	@command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium-headless-shell fonts-dejavu-core >/dev/null; } || \
+	echo "no Chromium could be installed: the browser tests will be skipped"
+
+test: $(VENV)/.installed browser ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.installed ## ruff and ruff format, without changing files

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
 VIEWS = ("overview", "table", "charts", "images")
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 
 
 def browser_path() -> str | None:

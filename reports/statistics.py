@@ -58,6 +58,31 @@ def mean_interval(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLE
     return Interval(mean, min(float(low), mean), max(float(high), mean), array.size)
 
 
+@lru_cache(maxsize=1)
+def _weights(n: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    """How often each draw takes each place, over n: [resamples, n], so that a product with values gives the means."""
+    return np.stack([np.bincount(row, minlength=n) for row in _draws(n, resamples, seed)]) / n
+
+
+def mean_intervals(
+    columns: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+) -> list[Interval]:
+    """mean_interval of each column of values [n, K] by one matrix product: the same draws, equal up to rounding.
+
+    Far faster for many columns. ValueError when empty, not 2-D or not finite.
+    """
+    array = np.asarray(columns, dtype=np.float64)
+    if array.ndim != 2 or array.shape[0] == 0 or not np.isfinite(array).all():
+        raise ValueError(f"expected finite values [n, K] with n > 0, found shape {array.shape}: {array}")
+    array = np.sort(array, axis=0)
+    means = _weights(array.shape[0], resamples, seed) @ array  # [resamples, K]
+    bounds = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)  # [2, K]
+    return [
+        Interval(float(mean), min(float(low), float(mean)), max(float(high), float(mean)), array.shape[0])
+        for mean, (low, high) in zip(array.mean(axis=0), bounds.T, strict=True)
+    ]
+
+
 def paired_interval(
     values: ArrayLike, others: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> Interval:

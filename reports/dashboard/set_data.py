@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reports.dashboard.pictures import Pictures
 from reports.dashboard.scripts import packed, slug
 from reports.frame import COSTS, Results
-from reports.statistics import paired_interval
+from reports.statistics import mean_intervals
 
 
 def columns(results: Results, dataset: str) -> list[tuple[str, str]]:
@@ -54,19 +55,24 @@ def _or_all(places: list[int], n: int) -> list[int] | None:
 
 
 def _pairs(frame: pd.DataFrame, reference: int) -> list[list[Any] | None]:
-    result: list[list[Any] | None] = []
-    for second in range(frame.shape[1]):
+    values = frame.to_numpy()  # [images, methods]
+    differences: list[tuple[int, np.ndarray]] = []
+    for second in range(values.shape[1]):
         for first in range(second):
             # The reference is what is subtracted, as in the paired tables: the same draws, the same digits.
-            left, right = (second, first) if second != reference else (first, second)
-            both = frame.iloc[:, [left, right]].dropna().to_numpy()
-            if not len(both):
-                result.append(None)
-                continue
-            found = paired_interval(both[:, 0], both[:, 1])
-            sign = 1 if left == second else -1
-            low, high = sorted((sign * found.low, sign * found.high))
-            result.append([sign * found.mean, low, high, found.n, found.excludes_zero])
+            sign = 1 if second != reference else -1
+            difference = sign * (values[:, second] - values[:, first])
+            differences.append((sign, difference[~np.isnan(difference)]))
+    result: list[list[Any] | None] = [None] * len(differences)
+    for n in {len(difference) for _, difference in differences} - {0}:  # the draws depend on n only
+        places = [place for place, (_, difference) in enumerate(differences) if len(difference) == n]
+        found = mean_intervals(np.stack([differences[place][1] for place in places], axis=1))
+        for place, interval in zip(places, found, strict=True):
+            sign = differences[place][0]
+            low, high = sorted((sign * interval.low, sign * interval.high))
+            # Nine digits: what is left of a matrix product's rounding stays out of the file.
+            mean, low, high = (float(f"{value:.9g}") for value in (sign * interval.mean, low, high))
+            result[place] = [mean, low, high, n, interval.excludes_zero]
     return result
 
 

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from reports.build import build
-from reports.frame import COLUMNS
+from reports import dashboard
+from reports.frame import COLUMNS, read
+from reports.listings import listings
+from reports.tabulate import costs, means
 
 # Names that would do something if any of them were markup, a path, a format or a prototype.
 ATTACK = "<img src=x onerror=alert(1)><script>alert(2)"
@@ -97,8 +99,16 @@ def write(directory: Path, rows: pd.DataFrame, run: dict[str, Any]) -> Path:
     return directory
 
 
+def show(directory: Path, reference: str) -> None:
+    """The dashboard alone: the other files of a report are not what a browser is for."""
+    results = read(directory)
+    quality = [means(results, *part) for part in results.parts]
+    dear = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
+    dashboard.write(results, quality, dear, reference, listings(results))
+
+
 def ordinary(directory: Path) -> Path:
-    """Four methods, two sets (on the second only two of them), pictures, extras, failures; with its report."""
+    """Four methods, two sets (on the second only two of them), pictures, extras, failures; with its dashboard."""
     methods = ("plain", "fine", "slow", "twin")
     images = {"faces": [f"im{place:03}" for place in range(60)], "masked": [f"m{place}" for place in range(8)]}
     rows = frame(methods, images, {"masked": ("plain", "fine")})
@@ -113,12 +123,12 @@ def ordinary(directory: Path) -> Path:
     for label in ("age-1", "age+2", "age+1"):
         paint(directory, "faces", "im000", f"plain/{label}", 1)
     paint(directory, "masked", "m0", "mask", 3)
-    build(directory, "plain")
+    show(directory, "plain")
     return directory
 
 
 def hostile(directory: Path) -> Path:
-    """Every name, title and reason is an attack; with its report."""
+    """Every name, title and reason is an attack; with its dashboard."""
     images = {HOSTILE_SET: list(HOSTILE_IMAGES) + [f"im{place}" for place in range(6)]}
     rows = frame(HOSTILE_METHODS, images)
     lost = (rows["method"] == HOSTILE_METHODS[3]) & (rows["image"] == HOSTILE_IMAGES[0])
@@ -131,5 +141,5 @@ def hostile(directory: Path) -> Path:
         for place, file in enumerate(("target", *HOSTILE_METHODS)):
             if "/" not in file:  # such a method has no pictures
                 paint(directory, HOSTILE_SET, image, file, 10 * number + place)
-    build(directory, HOSTILE_METHODS[0])
+    show(directory, HOSTILE_METHODS[0])
     return directory

@@ -35,6 +35,14 @@ def loaded(page: Page, selector: str) -> int:
     return len(widths)
 
 
+def charted(page: Page) -> None:
+    """Look at every chart: they are drawn when they come into view."""
+    page.wait_for_selector(".plot")
+    for plot in page.locator(".plot").all():
+        plot.scroll_into_view_if_needed()
+        plot.locator(".main-svg").first.wait_for()
+
+
 def test_every_view_opens_from_the_disk(ordinary: Path, opener: Opener) -> None:
     page = opener(ordinary)
     expect(page).to_have_title("A simulated run")
@@ -102,7 +110,7 @@ def test_a_set_of_few_methods_leaves_the_others_out(ordinary: Path, opener: Open
 
 def test_charts_are_drawn_and_their_points_lead_to_images(ordinary: Path, opener: Opener) -> None:
     page = opener(ordinary, "charts")
-    page.wait_for_selector(".chart:nth-of-type(3) .main-svg")
+    charted(page)
     assert page.locator(".plot").count() == 3
     assert page.locator(".plot").nth(0).locator(".scatterlayer .points path.point").count() == 4
     point = page.locator(".plot").nth(1).locator(".scatterlayer .points path.point").first
@@ -118,7 +126,7 @@ def test_charts_are_drawn_and_their_points_lead_to_images(ordinary: Path, opener
     page.keyboard.press("Escape")
     page.locator("#theme").click()  # drawn again in other colours, without a word on the console
     page.get_by_label("Points").select_option("means")
-    page.wait_for_selector(".chart:nth-of-type(3) .main-svg")
+    charted(page)
     assert page.locator(".plot").nth(1).locator(".scatterlayer .points path.point").count() == 4
 
 
@@ -200,7 +208,7 @@ def test_no_view_is_wider_than_a_phone(ordinary: Path, opener: Opener, theme: st
         page.evaluate("view => { location.hash = view; }", view)
         ready(page, view)
         if view == "charts":
-            page.wait_for_selector(".chart:nth-of-type(3) .main-svg")
+            charted(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
     page.evaluate("location.hash = 'images'")
     ready(page, "images")
@@ -226,7 +234,7 @@ def test_hostile_names_stay_text(hostile: Path, opener: Opener) -> None:
         page.locator("nav a", has_text=view.capitalize()).click()
         ready(page, view)
         if view == "charts":
-            page.wait_for_selector(".chart:nth-of-type(3) .main-svg")
+            charted(page)
             legend = page.locator(".plot").nth(0).locator(".legendtext").all_text_contents()
             assert legend == list(simulated.HOSTILE_METHODS)
             assert page.locator(".plot a").count() == 0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.statistics import MIN_PAIRS, marks, mean_interval, paired_interval, tied_with_best, wins
+from reports.statistics import MIN_PAIRS, marks, mean_interval, mean_intervals, paired_interval, tied_with_best, wins
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)
 
@@ -106,3 +106,14 @@ def test_the_order_of_the_images_changes_nothing(values: list[float], random: ob
 def test_nothing_differs_from_itself(values: list[float]) -> None:
     found = paired_interval(values, values, resamples=200)
     assert (found.low, found.mean, found.high) == (0.0, 0.0, 0.0) and not found.excludes_zero
+
+
+def test_many_columns_at_once_give_the_intervals_of_each() -> None:
+    columns = np.random.default_rng(3).normal(1e-3, 1.0, (57, 5))
+    for found, column in zip(mean_intervals(columns), columns.T, strict=True):
+        alone = mean_interval(column)
+        assert (found.mean, found.low, found.high) == pytest.approx((alone.mean, alone.low, alone.high), abs=1e-12)
+        assert found.n == 57 and found.excludes_zero == alone.excludes_zero
+    assert mean_intervals(columns[::-1]) == mean_intervals(columns)
+    with pytest.raises(ValueError, match="finite"):
+        mean_intervals([[0.0, np.nan]])

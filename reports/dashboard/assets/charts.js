@@ -2,8 +2,8 @@
 // Charts by plotly.js, which is loaded when this view is first opened. A click on a point leads to its pictures.
 
 const PLOTLY_MARKERS = { o: "circle", s: "square", "^": "triangle-up", D: "diamond", v: "triangle-down", P: "cross", X: "x", "*": "star" };
-const DRAWN = 6000; // points of single images in a chart, beyond which every k-th image is drawn
-const drawn = new Map(); // element -> function that draws it again, for a change of colours
+const DRAWN = 4000; // points of single images in a chart, beyond which every k-th image is drawn
+const drawn = new Map(); // element of a chart that was seen -> function that draws it again, for a change of colours
 
 /** Plotly reads <b>, <a href> and entities in every label: what is not to be read so is written as entities. */
 const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
@@ -16,7 +16,6 @@ Bench.views.charts = {
     script("dashboard/plotly.min.js").then(() => {
       container.querySelector(".loading").remove();
       container.append(...[front(set), scatter(set), distribution(set)].filter(Boolean));
-      for (const draw of drawn.values()) draw();
     }, (error) => container.replaceChildren(element("p", { role: "alert" }, error.message)));
   },
 };
@@ -27,12 +26,19 @@ function chart(title, controls, text, figure) {
   const box = element("div", { class: "plot", role: "img", "aria-label": title });
   const words = element("p", { class: "fine" }, text);
   const note = (said) => { words.textContent = said; };
-  drawn.set(box, () => {
+  const draw = () => {
     const { traces, layout, click } = figure(note);
     Plotly.react(box, traces, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
     box.removeAllListeners?.("plotly_click");
     box.on("plotly_click", (event) => click(event.points[0]));
-  });
+  };
+  const watch = new IntersectionObserver((entries) => { // a chart is drawn when the reader comes near it
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    watch.disconnect();
+    drawn.set(box, draw);
+    draw();
+  }, { rootMargin: "200px" });
+  watch.observe(box);
   return element("section", { class: "chart" }, element("h2", {}, title), element("div", { class: "controls" }, controls), box, words);
 }
 
