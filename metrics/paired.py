@@ -21,6 +21,7 @@ from metrics.regions import load_parser
 
 Input = Literal["reconstruction", "clean_reconstruction", "clean_target", "region"]
 PARSER = "landmark_ellipse"
+_SAME_REGION = f"m ({PARSER}) as in occlusion_change_mse"
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ class PairedMetric:
         return values
 
 
-def _info(name: str, title: str, recipe: str, digits: int) -> MetricInfo:
-    region = load_parser(PARSER).recipe
+def _info(name: str, title: str, recipe: str) -> MetricInfo:
     return MetricInfo(
         name=name,
         title=title,
@@ -62,9 +62,9 @@ def _info(name: str, title: str, recipe: str, digits: int) -> MetricInfo:
         unit="",
         range=(0.0, None),
         version=1,
-        recipe=f"{recipe}; m: the clean image's interest region without the pixels that the object touches; {region}",
+        recipe=recipe,
         reference="this suite's, after the claim of Moon and Park, IntereStyle, arXiv 2209.10811",
-        digits=digits,
+        digits=4,
     )
 
 
@@ -72,8 +72,9 @@ def change_mse() -> PairedMetric:
     info = _info(
         "occlusion_change_mse",
         "change, MSE",
-        "sum m (a - b)^2 / (3 sum m) of the inversions a of the occluded and b of the clean image, values in [-1, 1]",
-        4,
+        "sum m (a - b)^2 / (3 sum m) of the inversions a of the occluded and b of the clean image, values in [-1, 1]; "
+        "m: the clean image's interest region without the pixels that the object touches; "
+        f"{load_parser(PARSER).recipe}",
     )
     return PairedMetric(info, ("reconstruction", "clean_reconstruction", "region"), masked_mse)
 
@@ -84,8 +85,7 @@ def change_lpips_alex() -> PairedMetric:
         "occlusion_change_lpips_alex",
         "change, LPIPS (AlexNet)",
         "LPIPS of m a and m b, the inversions a of the occluded and b of the clean image times m (what lies "
-        f"outside is mid grey in both), not divided by the region's area; {base.info.recipe}",
-        4,
+        f"outside is mid grey in both), not divided by the region's area; {base.info.recipe}; {_SAME_REGION}",
     )
 
     def masked(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
@@ -98,8 +98,8 @@ def error_mse() -> PairedMetric:
     info = _info(
         "occlusion_error_mse",
         "error, MSE",
-        "sum m (a - x)^2 / (3 sum m) of the occluded image's inversion a and the clean image x, values in [-1, 1]",
-        4,
+        "sum m (a - x)^2 / (3 sum m) of the occluded image's inversion a and the clean image x, values in [-1, 1]; "
+        f"{_SAME_REGION}",
     )
     return PairedMetric(info, ("reconstruction", "clean_target", "region"), masked_mse)
 

@@ -118,7 +118,8 @@ def _metrics(names: list[str], images: Tensor, repeats: int) -> None:
 def _harness(name: str, count: int) -> None:
     """Wall time of inverting through the harness against the methods' own seconds in it."""
     suite = load_suite(name)
-    suite = replace(suite, methods=suite.methods[:1], datasets=[replace(suite.datasets[-1], limit=count)], inline=[])
+    last = next(entry for entry in reversed(suite.datasets) if not entry.methods)
+    suite = replace(suite, methods=suite.methods[:1], datasets=[replace(last, limit=count)], inline=[], protocols=[])
     used = {stage.name for stage in load_pipeline(suite.methods[0]).stages}
     suite = replace(suite, stage_settings={k: v for k, v in suite.stage_settings.items() if k in used})
     plan = expand(suite)
