@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from methods.encoders.backbone import EncoderConfig, base_and_deltas, independent_rows
-from methods.encoders.design import Encoder, looks, pooled
+from methods.encoders.design import Encoder, looks
 from methods.encoders.designs import DESIGNS
 from methods.encoders.latent_discriminator import LatentDiscriminator
 from methods.generators.stylegan2 import Generator, official_config
@@ -93,7 +93,7 @@ def test_restyle_gives_the_authors_codes_and_pictures_pass_by_pass() -> None:
     generator.double().eval()
     encoder.look_at(generator)
     case.assert_close("avg_image", encoder.average_image)
-    x = images(case)
+    x = images(case)[:1]  # one of two images: a picture of 1024 px in double takes half a minute
     for i, each in enumerate(looks(encoder, generator, [x] * 2)):
-        case.assert_close(f"latents_it{i}", each.latent)
-        assert pooled(each.image, 256).shape == (2, 3, 256, 256)
+        case.assert_close(f"latents_it{i}", each.latent, first=1)
+        case.assert_close(f"img_it{i}", each.image, first=1)
