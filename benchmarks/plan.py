@@ -103,6 +103,7 @@ def expand(suite: SuiteConfig) -> Plan:
         for used in (stage for pipeline in pipelines for stage in pipeline.stages):
             for asset in used.cls.assets(used.config):
                 assets.ensure(asset, quiet=False)
+            used.identity()  # hashes the stage's weights, so that absent ones are found here
         generator = load_generator(suite.generator)
         used_on = {entry.name: _pipelines_on(entry, pipelines) for entry in suite.datasets}
         entries = [entry for entry in suite.datasets if used_on[entry.name]]

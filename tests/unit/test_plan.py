@@ -170,6 +170,7 @@ def test_shards_are_a_partition_and_hold_their_parents(methods, of, tmp_path):
         ({"stage_settings": {"w_optimization": {"stepz": 1}}}, "did you mean 'steps'"),
         ({"stage_settings": {"w_optimisation": {"steps": 1}}}, "did you mean 'w_optimization'"),
         ({"reference_method": "pto"}, "did you mean 'pti'"),
+        ({"methods": ["e4e"], "stage_settings": {"e4e": {"weights": "nowhere"}}}, "no encoder weights 'nowhere'"),
     ],
 )
 def test_what_cannot_run_is_refused_at_once(change, said):
