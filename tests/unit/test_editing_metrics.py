@@ -1,0 +1,183 @@
+"""Closed forms of the edit metrics: edits whose effect and identity are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from metrics.distribution import frechet_distance
+from metrics.editing import (
+    STEP,
+    STRENGTHS,
+    Edits,
+    Reading,
+    Target,
+    at_equal_effect,
+    average,
+    change_outside,
+    effect,
+    entanglement,
+    frechet_pseudo_values,
+    identity_over_effect,
+    in_sequence,
+    latent_distance,
+    moments,
+    path_length,
+    pseudo_values,
+    same_step,
+)
+
+YAW, SMILE = Target("yaw", "Yaw", "degrees", 8.0), Target("smile", "Smile", "%", 4.0)
+
+
+def linear(gain: float = 1.0, loss: float = 0.01, identity: float = 0.9, leak: float = 0.0) -> Edits:
+    """Strength s moves yaw by gain * 8 s degrees and smile by leak * 4 s; identity falls by loss a degree."""
+
+    def reading(yaw: float, smile: float) -> Reading:
+        values = {"yaw": 5 + 8 * yaw, "smile": 40 + 4 * smile}
+        return Reading(identity - loss * abs(8 * yaw), values, outside=0.02 * abs(yaw))
+
+    both = [sign * s for sign in (-1, 1) for s in STRENGTHS]
+    single = {("yaw", s): reading(gain * s, leak * s) for s in both}
+    single |= {("smile", s): reading(leak * s, gain * s) for s in both}
+    return Edits(
+        target_values={"yaw": 4.0, "smile": 41.0},
+        inversion=reading(0, 0),
+        single=single,
+        sequence={s: reading(gain * s, gain * s) for s in (-STEP, STEP)},
+    )
+
+
+def test_reach_is_the_nominal_effect_of_a_step_in_two_digits():
+    assert YAW.reach == 12.0
+    assert Target("x", "X", "", 0.01234).reach == 0.019
+
+
+def test_identity_over_effect_of_a_line_is_its_middle():
+    assert identity_over_effect([0, 10, 20], [0.9, 0.8, 0.7], 15) == pytest.approx((0.825, 1.0))
+
+
+def test_effects_not_reached_count_as_strangers():
+    value, share = identity_over_effect([0, 5], [0.8, 0.8], 10)
+    assert (value, share) == pytest.approx((0.4, 0.5))
+    assert identity_over_effect([0, -5], [0.8, 0.8], 10) == (0, 0)
+
+
+def test_an_effect_counts_where_the_path_first_gets_there():
+    # Reaches 6, goes back to 2 with another face, then reaches 12.
+    value, share = identity_over_effect([0, 6, 2, 12], [1.0, 1.0, 0.5, 0.5], 10)
+    assert share == pytest.approx(1.0)
+    assert value == pytest.approx((6 * 1.0 + 4 * 0.5) / 10)
+
+
+def test_unreadable_pictures_reach_nothing():
+    assert identity_over_effect([0, math.nan], [0.9, 0.9], 10) == (0, 0)
+    value, share = identity_over_effect([0, math.nan, 4, 10], [0.9, 0.9, 0.8, 0.8], 10)
+    assert (value, share) == pytest.approx((0.48, 0.6))
+
+
+@pytest.mark.parametrize(("effects", "reach"), [([1, 2], 5), ([], 5), ([0, 1], 0), ([0, 1, 2], 5)])
+def test_paths_that_make_no_sense_are_refused(effects, reach):
+    with pytest.raises(ValueError, match="expected"):
+        identity_over_effect(effects, [0.9, 0.8], reach)
+
+
+def test_equal_effect_does_not_depend_on_the_gain_but_the_same_step_does():
+    weak, strong = (linear(gain=gain) for gain in (0.6, 1.0))
+    assert at_equal_effect(weak, YAW)[0][0] == pytest.approx(at_equal_effect(strong, YAW)[0][0])
+    assert at_equal_effect(strong, YAW)[0][0] == pytest.approx(0.9 - 0.01 * 6)  # the middle of 0 to 12 degrees
+    assert same_step(strong, YAW)[0][0] == pytest.approx(12)
+    assert same_step(weak, YAW)[0][0] == pytest.approx(7.2)
+    assert same_step(weak, YAW)[1][0] > same_step(strong, YAW)[1][0]  # why the same step flatters who moves less
+
+
+def test_too_little_gain_lowers_identity_at_equal_effect():
+    edits = linear(gain=0.25, loss=0.0)  # 6 of 12 degrees at twice the step
+    (value, _), (share, _) = at_equal_effect(edits, YAW)
+    assert share == pytest.approx(0.5)
+    assert value == pytest.approx(0.45)
+
+
+def test_an_edit_that_goes_the_wrong_way_reaches_nothing_and_has_a_negative_effect():
+    edits = linear(gain=-1.0)
+    assert at_equal_effect(edits, YAW) == ((0, ""), (0, ""))
+    assert same_step(edits, YAW)[0][0] == pytest.approx(-12)
+    assert effect(edits, "yaw", STEP) == pytest.approx(-12)
+
+
+def test_an_unreadable_input_has_no_value_and_an_unreadable_inversion_reaches_nothing():
+    edits = linear()
+    blind = Edits({"yaw": math.nan, "smile": 1.0}, edits.inversion, edits.single, edits.sequence)
+    assert at_equal_effect(blind, YAW)[0] == (None, "yaw cannot be read from the input")
+    lost = Edits(edits.target_values, Reading(0.5, {"yaw": math.nan, "smile": math.nan}), edits.single, edits.sequence)
+    assert at_equal_effect(lost, YAW) == ((0, ""), (0, ""))
+    (value, reason), (identity, _) = same_step(lost, YAW)
+    assert value is None and "yaw cannot be read" in reason and identity == pytest.approx(0.78)
+    assert entanglement(lost, [YAW, SMILE])[0] is None
+    assert average([(None, "why"), (None, "")]) == (None, "why")
+    assert average([(None, "why"), (2.0, ""), (4.0, "")]) == (3.0, "")
+
+
+def test_sequence_is_a_share_of_the_nominal_effect():
+    (share, _), (identity, _) = in_sequence(linear(gain=0.8), [YAW, SMILE])
+    assert share == pytest.approx(0.8)
+    assert identity == pytest.approx(0.9 - 0.01 * 8 * 0.8 * STEP)
+
+
+def test_entanglement_is_the_leak_over_the_gain():
+    assert entanglement(linear(gain=1.0, leak=0.3), [YAW, SMILE])[0] == pytest.approx(0.3)
+    assert entanglement(linear(gain=0.5, leak=0.3), [YAW, SMILE])[0] == pytest.approx(0.6)
+    assert entanglement(linear(gain=0.0, leak=0.3), [YAW, SMILE])[0] == pytest.approx(3.0)  # over LEAST_SHARE
+
+
+def test_change_outside_is_per_nominal_effect():
+    # Outside moves by 0.02 a strength of yaw, and does nothing under the edit of smile, which leaks nothing.
+    assert change_outside(linear(), [YAW])[0] == pytest.approx(0.02 * STEP)
+    assert change_outside(linear(gain=0.5), [YAW])[0] == pytest.approx(0.02 * STEP)
+    assert change_outside(linear(), [SMILE])[0] == 0
+    unseen = Edits({"yaw": 0.0}, Reading(1, {"yaw": 0.0}), {("yaw", s): Reading(1, {"yaw": s}) for s in (-STEP, STEP)})
+    assert change_outside(unseen, [YAW])[0] is None
+
+
+def test_latent_distance_is_flattened():
+    codes = torch.zeros(2, 4, 9)
+    torch.testing.assert_close(latent_distance(codes, codes + 0.5), torch.full((2,), 3.0))
+
+
+def test_path_length_of_a_straight_line_of_a_quadratic_distance_does_not_depend_on_the_steps():
+    for k in (2, 8):  # LPIPS-like squared distance of neighbours on a line of length 3
+        steps = torch.full((2, k), (3.0 / k) ** 2)
+        torch.testing.assert_close(path_length(steps), torch.full((2,), 9.0))
+
+
+def test_pseudo_values_of_a_mean_are_the_values_and_of_a_variance_are_unbiased():
+    values = [1.0, 4.0, 7.0, 2.0]
+    without = [sum(values[:i] + values[i + 1 :]) / 3 for i in range(4)]
+    assert pseudo_values(3.5, without) == pytest.approx(values)
+    tensor = torch.tensor(values, dtype=torch.float64)
+    biased = [float(torch.cat([tensor[:i], tensor[i + 1 :]]).var(correction=0)) for i in range(4)]
+    found = pseudo_values(float(tensor.var(correction=0)), biased)
+    assert sum(found) / 4 == pytest.approx(float(tensor.var(correction=1)))
+    with pytest.raises(ValueError, match="at least two"):
+        pseudo_values(1.0, [1.0])
+
+
+def test_frechet_pseudo_values_agree_with_the_eigenvalue_form():
+    stream = torch.Generator().manual_seed(0)
+    features = torch.randn(7, 5, generator=stream, dtype=torch.float64)
+    reference = torch.randn(30, 5, generator=stream, dtype=torch.float64) + 0.3
+
+    def known(rows):
+        return float(frechet_distance(rows.mean(0), rows.T.cov(), reference.mean(0), reference.T.cov()))
+
+    without = [known(torch.cat([features[:i], features[i + 1 :]])) for i in range(7)]
+    torch.testing.assert_close(
+        torch.tensor(frechet_pseudo_values(features, *moments(reference)), dtype=torch.float64),
+        torch.tensor(pseudo_values(known(features), without), dtype=torch.float64),
+        rtol=1e-6,
+        atol=1e-6,
+    )
+    with pytest.raises(ValueError, match="at least three"):
+        frechet_pseudo_values(features[:2], *moments(reference))
