@@ -78,7 +78,8 @@ def read_lines(paths: list[Path]) -> Iterator[Row]:
                 yield row
 
 
-def _rank(row: Row) -> tuple[bool, int]:
+def rank(row: Row) -> tuple[bool, int]:
+    """Which of an image's attempts stands: the highest."""
     return row["status"] == "ok", row["attempt"]
 
 
@@ -96,7 +97,7 @@ class CellStore:
         standing: dict[str, Row] = {}
         for row in read_lines(sorted(self.folder.glob("rows-*.jsonl"))):
             image, old = row["image"], standing.get(row["image"])
-            if old is None or _rank(row) >= _rank(old):
+            if old is None or rank(row) >= rank(old):
                 standing[image] = row
         return {image: row for image, row in standing.items() if row["status"] != "ok" or self.complete(image)}
 
