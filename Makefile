@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 SUITE ?= faces64
 OUT ?= runs/$(SUITE)
 ARGS ?=
+WANDB ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help bench test check report train fetch lint format types clean perf browser
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  settings: SUITE=$(SUITE) OUT=$(OUT) ARGS='key=value ...'"
+	@echo "  settings: SUITE=$(SUITE) OUT=$(OUT) ARGS='key=value ...' WANDB=offline|online"
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,7 +22,7 @@ $(VENV)/.installed: pyproject.toml
 
 bench: $(VENV)/.installed ## invert, score and report the suite (SUITE=faces64)
 	$(BIN)/python -m benchmarks fetch $(SUITE)
-	$(BIN)/python -m benchmarks run $(SUITE) $(ARGS) --out $(OUT)
+	$(BIN)/python -m benchmarks run $(SUITE) $(ARGS) --out $(OUT)$(if $(WANDB), --wandb $(WANDB))
 
 # Browser tests skip, saying why, where there is no Chromium. Debian's is installed when root asks for the tests.
 browser: ## install Chromium for the browser tests, where apt-get can

@@ -17,6 +17,7 @@ from benchmarks.results import compact
 from benchmarks.runner import Shard, invert
 from benchmarks.score import score
 from benchmarks.store import CellStore
+from reports.frame import ReportError
 
 
 def run_suite_command(options: argparse.Namespace) -> int:
@@ -30,6 +31,7 @@ def run_suite_command(options: argparse.Namespace) -> int:
     if options.command == "status":
         return _print_status(plan, out)
     check_writable(out)
+    _check_layouts(getattr(options, "layout", []))
     if options.command == "run":
         if options.only or shard.of > 1:
             torch.set_num_threads(1)
@@ -40,7 +42,7 @@ def run_suite_command(options: argparse.Namespace) -> int:
             run_local(plan, out, options.suite, options.overrides, options.resume)
     if options.command in ("run", "score"):
         score(plan, out)
-    return _report(plan, out)
+    return _report(plan, out, options)
 
 
 def parse_shard(text: str) -> Shard:
@@ -63,13 +65,31 @@ def check_writable(out: Path) -> None:
         ) from error
 
 
-def _report(plan: Plan, out: Path) -> int:
+def _check_layouts(names: list[str]) -> None:
+    from reports import layout
+
+    try:
+        for name in names:
+            layout.load(name)
+    except ReportError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _report(plan: Plan, out: Path, options: argparse.Namespace) -> int:
+    from reports import wandb_sink
     from reports.build import build
+    from reports.figures import Choice
 
     frame = compact(plan, out)
-    reference = plan.suite.reference_method
-    for path in build(out, reference if reference in plan.suite.methods else ""):
-        print(path)
+    reference = plan.suite.reference_method if plan.suite.reference_method in plan.suite.methods else ""
+    choice = Choice(tuple(getattr(options, "images", ())), getattr(options, "rank_by", ""))
+    try:
+        for path in build(out, reference, getattr(options, "layout", ()), choice):
+            print(path)
+    except ReportError as error:
+        raise ConfigError(str(error)) from error
+    if mode := getattr(options, "wandb", None):
+        wandb_sink.push(out, mode)
     failed = frame[frame["status"] == "failed"].groupby(["dataset", "image"]).size()
     if len(failed):
         print(f"{len(failed)} images have failed rows; reasons are in {out / 'report' / 'tables.md'}")

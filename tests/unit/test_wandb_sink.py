@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchmarks import cli, commands
+from reports import wandb_sink
+from reports.frame import read
+from reports.tabulate import means
+from tests.unit.simulated_run import lose, rows, run_json, write
+
+BLOCK = 32_768
+
+
+def records(path: Path) -> Iterator[Any]:
+    """The protocol records of a .wandb file: LevelDB's log format behind a header of seven bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    data = path.read_bytes()
+    assert data[:4] == b":W&B"
+    place, whole = 7, b""
+    while place + 7 <= len(data):
+        if BLOCK - place % BLOCK < 7:
+            place += BLOCK - place % BLOCK
+            continue
+        checksum, length, kind = struct.unpack("<IHB", data[place : place + 7])
+        body = data[place + 7 : place + 7 + length]
+        assert zlib.crc32(body, zlib.crc32(bytes([kind]))) == checksum
+        place += 7 + length
+        whole = body if kind in (1, 2) else whole + body  # 1: a whole record; 2, 3, 4: first, middle, last part
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(whole)
+            yield record
+
+
+def logged(folder: Path) -> dict[str, dict[str, Any]]:
+    """name -> group, config, summary and artifacts (path in the artifact -> file to be sent) of every offline run."""
+    runs = {}
+    for path in folder.glob("offline-run-*/run-*.wandb"):
+        found: dict[str, Any] = {"summary": {}, "artifacts": {}}
+        for record in records(path):
+            if record.HasField("run"):
+                found |= {"name": record.run.display_name, "group": record.run.run_group, "id": record.run.run_id}
+                found["config"] = {item.key: json.loads(item.value_json) for item in record.run.config.update}
+            if record.HasField("summary"):
+                for item in record.summary.update:
+                    found["summary"]["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
+            if record.HasField("artifact"):
+                entries = {entry.path: Path(entry.local_path) for entry in record.artifact.manifest.contents}
+                found["artifacts"][record.artifact.type, record.artifact.name] = entries
+            if record.HasField("exit"):
+                found["exit"] = record.exit.exit_code
+        runs[found["name"]] = found
+    return runs
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for key in ("WANDB_PROJECT", "WANDB_MODE", "WANDB_API_KEY", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_DIR"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))  # no key, no settings of whoever runs the tests
+    frame = rows(30)
+    lose(frame, "twin", lambda image: image < "im020", "no face")
+    return write(tmp_path / "run", frame, run_json(30), pictures=30)
+
+
+def test_an_offline_run_is_read_back(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "report").mkdir()
+    (directory / "report" / "tables.md").write_text("# Tables\n", encoding="utf-8")
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    assert wandb_sink.push(directory, "offline")
+    assert capsys.readouterr().err == ""
+    assert all(path.read_bytes() == data for path, data in before.items())
+    runs = logged(directory / "wandb")
+    assert set(runs) == {"Title of plain", "Title of fine", "Title of twin"}
+    table = means(read(directory), "faces", "standard")
+    for row in table.rows:
+        found = runs[row.labels[0]]
+        assert found["group"] == "small" and found["exit"] == 0 and found["config"]["method"] == row.method
+        assert found["config"]["generator"]["sha256"] == "00ff" and found["config"]["versions"]["torch"] == "2.15.0"
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            name = f"faces/standard/{column.name}"
+            if cell.value is None:
+                assert "no face" in found["summary"][f"{name}/reason"] and name not in found["summary"]
+            else:
+                ends = [found["summary"][f"{name}{end}"] for end in ("", "/low", "/high", "/n")]
+                assert ends == pytest.approx([cell.value, cell.low, cell.high, cell.n])
+        assert found["summary"]["faces/standard/seconds/cpu/float32/8"] == pytest.approx(1.0)
+        sent = {path: file.read_bytes() for path, file in found["artifacts"]["results", "small-results"].items()}
+        assert sent == {path: (directory / path).read_bytes() for path in sent} and set(sent) == {
+            "report/tables.md", "results.parquet", "run.json",
+        }  # fmt: skip
+    held = {kind: path for artifact in runs["Title of plain"]["artifacts"].values() for kind, path in artifact.items()}
+    tables = {name.removesuffix(".table.json"): json.loads(path.read_text(encoding="utf-8"))
+              for name, path in held.items() if name.endswith(".table.json")}  # fmt: skip
+    pictures, images = tables["pictures"], tables["images"]
+    assert images["columns"][:3] == ["dataset", "image", "standard/error_a"] and len(images["data"]) == 30
+    values = read(directory).values("error_a", "faces", "standard")["plain"]
+    assert {row[1]: row[2] for row in images["data"]} == pytest.approx(dict(values))
+    assert len(pictures["data"]) == 24 and pictures["columns"][2:4] == ["target", "reconstruction"]
+    kinds = {cell["_type"] for row in pictures["data"] for cell in row[2:4]}
+    assert kinds == {"image-file"}
+    for row in pictures["data"]:
+        for place, name in ((2, "target"), (3, "plain")):
+            shown = directory / "images" / "faces" / row[1] / f"{name}.png"
+            assert held[row[place]["path"]].read_bytes() == shown.read_bytes()
+
+
+def test_whatever_happens_to_the_service_is_a_warning(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there, and there is no key
+    assert not wandb_sink.push(directory, "online")
+    said = capsys.readouterr().err
+    assert "warning: not logged to Weights & Biases" in said and "are complete" in said and "--mode online" in said
+
+    def hang(command: list[str], timeout: float, **_: Any) -> None:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert not wandb_sink.push(directory, "offline", minutes=2)
+    assert "took more than 2 minutes" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    assert not wandb_sink.push(directory, "offline")
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_reports_do_not_load_the_package(directory: Path) -> None:
+    code = "import sys, benchmarks.commands, reports.build, reports.wandb_sink; print('wandb' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=wandb_sink.ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_exit_code_of_a_run_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    frame = rows(3)
+    monkeypatch.setattr(wandb_sink, "push", lambda directory, mode: bool(asked.append(mode)))  # False: it failed
+    monkeypatch.setattr(commands, "compact", lambda plan, out: frame)
+    monkeypatch.setattr("reports.build.build", lambda *arguments: [])
+    plan: Any = SimpleNamespace(suite=SimpleNamespace(reference_method="plain", methods=["plain"]))
+    options = cli.parser().parse_args(["run", "small"])
+    assert commands._report(plan, tmp_path, options) == 0 and asked == []
+    options = cli.parser().parse_args(["run", "small", "--wandb", "offline"])
+    assert commands._report(plan, tmp_path, options) == 0 and asked == ["offline"]
+    lose(frame, "plain", lambda image: image == "im000", "no face")
+    assert commands._report(plan, tmp_path, options) == 1
