@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from datasets import alignment
-from datasets.training_faces import ALIGNED_BOX
 from metrics import registry
+from metrics.landmarks import FRAME_SIDE, LEAST_PROBABILITY, find_landmarks
 from metrics.networks.bisenet import FACE, HAIR, SIDE, BiSeNet, load_bisenet
 
 PARSERS: dict[str, str] = {
@@ -28,9 +28,6 @@ PARSERS: dict[str, str] = {
     "bisenet": "metrics.regions:bisenet",
 }
 
-FRAME_SIDE = 64  # the side at which O-Net looks: ALIGNED_BOX is in its pixels
-LANES = 16  # images that O-Net sees at once, always (the rest is padding), so that no mask depends on its batch
-LEAST_PROBABILITY = 0.7  # MTCNN's own threshold for O-Net
 # The ellipse in the frame of `alignment.quad` as seen from its middle, in sides of that frame: down is positive.
 # Chosen by eye on overlays of 24 images each of openpeople, orl and digiface_gan (docs/metrics.md), then
 # checked on the 133 images of openpeople whose plain backdrop can be told by its colour: 1.6 % of the region is
@@ -102,15 +99,7 @@ def _parse_ellipses(images: Tensor) -> tuple[Tensor, tuple[str, ...]]:
     height, width = images.shape[-2:]
     if height != width:
         raise ValueError(f"region landmark_ellipse: expected square images, found {width}x{height}")
-    size = (FRAME_SIDE, FRAME_SIDE)
-    small = images.detach().to("cpu", torch.float32)
-    if width != FRAME_SIDE:
-        small = F.interpolate(small, size=size, mode="bilinear", align_corners=False, antialias=True)
-    lanes = F.pad(small, (0, 0, 0, 0, 0, 0, 0, -len(small) % LANES))
-    found: list[alignment.Landmarks] = []
-    for part in lanes.split(LANES):
-        found += alignment.landmarks_in_boxes(part, ALIGNED_BOX)
-    found = found[: len(images)]
+    found = find_landmarks(images)
     reasons = tuple(_reason(landmarks) for landmarks in found)
     masks = torch.zeros(len(images), 1, height, width)
     for mask, face, reason in zip(masks, found, reasons, strict=True):

@@ -1,0 +1,1 @@
+"""Edits of latents: directions read from files or learned, and what they change."""
