@@ -16,7 +16,9 @@ class MetricInfo:
     """Everything that a reader of a number must know; it travels into tables, captions and docs.
 
     range: smallest and largest value, None where there is no bound. version: raised whenever the same images
-    would give another number. recipe: resolution, scale, crop, network. digits: decimals in a table.
+    would give another number. recipe: resolution, scale, crop, network. digits: decimals in a table. shared: what the
+    recipe has in common with other metrics, word for word, so that a list of recipes says it once. group: metrics of
+    one group stand in a table of their own, of which it is the title; "" is the protocol's main table.
     """
 
     name: str
@@ -28,6 +30,8 @@ class MetricInfo:
     recipe: str
     reference: str
     digits: int
+    shared: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)

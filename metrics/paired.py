@@ -21,7 +21,7 @@ from metrics.regions import load_parser
 
 Input = Literal["reconstruction", "clean_reconstruction", "clean_target", "region"]
 PARSER = "landmark_ellipse"
-_SAME_REGION = f"m ({PARSER}) as in occlusion_change_mse"
+_REGION = f"m: the clean image's interest region ({PARSER}) without the pixels that the object touches"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class PairedMetric:
 
 
 def _info(name: str, title: str, recipe: str) -> MetricInfo:
+    """A distance on the region m."""
     return MetricInfo(
         name=name,
         title=title,
@@ -62,9 +63,10 @@ def _info(name: str, title: str, recipe: str) -> MetricInfo:
         unit="",
         range=(0.0, None),
         version=1,
-        recipe=recipe,
+        recipe=f"{recipe}; {_REGION}",
         reference="this suite's, after the claim of Moon and Park, IntereStyle, arXiv 2209.10811",
         digits=4,
+        shared=f"Interest region: {load_parser(PARSER).recipe}.",
     )
 
 
@@ -72,9 +74,7 @@ def change_mse() -> PairedMetric:
     info = _info(
         "occlusion_change_mse",
         "change, MSE",
-        "sum m (a - b)^2 / (3 sum m) of the inversions a of the occluded and b of the clean image, values in [-1, 1]; "
-        "m: the clean image's interest region without the pixels that the object touches; "
-        f"{load_parser(PARSER).recipe}",
+        "sum m (a - b)^2 / (3 sum m) of the inversions a of the occluded and b of the clean image, values in [-1, 1]",
     )
     return PairedMetric(info, ("reconstruction", "clean_reconstruction", "region"), masked_mse)
 
@@ -85,7 +85,7 @@ def change_lpips_alex() -> PairedMetric:
         "occlusion_change_lpips_alex",
         "change, LPIPS (AlexNet)",
         "LPIPS of m a and m b, the inversions a of the occluded and b of the clean image times m (what lies "
-        f"outside is mid grey in both), not divided by the region's area; {base.info.recipe}; {_SAME_REGION}",
+        f"outside is mid grey in both), not divided by the region's area; {base.info.recipe}",
     )
 
     def masked(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
@@ -98,8 +98,7 @@ def error_mse() -> PairedMetric:
     info = _info(
         "occlusion_error_mse",
         "error, MSE",
-        "sum m (a - x)^2 / (3 sum m) of the occluded image's inversion a and the clean image x, values in [-1, 1]; "
-        f"{_SAME_REGION}",
+        "sum m (a - x)^2 / (3 sum m) of the occluded image's inversion a and the clean image x, values in [-1, 1]",
     )
     return PairedMetric(info, ("reconstruction", "clean_target", "region"), masked_mse)
 

@@ -166,9 +166,11 @@ def metric(name: str, parser: str = PARSER) -> SampleMetric:
         unit=base.info.unit,
         range=base.info.range,
         version=1,
-        recipe=f"{kind.formula}; w: {weight}, {load_parser(parser).recipe}; no value where none is found",
+        recipe=f"{kind.formula}; w: {weight} ({parser}); no value where none is found",
         reference=f"this suite's definition, after Moon and Park, IntereStyle, arXiv 2209.10811; {base.info.reference}",
         digits=base.info.digits,
+        shared=f"Interest region: {load_parser(parser).recipe}.",
+        group="interest region",
     )
     return SampleMetric(
         info,

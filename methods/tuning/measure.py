@@ -19,13 +19,13 @@ TRUNCATION = 0.7
 STEP_NEAR = 0.25
 
 
-def _info(place: str, measure: str, unit: str) -> MetricInfo:
+def _info(place: str, measure: str) -> MetricInfo:
     where = "at pivot + 0.25 (w - pivot)" if place == "near" else "at w"
     return MetricInfo(
         name=f"change_{place}_{measure}",
         title=f"Change {place} ({measure.upper()})",
         direction="lower",
-        unit=unit,
+        unit="",
         range=(0.0, None),
         version=1,
         recipe=f"tuned against frozen generator {where}, {SAMPLES} random w (truncation {TRUNCATION}), no noise, "
@@ -35,7 +35,7 @@ def _info(place: str, measure: str, unit: str) -> MetricInfo:
     )
 
 
-INFOS = [_info(p, m, u) for p in ("near", "far") for m, u in (("lpips", "LPIPS"), ("mse", "squared [-1, 1]"))]
+INFOS = [_info(place, measure) for place in ("near", "far") for measure in ("lpips", "mse")]
 
 
 def locality(generator: Generator, inversion: Inversion, seed: int) -> dict[str, float]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.score import measure
 from metrics import perceptual, pixel, region, regions, registry
 from metrics.networks.lpips import Lpips
+from metrics.paired import load_protocol
 from tests.drawn_faces import drawn_face
 
 seeds = st.integers(0, 2**31 - 1)
@@ -247,8 +248,16 @@ def test_nothing_outside_the_region_is_a_reason(counting: Counting) -> None:
 def test_the_parser_is_in_the_recipe_and_another_one_in_the_name() -> None:
     assert "landmark_ellipse" in registry.load("lpips_alex_interest").info.recipe
     metric = registry.load("lpips_alex_interest_bisenet")
-    assert "BiSeNet" in metric.info.recipe and "bisenet" in metric.info.title
+    assert "bisenet" in metric.info.recipe and "bisenet" in metric.info.title and "BiSeNet" in metric.info.shared
     assert metric.asset == "lpips_alex" and metric.region == "bisenet"
+
+
+def test_the_definition_of_a_region_is_said_once_for_all_of_its_metrics() -> None:
+    infos = [registry.load(name).info for name in region.KINDS] + [each.info for each in load_protocol("occluded")[:3]]
+    (shared,) = {info.shared for info in infos}
+    assert regions.load_parser("landmark_ellipse").recipe in shared
+    assert all("half axes" not in info.recipe and "(landmark_ellipse)" in info.recipe for info in infos)
+    assert {registry.load(name).info.group for name in region.KINDS} == {"interest region"}
 
 
 def test_missing_names_the_parsers_weights(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
