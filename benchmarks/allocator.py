@@ -1,4 +1,4 @@
-"""Keeping freed memory in the process: glibc returns large blocks to the kernel at once, and PyTorch asks for them again.
+"""Keeping freed memory: glibc returns large blocks to the kernel at once, and PyTorch asks for them again.
 
 On a CPU every large tensor of every step is then paged in anew. Measured: scoring identity spends half its time in page
 faults without this (benchmarks/perf/README.md). Results do not change; a process keeps its greatest size until it ends.
