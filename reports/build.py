@@ -1,7 +1,7 @@
 """`build(directory)`: everything that a run's rows say, written to DIR/report. The same rows, the same bytes.
 
-tables.md, tables.tex and tables.csv hold what does not depend on the day: two runs of one suite that differ in
-their timings only give the same bytes. Timings, memory and the commit are in costs.md and costs.csv.
+tables.md, tables.tex, recipes.tex and tables.csv hold what does not depend on the day: two runs of one suite that
+differ in their timings only give the same bytes. Timings, memory and the commit are in costs.md and costs.csv.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from reports import dashboard, figures, latex, layout, markdown, tables_csv
 from reports.frame import ReportError, Results, read
 from reports.listings import Listing, distinct, listings
+from reports.sections import sections
 from reports.table import Table
 from reports.tabulate import costs, means, paired
 
@@ -40,17 +41,19 @@ def build(
     compared = [part for part in results.parts if quality and len(results.part_methods(*part)) > 1]
     against = [paired(results, *part, _present(results, part, reference)) for part in compared]
     dear = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
+    shown = [part for table in [*quality, *against] for part in sections(table)]
     about = listings(results)
     texts = {
-        "tables.md": tables_markdown(results.run, quality, against, about),
-        "tables.tex": latex.document([*quality, *against]),
+        "tables.md": tables_markdown(results.run, shown, about),
+        "tables.tex": latex.document(shown),
+        "recipes.tex": latex.recipes(shown),
         "tables.csv": tables_csv.dumps([*quality, *against]),
         "costs.md": costs_markdown(results, dear),
         "costs.csv": tables_csv.dumps(dear),
     }
     folder = results.directory / "report"
     for stem, tables in arranged.items():
-        texts[f"layouts/{stem}.md"] = _sections(tables)
+        texts[f"layouts/{stem}.md"] = "\n".join(filter(None, [*map(_section, tables), markdown.recipes(tables)]))
         texts[f"layouts/{stem}.tex"] = latex.document(tables)
         texts[f"layouts/{stem}.csv"] = tables_csv.dumps(tables)
     for part in ("figures", "layouts"):
@@ -68,24 +71,22 @@ def _present(results: Results, part: tuple[str, str], reference: str) -> str:
     return reference if reference in methods else methods[0]
 
 
-def tables_markdown(
-    run: Mapping[str, Any], quality: Sequence[Table], against: Sequence[Table], about: Sequence[Listing]
-) -> str:
+def tables_markdown(run: Mapping[str, Any], tables: Sequence[Table], about: Sequence[Listing]) -> str:
     """tables.md: what is compared, the tables, the recipes, the failures, where the numbers come from."""
     parts = [f"# {markdown.escape(str(run.get('title') or run.get('suite') or 'Results'))}"]
     before, after = about[:2], about[2:]
     parts += [f"## {part.title}\n\n{markdown.listing(part.headers, part.rows)}" for part in before]
-    parts += [f"## {markdown.escape(table.title)}\n\n{markdown.table(table)}" for table in [*quality, *against]]
+    parts += map(_section, tables)
     for part in after:
         text = markdown.listing(part.headers, part.rows) if part.rows else f"{part.empty}\n"
-        parts.append(f"## {part.title}\n\n{text}")
+        parts += [f"## {part.title}\n\n{text}", *map(markdown.escape, part.notes)]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
 def costs_markdown(results: Results, tables: Sequence[Table]) -> str:
     """costs.md: time and memory for each device, and the state of the code that they were measured with."""
     parts = [f"# Costs: {markdown.escape(str(results.run.get('title') or results.run.get('suite') or 'Results'))}"]
-    parts += [f"## {markdown.escape(table.title)}\n\n{markdown.table(table)}" for table in tables]
+    parts += map(_section, tables)
     if not tables:
         parts.append("No costs were measured.")
     said = [("commit", ", ".join(distinct(results, "commit"))), ("torch", ", ".join(distinct(results, "torch")))]
@@ -93,8 +94,8 @@ def costs_markdown(results: Results, tables: Sequence[Table]) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
-def _sections(tables: Sequence[Table]) -> str:
-    return "\n".join(f"## {markdown.escape(table.title)}\n\n{markdown.table(table)}" for table in tables)
+def _section(table: Table) -> str:
+    return f"## {markdown.escape(table.title)}\n\n{markdown.table(table)}"
 
 
 def _write(path: Path, text: str) -> Path:

@@ -19,7 +19,7 @@ from reports import markdown
 from reports.frame import COSTS, ReportError, Results
 from reports.listings import distinct
 from reports.statistics import LEVEL, MIN_PAIRS, Interval, paired_interval, wins
-from reports.table import number
+from reports.table import number, with_unit
 
 ACROSS = ("generators", "settings", "seeds")
 BETTER, WORSE, SAME, UNTOLD = "better", "worse", "identical", "not told apart"
@@ -82,7 +82,7 @@ def compare(a: Results, b: Results, across: Sequence[str] = ()) -> str:
 def recipe_differences(a: Results, b: Results) -> Iterator[tuple[str, str]]:
     """(what, text) of everything shared whose recipe differs; what is one of ACROSS, or "metrics" or "data sets"."""
     for name in (name for name in a.metrics if name in b.metrics):
-        for key in ("version", "recipe", "direction", "unit", "range"):
+        for key in ("version", "recipe", "shared", "direction", "unit", "range"):
             left, right = a.info(name).get(key), b.info(name).get(key)
             if left != right:
                 yield "metrics", f"{key} of metric {name} is {left!r} in A, {right!r} in B"
@@ -244,9 +244,9 @@ def _table(run: Results, lines: Sequence[Line]) -> str:
 def _printed(run: Results, line: Line) -> tuple[str, ...]:
     info = run.info(line.metric)
     digits = int(info.get("digits", 3))
-    unit = f" ({info['unit']})" if info.get("unit") else ""
     arrow = "↓" if info["direction"] == "lower" else "↑"
-    head = (line.dataset, line.protocol, line.method, f"{run.title('metrics', line.metric)}{unit} {arrow}")
+    heading = with_unit(run.title("metrics", line.metric), str(info.get("unit") or ""))
+    head = (line.dataset, line.protocol, line.method, f"{heading} {arrow}")
     tail = (line.verdict, str(line.only_a or ""), str(line.only_b or ""))
     if line.difference is None or line.a is None or line.b is None:
         return (*head, "n/a", "n/a", "n/a", "", *tail)

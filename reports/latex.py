@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from reports.table import Cell, Column, Row, Table, bounded, count, letter, number
+from reports.table import Cell, Column, Row, Table, bounded, common, count, letter, measured, number
 
 # More metrics than this do not fit the width of a page: the table goes on below with the next ones.
 PANEL, PANEL_WITHOUT_INTERVALS = 4, 9
@@ -55,8 +55,25 @@ def _character(char: str) -> str:
 
 
 def document(tables: Iterable[Table]) -> str:
-    """A complete document of the tables, in order."""
-    return _HEAD + "\\clearpage\n".join(table(value) for value in tables) + "\\end{document}\n"
+    """A complete document of the tables, in order, and of their metrics' recipes."""
+    tables = list(tables)
+    return _HEAD + "\\clearpage\n".join([*map(table, tables), recipes(tables)]) + "\\end{document}\n"
+
+
+def recipes(tables: Iterable[Table]) -> str:
+    """The metrics that the captions name, with version and recipe: a list to \\input where a paper wants it."""
+    columns = measured(tables)
+    if not columns:
+        return ""
+    named = (rf"\textbf{{{escape(each.title)} v{each.version}:}} {escape(each.recipe)}." for each in columns)
+    lines = (rf"\par\smallskip\noindent {text}" for text in (*named, *map(escape, common(columns))))
+    return "\n".join([r"{\footnotesize\sloppy", *lines, r"\par}", ""])
+
+
+def _caption(value: Table) -> str:
+    """What is said above a table, with the versions of its metrics; their recipes are a list of their own."""
+    named = ", ".join(f"{each.title} v{each.version}" for each in measured([value]))
+    return value.text + (f" Metrics: {named}." if named else "")
 
 
 def table(value: Table) -> str:
@@ -66,7 +83,7 @@ def table(value: Table) -> str:
         notes.append(rf"\textdagger{{}} {escape(value.dagger)}")
     notes += [rf"\textsuperscript{{{letter(place)}}} {escape(text)}" for place, text in enumerate(value.reasons())]
     pages: list[list[str]] = [[]]
-    left = LINES - _lines(value.caption)
+    left = LINES - _lines(_caption(value))
     for places in _panels(value):
         for rows in _pieces(value.rows):
             body = _panel(value, places, rows)
@@ -86,9 +103,9 @@ def _lines(text: str) -> int:
 
 
 def _page(value: Table, pages: Sequence[Sequence[str]], place: int, notes: Sequence[str]) -> str:
-    # LaTeX sets a caption on one line to measure it, and no line may be longer than 16,384 pt: recipes of many metrics
-    # are. In a box of fixed width it never comes to that.
-    box = rf"\protect\parbox[t]{{.92\linewidth}}{{\footnotesize {escape(value.caption)}}}"
+    # LaTeX sets a caption on one line to measure it, and no line may be longer than 16,384 pt: what a layout says may
+    # be. In a box of fixed width it never comes to that.
+    box = rf"\protect\parbox[t]{{.92\linewidth}}{{\footnotesize {escape(_caption(value))}}}"
     head = (
         r"Table~\thetable{} (continued)\par\medskip"
         if place
@@ -184,8 +201,7 @@ def _spanners(labels: int, columns: Sequence[Column]) -> Iterator[str]:
 
 
 def _heading(column: Column) -> str:
-    unit = f" ({escape(column.unit)})" if column.unit else ""
-    return f"{escape(column.title)}{unit} {escape(column.arrow)}"
+    return f"{escape(column.heading)} {escape(column.arrow)}"
 
 
 def _line(value: Table, row: Row, places: Sequence[int], reasons: Sequence[str]) -> str:

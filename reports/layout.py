@@ -20,7 +20,7 @@ from reports import published
 from reports.frame import ReportError, Results
 from reports.listings import VOLATILE
 from reports.table import Cell, Column, Row, Table
-from reports.tabulate import BOOTSTRAP, COMMON, MARKS, column, mean_cells, recipes
+from reports.tabulate import BOOTSTRAP, COMMON, MARKS, column, mean_cells
 
 LAYOUTS = Path(__file__).parent / "layouts"
 EVERY = "*"
@@ -158,7 +158,7 @@ def _table(results: Results, layout: Layout, datasets: list[str]) -> Table:
         dataset="" if len(datasets) > 1 else datasets[0],
         protocol="",
         title=title,
-        caption=_caption(results, layout, title, datasets, first),
+        caption=_caption(results, layout, datasets),
         headers=("method",),
         columns=tuple(first),
         rows=tuple(rows),
@@ -172,16 +172,14 @@ def _set_title(results: Results, layout: Layout, dataset: str) -> str:
     return f"{layout.named(results, 'datasets', dataset)}{size}"
 
 
-def _caption(results: Results, layout: Layout, title: str, datasets: list[str], columns: list[Column]) -> str:
+def _caption(results: Results, layout: Layout, datasets: list[str]) -> str:
     sets = [results.run["datasets"][name] for name in datasets if name in results.run["datasets"]]
     crops = dict.fromkeys(str(info.get("recipe") or "") for info in sets)
     parts = [
-        f"{title.rstrip('.')}.",
         layout.caption,
         *(f"{group.title}: not measured in this run." for group in layout.groups if _left_out(results, group)),
         f"Mean over the n images of a set{f' with {BOOTSTRAP}' if layout.intervals else ''}. {MARKS}",
         f"Images: {', '.join(filter(None, crops))}." if any(crops) else "",
-        recipes(each for each in columns if each.name in results.run["metrics"]),
         _made_with(results),
     ]
     return " ".join(filter(None, parts))

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reports import tabulate
 from reports.frame import Results
+from reports.table import common
 
 # Keys of run.json's versions and generator that differ between two equal runs, or name a machine.
 VOLATILE = ("commit", "date", "time", "timestamp", "created", "started", "finished", "host", "hostname", "user")
@@ -16,12 +18,13 @@ FIRST_IDS = 3
 
 @dataclass(frozen=True)
 class Listing:
-    """A table of plain texts; empty is what is said instead of a table without rows."""
+    """A table of plain texts, with notes below it; empty is what is said instead of a table without rows."""
 
     title: str
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     empty: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def listings(results: Results) -> tuple[Listing, ...]:
@@ -38,9 +41,10 @@ def listings(results: Results) -> tuple[Listing, ...]:
             tuple(_datasets(results)),
         ),
         Listing(
-            "Recipes of the metrics",
-            ("metric", "title", "version", "better", "unit", "range", "recipe", "reference"),
+            "Metrics",
+            ("metric", "recipe", "version", "name", "better", "unit", "range", "reference"),
             tuple(_metrics(results)),
+            notes=common(tabulate.column(results, name) for name in results.metrics),
         ),
         Listing(
             "Failures",
@@ -104,8 +108,8 @@ def _metrics(results: Results) -> Iterator[tuple[str, ...]]:
         info = results.info(name)
         low, high = info.get("range") or (None, None)
         bounds = f"{'-∞' if low is None else _text(low)} to {'∞' if high is None else _text(high)}"
-        head = (name, _text(info.get("title")), str(info["version"]), info["direction"], _text(info.get("unit")))
-        yield (*head, bounds, _text(info.get("recipe")), _text(info.get("reference")))
+        head = (results.title("metrics", name), _text(info.get("recipe")), str(info["version"]), name)
+        yield (*head, info["direction"], _text(info.get("unit")), bounds, _text(info.get("reference")))
 
 
 def _provenance(results: Results) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from reports.table import Cell, Column, Table, bounded, count, letter, number
+from reports.table import Cell, Column, Table, bounded, common, count, letter, measured, number
 
 _MARKUP = str.maketrans({char: "\\" + char for char in "\\`*_[]#|~$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -30,7 +30,8 @@ def table(value: Table) -> str:
                 [*map(escape, row.labels), *(cell_text(value, column, cell, reasons) for column, cell in cells)]
             )
     aligned = [":--"] * len(value.headers) + ["--:"] * len(value.columns)
-    parts = [_grid(header, aligned, lines), escape(value.caption)]
+    behind = " Recipes: section Metrics." if measured([value]) else ""
+    parts = [_grid(header, aligned, lines), escape(value.text + behind)]
     if any(cell.partial for _, _, cell in value.cells()):
         parts.append(f"† {escape(value.dagger)}")
     parts += [f"<sup>{letter(place)}</sup> {escape(reason)}" for place, reason in enumerate(reasons)]
@@ -42,11 +43,19 @@ def listing(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return _grid(headers, [":--"] * len(headers), [[escape(text) for text in row] for row in rows]) + "\n"
 
 
+def recipes(tables: Iterable[Table]) -> str:
+    """The section to which the captions of tables refer; empty where no column has a recipe."""
+    columns = measured(tables)
+    if not columns:
+        return ""
+    lines = listing(("metric", "recipe", "version"), ((each.title, each.recipe, str(each.version)) for each in columns))
+    return "\n\n".join(["## Metrics", lines.rstrip("\n"), *map(escape, common(columns))]) + "\n"
+
+
 def heading(column: Column) -> str:
     """A column's title, unit and arrow, below the group that it belongs to."""
     group = f"{escape(column.group)}<br>" if column.group else ""
-    unit = f" ({escape(column.unit)})" if column.unit else ""
-    return f"{group}{escape(column.title)}{unit} {column.arrow}".rstrip()
+    return f"{group}{escape(column.heading)} {column.arrow}".rstrip()
 
 
 def cell_text(value: Table, column: Column, cell: Cell, reasons: Sequence[str]) -> str:

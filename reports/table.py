@@ -1,12 +1,12 @@
 """Tables as values: what a cell knows (value, interval, n, failures, reason) is kept apart from how it is printed.
 
-tabulate.py and layout.py build Tables from results, published.py from the numbers of papers; markdown.py, latex.py
-and tables_csv.py print them.
+tabulate.py and layout.py build Tables from results, published.py from the numbers of papers; sections.py cuts them to
+what can be read; markdown.py, latex.py and tables_csv.py print them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,8 @@ class Column:
     """A metric as a column: digits are the decimals shown.
 
     group is printed above neighbouring columns that share it; dataset and protocol where they are not the table's own.
-    Version 0: a metric that the run does not know, and whose direction nobody has said.
+    section is the title of the metrics that a plain table shows apart, "" for the main ones. shared: what the recipe
+    has in common with other metrics. Version 0: a metric that the run does not know, with a direction nobody has said.
     """
 
     name: str
@@ -30,9 +31,15 @@ class Column:
     digits: int = 3
     version: int = 1
     recipe: str = ""
+    shared: str = ""
+    section: str = ""
     group: str = ""
     dataset: str = ""
     protocol: str = ""
+
+    @property
+    def heading(self) -> str:
+        return with_unit(self.title, self.unit)
 
     @property
     def arrow(self) -> str:
@@ -78,8 +85,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One data set and protocol, or what a layout asks for. dagger explains partial cells; reference is the method of a
-    paired table; intervals says whether bounds are printed."""
+    """One data set and protocol, or what a layout asks for. The caption goes on where the title ends; dagger explains
+    partial cells; reference is the method of a paired table; intervals says whether bounds are printed."""
 
     kind: Literal["means", "paired", "costs", "published"]
     dataset: str
@@ -93,6 +100,11 @@ class Table:
     reference: str = ""
     intervals: bool = True
 
+    @property
+    def text(self) -> str:
+        """Title and caption."""
+        return f"{self.title.rstrip('.')}. {self.caption}"
+
     def reasons(self) -> tuple[str, ...]:
         """Distinct reasons of the n/a cells in reading order: the footnotes a, b, c."""
         return tuple(dict.fromkeys(cell.reason for _, _, cell in self.cells() if cell.value is None))
@@ -101,6 +113,11 @@ class Table:
         for row in self.rows:
             for column, cell in zip(self.columns, row.cells, strict=True):
                 yield row, column, cell
+
+
+def with_unit(title: str, unit: str) -> str:
+    """Title and unit; a unit that the title says already is not said twice."""
+    return title if not unit or f"({unit})" in title else f"{title} ({unit})"
 
 
 def number(value: float, digits: int, signed: bool = False) -> str:
@@ -112,6 +129,17 @@ def number(value: float, digits: int, signed: bool = False) -> str:
 def bounded(table: Table, cell: Cell) -> bool:
     """Whether an interval is printed behind the number."""
     return table.intervals and cell.low is not None and cell.high is not None
+
+
+def measured(tables: Iterable[Table]) -> tuple[Column, ...]:
+    """The metrics with a recipe that the tables show, each once."""
+    columns = {(column.name, column.title): column for table in tables for column in table.columns if column.recipe}
+    return tuple(columns.values())
+
+
+def common(columns: Iterable[Column]) -> tuple[str, ...]:
+    """What several recipes of the columns share, each once."""
+    return tuple(dict.fromkeys(column.shared for column in columns if column.shared))
 
 
 def letter(index: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -32,8 +32,8 @@ def means(results: Results, dataset: str, protocol: str) -> Table:
         dataset=dataset,
         protocol=protocol,
         title=_title(results, dataset, protocol),
-        caption=f"{_title(results, dataset, protocol)}, {expected} images. Mean with {BOOTSTRAP}. {MARKS} "
-        f"{_recipes(results, dataset, columns)}{_absent(results, methods)}",
+        caption=f"{expected} images. Mean with {BOOTSTRAP}. {MARKS}{_images(results, dataset)}"
+        f"{_absent(results, methods)}",
         headers=("method",),
         columns=columns,
         rows=tuple(
@@ -58,10 +58,9 @@ def paired(results: Results, dataset: str, protocol: str, reference: str) -> Tab
         dataset=dataset,
         protocol=protocol,
         title=f"{_title(results, dataset, protocol)}: against {against}",
-        caption=f"{_title(results, dataset, protocol)}. Mean difference to {against}, paired by image, with "
-        f"{BOOTSTRAP}; behind it the images on which the method is better, of those on which both are ok. Bold: "
-        f"better, and the interval excludes zero (from {MIN_PAIRS} images on). "
-        f"{_recipes(results, dataset, columns)}{_absent(results, methods)}",
+        caption=f"Mean difference to {against}, paired by image, with {BOOTSTRAP}; behind it the images on which the "
+        "method is better, of those on which both are ok. Bold: better, and the interval excludes zero (from "
+        f"{MIN_PAIRS} images on).{_images(results, dataset)}{_absent(results, methods)}",
         headers=("method",),
         columns=columns,
         rows=tuple(
@@ -92,8 +91,7 @@ def costs(results: Results, dataset: str, protocol: str) -> Table:
         dataset=dataset,
         protocol=protocol,
         title=_title(results, dataset, protocol),
-        caption=f"{_title(results, dataset, protocol)}. Cost per image, mean with {BOOTSTRAP}; a line for each "
-        "device, precision and batch size.",
+        caption=f"Cost per image, mean with {BOOTSTRAP}; a line for each device, precision and batch size.",
         headers=("method", "device", "precision", "batch size"),
         columns=columns,
         rows=tuple(rows),
@@ -133,11 +131,7 @@ def _paired_cells(
     for method in others:
         both = values[[method, reference]].dropna()
         if both.empty:
-            lost = method if not values[method].notna().any() else reference
-            why = _why(results, lost, column, dataset, protocol)
-            cells.append(
-                Cell(expected=expected, reason=f"no image is ok for both; {results.title('methods', lost)}: {why}")
-            )
+            cells.append(_unpaired(results, column, dataset, protocol, method, reference))
             continue
         mine, theirs = both[method].to_numpy(), both[reference].to_numpy()
         found = paired_interval(mine, theirs)
@@ -146,6 +140,15 @@ def _paired_cells(
         won = wins(mine, theirs, column.direction)
         cells.append(Cell(found.mean, found.low, found.high, found.n, expected, 0, won, mark))
     return cells
+
+
+def _unpaired(results: Results, column: Column, dataset: str, protocol: str, method: str, reference: str) -> Cell:
+    """The cell of two methods without a common image: the reason is the method's own where it has no value at all."""
+    lost = method if not results.values(column.name, dataset, protocol)[method].notna().any() else reference
+    why = _why(results, lost, column, dataset, protocol)
+    reason = why if lost == method else f"no image is ok for both; {results.title('methods', lost)}: {why}"
+    failures = _failures(results, lost, column, dataset, protocol)
+    return Cell(expected=results.expected(dataset, protocol), failures=failures, reason=reason)
 
 
 def _cost_cell(lines: pd.DataFrame) -> Cell:
@@ -192,23 +195,18 @@ def column(results: Results, metric: str) -> Column:
         digits=int(info.get("digits", 3)),
         version=int(info["version"]),
         recipe=str(info.get("recipe") or ""),
+        shared=str(info.get("shared") or ""),
+        section=str(info.get("group") or ""),
     )
-
-
-def recipes(columns: Iterable[Column]) -> str:
-    """The metrics of the columns with version and recipe, as the end of a caption."""
-    texts = {each.name: f"{each.title} version {each.version}" + f" ({each.recipe})" * bool(each.recipe)
-             for each in columns}  # fmt: skip
-    return f"Metrics: {'; '.join(texts.values())}."
 
 
 def _title(results: Results, dataset: str, protocol: str) -> str:
     return f"{results.title('datasets', dataset)}, protocol {protocol}"
 
 
-def _recipes(results: Results, dataset: str, columns: tuple[Column, ...]) -> str:
+def _images(results: Results, dataset: str) -> str:
     recipe = str(results.run["datasets"][dataset].get("recipe") or "")
-    return (f"Images: {recipe}. " if recipe else "") + recipes(columns)
+    return f" Images: {recipe}." if recipe else ""
 
 
 def _absent(results: Results, methods: Sequence[str]) -> str:

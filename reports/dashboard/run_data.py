@@ -45,7 +45,7 @@ def run_data(
         ],
         "sets": [_set(results, dataset, quality, dear, pictures[dataset]) for dataset in results.datasets],
         "listings": [
-            {"title": part.title, "headers": part.headers, "rows": part.rows, "empty": part.empty}
+            {"title": part.title, "headers": part.headers, "rows": part.rows, "empty": part.empty, "notes": part.notes}
             for part in (*about, _hardware(results))
         ],
         "config": json.dumps(_without_folders(run.get("config") or {}), indent=1, ensure_ascii=False, default=str),
@@ -73,7 +73,7 @@ def _set(
         "columns": [_column(results, *key) for key in columns(results, dataset)],
         "cells": [_cells(results, table, place) for table, place in known],
         "verdicts": [verdict(results, table, place) for table, place in known],
-        "captions": {table.protocol: table.caption for table in tables},
+        "captions": {table.protocol: table.text for table in tables},
         "daggers": {table.protocol: table.dagger for table in tables},
         "costs": [
             {
@@ -104,7 +104,8 @@ def _column(results: Results, protocol: str, metric: str) -> dict[str, Any]:
         "unit": str(info.get("unit") or ""),
         "direction": info["direction"],
         "digits": int(info.get("digits", 3)),
-        "recipe": str(info.get("recipe") or ""),
+        "recipe": " ".join(str(info[key]) for key in ("recipe", "shared") if info.get(key)),
+        "section": str(info.get("group") or ""),
         "cost": metric in COSTS,
     }
 

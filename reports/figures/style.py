@@ -65,8 +65,7 @@ def legend(figure: Figure, axes: Iterable[Axes]) -> None:
 
 
 def heading(column: Column) -> str:
-    unit = f" ({column.unit})" if column.unit else ""
-    return f"{column.title}{unit} {column.arrow}"
+    return f"{column.heading} {column.arrow}"
 
 
 def wrap(text: str, width: int = 16) -> str:

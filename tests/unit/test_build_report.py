@@ -41,7 +41,8 @@ def test_every_file_is_there_and_nothing_else(directory: Path) -> None:
     stems = ["grid_faces", "errors_faces", f"quality_{part}_cpu_float32_8"]
     stems += [f"{kind}_{part}" for kind in ("scatter", "images", "differences")]
     figures = {f"figures/{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
-    assert found == {"index.html", "tables.md", "tables.tex", "tables.csv", "costs.md", "costs.csv"} | figures
+    texts = {"tables.md", "tables.tex", "tables.csv", "recipes.tex", "costs.md", "costs.csv"}
+    assert found == {"index.html"} | texts | figures
     for path in written:
         assert path.stat().st_size > 0
         if path.suffix == ".png":
@@ -65,7 +66,7 @@ def test_timings_and_commits_stay_out_of_the_tables(tmp_path: Path) -> None:
     build(one)
     build(two)
     left, right = contents(one), contents(two)
-    for name in ("tables.md", "tables.tex", "tables.csv", "figures/grid_faces.png"):
+    for name in ("tables.md", "tables.tex", "recipes.tex", "tables.csv", "figures/grid_faces.png"):
         assert left[name] == right[name], name
     assert left["costs.md"] != right["costs.md"] and b"commit1.0" in left["costs.md"]
     for volatile in (b"commit1.0", b"abc", b"2026-01-01", b"/somewhere"):
@@ -102,7 +103,7 @@ def test_a_set_where_a_method_is_skipped_as_a_whole(tmp_path: Path) -> None:
     build(write(tmp_path, pd.concat([frame, whole]), run_json(12)))
     text = (tmp_path / "report" / "tables.md").read_text(encoding="utf-8")
     assert "| faces | standard | twin | skipped | needs a GPU | all | all |  |" in text and "missing" not in text
-    assert "<sup>a</sup> skipped: needs a GPU" in text
+    assert "Left out, without any value: Title of twin (skipped: needs a GPU)." in text and "n/a" not in text
 
 
 def test_a_set_that_some_methods_do_not_run_on_compares_the_others(tmp_path: Path) -> None:
@@ -147,6 +148,7 @@ def test_layouts_are_written_when_they_are_asked_for(directory: Path, tmp_path: 
     names = {f"layouts/{stem}.{suffix}" for stem in ("mine", "pti_paper") for suffix in ("md", "tex", "csv")}
     found = contents(directory)
     assert {name for name in found if name.startswith("layouts/")} == names
+    assert "## Metrics\n\n| metric | recipe | version |" in found["layouts/mine.md"].decode()
     assert b"| method | Gain (dB) \xe2\x86\x91 |" in found["layouts/mine.md"]
     with pytest.raises(ReportError, match="did you mean 'pti_paper'"):
         build(directory, layouts=["pti_papr"])

@@ -14,12 +14,13 @@ Bench.views.about = {
   },
 };
 
-function listingTable({ title, headers, rows, empty }) {
+function listingTable({ title, headers, rows, empty, notes }) {
   if (!rows.length) return element("section", {}, element("h2", {}, title), element("p", {}, empty));
   const heads = headers.map((content, place) => ({ content, key: (row) => row[place], first: "ascending", class: "text" }));
   const draw = (row) => element("tr", {}, row.map((text, place) => element(place ? "td" : "th", {
     class: "text", scope: place ? null : "row",
   }, text)));
   return element("section", {}, element("h2", {}, title),
-    sortable({ caption: title, heads, rows, draw, sorted: null, change: () => {} }));
+    sortable({ caption: title, heads, rows, draw, sorted: null, change: () => {} }),
+    notes.map((note) => element("p", {}, note)));
 }

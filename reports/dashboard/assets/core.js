@@ -38,7 +38,7 @@ function fixed(value, digits, signed) {
 
 const arrow = (column) => (column.direction === "lower" ? "\u2193" : "\u2191");
 const better = (column) => (column.direction === "lower" ? "lower is better" : "higher is better");
-const heading = (column) => column.title + (column.unit ? ` (${column.unit})` : "");
+const heading = ({ title, unit }) => title + (unit && !title.includes(`(${unit})`) ? ` (${unit})` : "");
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 const percent = (level) => `${Math.round(level * 100)} %`;
 

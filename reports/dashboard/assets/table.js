@@ -51,9 +51,13 @@ function meansTable(set, protocol, against, text, sorted, change) {
   const draw = (method) => element("tr", {}, element("th", { scope: "row", class: "name" }, methodName(method)),
     places.map((place) => (against < 0 ? meanCell(set, place, method, reasons) : differenceCell(set, place, method, against))));
   const protocols = [...new Set(places.map((place) => set.columns[place].protocol))];
-  const groups = [element("td"), ...protocols.map((name) => element("th", {
-    scope: "colgroup", colspan: places.filter((place) => set.columns[place].protocol === name).length,
-  }, name))];
+  const spans = [];
+  for (const place of places) {
+    const name = [set.columns[place].protocol, set.columns[place].section].filter(Boolean).join(", ");
+    if (spans.at(-1)?.name === name) spans.at(-1).colspan += 1;
+    else spans.push({ name, colspan: 1 });
+  }
+  const groups = [element("td"), ...spans.map(({ name, colspan }) => element("th", { scope: "colgroup", colspan }, name))];
   const valid = sorted && sorted.place < heads.length ? sorted : null;
   const caption = against < 0 ? `${set.title}: means` : `${set.title}: differences to ${Bench.run.methods[against].title}`;
   const parts = [sortable({ caption, groups, heads, rows, draw, sorted: valid, change })];
@@ -99,8 +103,9 @@ function notes(set, protocols, against, reasons) {
   const { level, minimum } = Bench.run.statistics;
   return element("div", { class: "notes" },
     against < 0
-      ? element("details", {}, element("summary", {}, "How to read this table: intervals, marks, recipes"),
-        protocols.map((protocol) => element("p", {}, set.captions[protocol])))
+      ? element("details", {}, element("summary", {}, "How to read this table: intervals and marks"),
+        protocols.map((protocol) => element("p", {}, set.captions[protocol])),
+        element("p", {}, "The recipe of a metric is in About, and shown where the pointer rests on its title."))
       : element("p", {}, `Mean difference to ${Bench.run.methods[against].title}, paired by image, with its `
         + `${percent(level)} interval. Better and worse: the interval excludes zero, from ${minimum} images on; otherwise undecided.`),
     against < 0 && protocols.some((protocol) => set.quality.some((place) => set.columns[place].protocol === protocol
