@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
                 help="which images to invert: those not done yet (default), those and the failed ones, all, or none",
             )
             command.add_argument("--shard", default="0/1", help="i/n: every n-th image from i on, for several machines")
-            command.add_argument("--only", choices=["invert"], help="stop after inverting")
+            command.add_argument("--only", choices=["invert", "edit"], help="stop after inverting, or edit only")
         if name == "report":
             command.add_argument(
                 "--layout",

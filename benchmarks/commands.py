@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import editing_sets
 from benchmarks.config import SuiteConfig, load_suite
+from benchmarks.editing import edit
 from benchmarks.errors import ConfigError
 from benchmarks.executors import run_local, worker_count
 from benchmarks.plan import Plan, expand
@@ -35,13 +37,18 @@ def run_suite_command(options: argparse.Namespace) -> int:
     if options.command == "run":
         if options.only or shard.of > 1:
             torch.set_num_threads(1)
-            invert(plan, out, options.resume, shard, progress=False)
+            if options.only != "edit":
+                invert(plan, out, options.resume, shard, progress=False)
+            if options.only != "invert":
+                edit(plan, out, shard, progress=False)
             if options.only:
                 return 0
         else:
             run_local(plan, out, options.suite, options.overrides, options.resume)
     if options.command in ("run", "score"):
+        edit(plan, out)  # what shards left: lines to images that other shards inverted later
         score(plan, out)
+        editing_sets.score(plan, out)
     return _report(plan, out, options)
 
 

@@ -32,6 +32,25 @@ class DatasetEntry:
 
 
 @dataclass(frozen=True)
+class EditingEntry:
+    """How a suite measures editing. images: how many of each data set are edited, spread evenly; 0 for none.
+
+    directions: names, in the order of the tables (the first three are edited in sequence, the first one again and
+    undone); all that are known when empty. source: their file; "" for those that come with the suite's generator.
+    datasets, methods: those of the suite's that take part; all when empty. again: images of each set that are edited,
+    inverted again and undone, which costs a second inversion; again_methods: the methods that do; all when empty.
+    """
+
+    images: int = 0
+    directions: list[str] = field(default_factory=list)
+    source: str = ""
+    datasets: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
+    again: int = 0
+    again_methods: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class SuiteConfig:
     """One suite.
 
@@ -39,7 +58,8 @@ class SuiteConfig:
     that invert side by side, one thread each on a CPU; 0 for one a core (one in all on an accelerator).
     reference_method: what the paired tables compare to; the first method when it is not run.
     inline: measurements that need the tuned generator. protocols: measurements that compare an image with the clean one
-    that it is paired with, on the sets that have pairs. save_weights: keep every tuned generator's weights in its cell.
+    that it is paired with, on the sets that have pairs. save_weights: keep every tuned generator's weights in its cell
+    (those of edited images are kept always). editing: see EditingEntry.
     """
 
     name: str = ""
@@ -50,6 +70,7 @@ class SuiteConfig:
     metrics: list[str] = field(default_factory=list)
     inline: list[str] = field(default_factory=list)
     protocols: list[str] = field(default_factory=list)
+    editing: EditingEntry = EditingEntry()
     stage_settings: dict[str, Any] = field(default_factory=dict)
     reference_method: str = ""
     seed: int = 0
@@ -141,6 +162,8 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
             yield f"{what} {twice[0]!r} is named twice; results are told apart by the name"
     if suite.batch_size < 1:
         yield f"batch_size is {suite.batch_size}, expected at least 1"
+    if min(suite.editing.images, suite.editing.again) < 0:
+        yield f"editing.images is {suite.editing.images} and editing.again {suite.editing.again}, expected at least 0"
     if suite.workers < 0:
         yield f"workers is {suite.workers}, expected at least 0 (0: as many as the machine has cores)"
     for stage, settings in suite.stage_settings.items():
@@ -152,7 +175,8 @@ def _explain(error: Exception) -> str:
     message = (str(error).strip() or type(error).__name__).splitlines()[0]
     key, kind = getattr(error, "key", None), getattr(error, "object_type", None)
     if isinstance(error, ConfigAttributeError | ConfigKeyError) and key is not None and is_dataclass(kind):
-        what = "a data set of a suite" if kind is DatasetEntry else "a suite"
+        parts = {DatasetEntry: "a data set of a suite", EditingEntry: "a suite's editing"}
+        what = next((name for part, name in parts.items() if kind is part), "a suite")
         known = [f.name for f in fields(kind)]
         return f"{str(key)!r} is no setting of {what}: {did_you_mean(str(key), known)}known: {', '.join(known)}"
     # OmegaConf says it in the names of its own classes.

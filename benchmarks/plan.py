@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.config import DatasetEntry, SuiteConfig
+from benchmarks.editing_plan import Editing, prepare
 from benchmarks.errors import ConfigError
 from benchmarks.pairs import pairs
 from datasets import assets
@@ -45,7 +46,7 @@ class Cell:
 @dataclass(frozen=True)
 class Plan:
     """What a suite amounts to here. leaf: cell key by (method, data set), for each that is run. skipped: metric ->
-    reason. manifests: the data sets that any method runs on."""
+    reason. manifests: the data sets that any method runs on. editing: None where the suite does not edit."""
 
     suite: SuiteConfig
     generator: Generator
@@ -56,6 +57,7 @@ class Plan:
     leaf: dict[tuple[str, str], str]
     metrics: tuple[str, ...]
     skipped: dict[str, str]
+    editing: Editing | None = None
 
     def cell(self, key: str) -> Cell:
         for cell in self.cells:
@@ -148,7 +150,13 @@ def expand(suite: SuiteConfig) -> Plan:
             assert parent is not None
             leaf[pipeline.name, dataset] = parent
     metrics = tuple(name for name in suite.metrics if name not in skipped)
-    return Plan(suite, generator, generator_hash, pipelines, manifests, tuple(cells.values()), leaf, metrics, skipped)
+    try:
+        editing = prepare(suite.editing, generator, manifests, whole, leaf)
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(error)) from error
+    return Plan(
+        suite, generator, generator_hash, pipelines, manifests, tuple(cells.values()), leaf, metrics, skipped, editing
+    )
 
 
 def _pipelines_on(entry: DatasetEntry, pipelines: tuple[PipelineSpec, ...]) -> tuple[PipelineSpec, ...]:

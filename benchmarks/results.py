@@ -15,6 +15,8 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks import editing_results
+from benchmarks.editing import EditStore
 from benchmarks.pairs import inapplicable, pairs, protocol_of
 from benchmarks.plan import Plan
 from benchmarks.score import scores
@@ -45,6 +47,10 @@ def compact(plan: Plan, out: Path) -> pd.DataFrame:
     text = json.dumps(describe(plan, out), indent=1, allow_nan=False) + "\n"
     write_atomically(out / "run.json", text.encode())
     _gather_pictures(plan, out)
+    if plan.editing:
+        curves = io.BytesIO()
+        editing_results.curves(plan, out).to_parquet(curves, index=False)
+        write_atomically(out / "edits.parquet", curves.getvalue())
     return frame
 
 
@@ -65,6 +71,9 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
             for protocol in plan.suite.protocols
             for metric in load_protocol(protocol)
         ]
+        edits = None
+        if plan.editing and key in plan.editing.keys:
+            edits = editing_results.CellEdits(plan, out, key)
         lineage = _lineage(plan, key)
         stage = plan.cell(key).stage
         for record in plan.manifests[dataset].records:
@@ -110,6 +119,9 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
                     for info in inline_metrics.infos(protocol):
                         state = dict(common, protocol=protocol, metric=info.name, metric_version=info.version)
                         yield state | _inline(measured, info.name)
+            for protocol, info, found in edits.states(record.id) if edits else ():
+                state = dict(common, protocol=protocol, metric=info.name, metric_version=info.version, value=None)
+                yield state | found if ok else state
             if "clean" not in record.labels:
                 continue
             for protocol, each, stored in paired:
@@ -162,6 +174,7 @@ def describe(plan: Plan, out: Path) -> dict[str, Any]:
         metric.info.name: asdict(metric.info) for name in plan.suite.protocols for metric in load_protocol(name)
     }
     metrics |= {info.name: asdict(info) for name in plan.suite.inline for info in inline_metrics.infos(name)}
+    metrics |= {info.name: asdict(info) for about in editing_results.metrics(plan).values() for info in about}
     return {
         "suite": plan.suite.name,
         "title": plan.suite.title,
@@ -175,13 +188,15 @@ def describe(plan: Plan, out: Path) -> dict[str, Any]:
                 "licence": m.licence,
                 "recipe": m.recipe,
                 "key": m.key,
-                "protocols": Counter(protocol_of(p, record) for p in plan.suite.protocols for record in pairs(m)),
+                "protocols": Counter(protocol_of(p, record) for p in plan.suite.protocols for record in pairs(m))
+                | Counter(plan.editing.counts(name) if plan.editing else {}),
             }
             for name, m in plan.manifests.items()
         },
         "metrics": metrics,
         "versions": {name: version(name) for name in ("torch", "pytorch-lightning", "torchmetrics", "lpips")},
         "generator": {"name": plan.suite.generator, "sha256": plan.generator_hash},
+        **({"editing": editing_results.describe(plan.editing)} if plan.editing else {}),
     }
 
 
@@ -200,6 +215,8 @@ def _gather_pictures(plan: Plan, out: Path) -> None:
             if record.file:
                 _link(manifest.root / record.file, folder / "target.png")
             _link(store.picture(record.id), folder / f"{method}.png")
+            if plan.editing and plan.editing.takes(key, dataset, record.id):
+                _link(EditStore(out, key).sheet(record.id), folder / f"{method}.edits.png")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -132,7 +132,9 @@ class _Writer(BasePredictionWriter):
             with torch.inference_mode(False), torch.no_grad():
                 for name in self.plan.suite.inline:
                     extra[name] = self._measure(name, one)
-            self.store.save(image, one, self.plan.suite.save_weights)
+            editing = self.plan.editing
+            edited = editing is not None and editing.takes(self.cell.key, self.cell.dataset, image)
+            self.store.save(image, one, self.plan.suite.save_weights or edited)
             seconds = prediction.seconds[one.ids[0]]
             self._row(image, "ok", "", seconds, memory, int(one.steps[0]), extra)
         for key, reason in prediction.failures.items():

@@ -14,8 +14,9 @@ effect and identity at the same step, stands beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -81,24 +82,44 @@ def identity_over_effect(effects: Sequence[float], identities: Sequence[float], 
     0, that of strangers; a picture whose attribute cannot be read (NaN) reaches nothing.
     Raises ValueError for paths of unlike length, without a start, or a reach that is not positive.
     """
+    if not reach > 0:
+        raise ValueError(f"expected a positive range of effects, found {reach}")
+    pieces = [(low, min(high, reach), at) for low, high, at in _first_reached(effects, identities) if low < reach]
+    area = sum((high - low) * at((low + high) / 2) for low, high, at in pieces)  # the middle: identity is linear
+    return area / reach, sum(high - low for low, high, _ in pieces) / reach
+
+
+def identity_at(effects: Sequence[float], identities: Sequence[float], level: float) -> float:
+    """The identity at one effect of the same curve, for drawing; NaN where it is not reached."""
+    if level == 0:
+        return identities[0]
+    for low, high, at in _first_reached(effects, identities):
+        if low <= level <= high:
+            return at(level)
+    return math.nan
+
+
+def _first_reached(
+    effects: Sequence[float], identities: Sequence[float]
+) -> Iterator[tuple[float, float, Callable[[float], float]]]:
+    """Ranges of effects in the order in which the path first reaches them, each with its identity by effect."""
     if len(effects) != len(identities) or not effects or effects[0] != 0:
         raise ValueError(
             f"expected effects and identities of one length that begin with effect 0, found {list(effects)} and "
             f"{list(identities)}"
         )
-    if not reach > 0:
-        raise ValueError(f"expected a positive range of effects, found {reach}")
-    area = length = furthest = 0.0
+    furthest = 0.0
     for (before, id_before), (after, id_after) in pairwise(zip(effects, identities, strict=True)):
         if math.isnan(after):
             continue
-        low, high = max(furthest, before), min(after, reach)
-        if not math.isnan(before) and high > low:
+        if not math.isnan(before) and after > max(furthest, before):
             slope = (id_after - id_before) / (after - before)
-            middle = id_before + slope * ((low + high) / 2 - before)
-            area, length = area + (high - low) * middle, length + high - low
+            yield max(furthest, before), after, partial(_linear, before, id_before, slope)
         furthest = max(furthest, after)
-    return area / reach, length / reach
+
+
+def _linear(start: float, value: float, slope: float, at: float) -> float:
+    return value + slope * (at - start)
 
 
 def effect(edits: Edits, attribute: str, strength: float) -> float:

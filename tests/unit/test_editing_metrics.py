@@ -20,6 +20,7 @@ from metrics.editing import (
     effect,
     entanglement,
     frechet_pseudo_values,
+    identity_at,
     identity_over_effect,
     in_sequence,
     latent_distance,
@@ -70,6 +71,9 @@ def test_an_effect_counts_where_the_path_first_gets_there():
     value, share = identity_over_effect([0, 6, 2, 12], [1.0, 1.0, 0.5, 0.5], 10)
     assert share == pytest.approx(1.0)
     assert value == pytest.approx((6 * 1.0 + 4 * 0.5) / 10)
+    levels = [identity_at([0, 6, 2, 12], [1.0, 1.0, 0.5, 0.6], level) for level in (0, 3, 6, 9, 12)]
+    assert levels == pytest.approx([1.0, 1.0, 1.0, 0.57, 0.6])
+    assert math.isnan(identity_at([0, 6, 2, 12], [1.0, 1.0, 0.5, 0.6], 13))
 
 
 def test_unreadable_pictures_reach_nothing():

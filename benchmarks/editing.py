@@ -1,0 +1,291 @@
+"""Editing what has been inverted: one pass an image makes all its edited pictures and reads them once.
+
+    DIR/edits/<key>/rows-<worker>.jsonl  one line an image: everything that was read, append-only, one file a process
+    DIR/edits/<key>/<image>.png          its edited pictures side by side
+    DIR/edits/<key>/<image>.line.png     the line to the next edited image and the mixture with it
+
+It comes after all inverting, as lines need two images, and starts from the store, so new directions or predictors
+need no new inversion.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from benchmarks.editing_plan import Editing
+from benchmarks.plan import Cell, Plan
+from benchmarks.runner import Shard, group_size
+from benchmarks.store import CellStore, JsonLines, Row, finite, read_lines
+from datasets.images import ImageError, read_rgb, save_png, to_image, to_tensor
+from methods.base import Inversion
+from methods.editing.pictures import edited, faithful, line, mixed, tiles, undone
+from methods.editing.reading import identities, lpips, read_edits
+from metrics.edit_protocol import SEGMENTS
+from metrics.editing import STEP, Edits, Reading, latent_distance, path_length
+
+WHOLE = Shard()
+Part = dict[str, Any]  # readings of one kind, or {"reason": why there are none}
+
+
+class EditStore:
+    """The readings and edited pictures of one cell."""
+
+    def __init__(self, root: Path, key: str):
+        self.folder = root / "edits" / key
+
+    def writer(self) -> JsonLines:
+        return JsonLines(self.folder / f"rows-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl")
+
+    def rows(self, digest: str) -> dict[str, Row]:
+        """The newest row of every image under these directions."""
+        found: dict[str, Row] = {}
+        for row in read_lines(sorted(self.folder.glob("rows-*.jsonl"))):
+            if row["digest"] == digest and row["made"] >= found.get(row["image"], row)["made"]:
+                found[row["image"]] = row
+        return found
+
+    def sheet(self, image: str) -> Path:
+        return self.folder / f"{image}.png"
+
+    def line(self, image: str) -> Path:
+        return self.folder / f"{image}.line.png"
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One image of one cell. other: the next edited image, to which its line leads. stamps: of both pictures."""
+
+    image: str
+    other: str
+    again: bool
+    stamps: list[int]
+
+
+def due(plan: Plan, out: Path, key: str, shard: Shard = WHOLE) -> list[_Task]:
+    """Images of a cell that are inverted and have not been edited since."""
+    editing = plan.editing
+    assert editing is not None
+    dataset = plan.cell(key).dataset
+    ids, store = editing.images[dataset], CellStore(out, key)
+    rows, done = store.rows(), EditStore(out, key).rows(editing.digest)
+    found = []
+    for image in shard.take([[image] for image in ids]):
+        if rows.get(image, {}).get("status") != "ok":
+            continue
+        other = ids[(ids.index(image) + 1) % len(ids)]
+        again = key in editing.again_keys and image in editing.again[dataset]
+        stamps = [_stamp(store, each, rows) for each in (image, other)]
+        old = done.get(image)
+        if old is None or old["stamps"] != stamps or (again and "again" not in old):
+            found.append(_Task(image, other, again, stamps))
+    return found
+
+
+def _stamp(store: CellStore, image: str, rows: Mapping[str, Row]) -> int:
+    """When the picture was written; 0 where the image is not inverted."""
+    ok = rows.get(image, {}).get("status") == "ok"
+    return store.picture(image).stat().st_mtime_ns if ok else 0
+
+
+def missing(plan: Plan, out: Path) -> dict[str, int]:
+    """How many images of each cell have to be edited."""
+    return {key: len(due(plan, out, key)) for key in plan.editing.keys} if plan.editing else {}
+
+
+def edit(plan: Plan, out: Path, shard: Shard = WHOLE, progress: bool = True) -> int:
+    """Edit and read what is due; returns the number of images."""
+    if plan.editing is None:
+        return 0
+    tasks = {key: due(plan, out, key, shard) for key in plan.editing.keys}
+    count = sum(map(len, tasks.values()))
+    with tqdm(total=count, desc="editing", unit="image", disable=not (progress and count)) as bar:
+        for key, todo in tasks.items():
+            if todo:
+                _edit_cell(plan, plan.editing, out, plan.cell(key), todo, bar)
+    return count
+
+
+def _edit_cell(plan: Plan, editing: Editing, out: Path, cell: Cell, todo: Sequence[_Task], bar: Any) -> None:
+    store, kept = CellStore(out, cell.key), EditStore(out, cell.key)
+    manifest = plan.manifests[cell.dataset]
+    kept.folder.mkdir(parents=True, exist_ok=True)
+    lines, sheet = kept.writer(), tiles(editing.directions)
+    again = _again(plan, editing, cell, store, [task.image for task in todo if task.again])
+    for task in todo:
+        start = time.perf_counter()
+        row: Row = {"image": task.image, "stamps": task.stamps, "digest": editing.digest, "made": time.time_ns()}
+        try:
+            target = to_tensor(read_rgb(manifest.root / manifest.by_id[task.image].file))[None]
+            inversion = load(plan, store, cell, task.image)
+            pictures = edited(plan.generator, inversion, [tile.edits for tile in sheet], editing.directions)
+            found = read_edits(target, inversion.image, pictures, sheet)
+            save_png(side_by_side(pictures), kept.sheet(task.image))
+            row["edits"] = to_row(found)
+        except _BROKEN as error:
+            row["edits"] = {"reason": _why(error)}
+        row["seconds"] = round(time.perf_counter() - start, 6)
+        row["line"] = _line(plan, store, kept, cell, task)
+        if task.again:
+            row["again"] = again[task.image]
+        lines.append(row)
+        bar.update()
+
+
+_BROKEN = (RuntimeError, OSError, SafetensorError, ImageError, KeyError)
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, ImageError) else f"{type(error).__name__}: {error}"
+
+
+def load(plan: Plan, store: CellStore, cell: Cell, image: str) -> Inversion:
+    """A stored inversion that still gives its picture. Raises ImageError where it does not."""
+    inversion = store.load(image, f"{cell.dataset}/{image}")
+    if not faithful(plan.generator, inversion):
+        raise ImageError("the tuned weights were not kept when the image was inverted; run with --resume all")
+    return inversion
+
+
+def _line(plan: Plan, store: CellStore, kept: EditStore, cell: Cell, task: _Task) -> Part:
+    """The line to the next edited image, and the mixture with it."""
+    if task.other == task.image:
+        return {"reason": "no other image is edited"}
+    if not task.stamps[1]:
+        return {"reason": f"the other end, {task.other}, has no inversion"}
+    manifest = plan.manifests[cell.dataset]
+    try:
+        ends = [load(plan, store, cell, image) for image in (task.image, task.other)]
+        targets = torch.stack([to_tensor(read_rgb(manifest.root / manifest.by_id[i].file))
+                               for i in (task.image, task.other)])  # fmt: skip
+        stops = line(plan.generator, ends[0], ends[1], SEGMENTS)
+        mixture = mixed(plan.generator, ends[0], ends[1])
+        middle = stops[SEGMENTS // 2][None]
+        both = identities(torch.cat([middle, middle, mixture, mixture]), torch.cat([targets, targets]))
+        save_png(side_by_side(torch.cat([stops, mixture])), kept.line(task.image))
+        return {
+            "line_path_length": finite(float(path_length(lpips(stops[:-1], stops[1:])[None]))),
+            "line_middle_id": finite(float(both[:2].mean())),
+            "mixing_coarse_id": finite(float(both[2])),
+            "mixing_fine_id": finite(float(both[3])),
+        }
+    except _BROKEN as error:
+        return {"reason": _why(error)}
+
+
+def _again(plan: Plan, editing: Editing, cell: Cell, store: CellStore, ids: Sequence[str]) -> dict[str, Part]:
+    """Edited, inverted again and undone: the images together, as optimisations share their lanes."""
+    if not ids:
+        return {}
+    if group_size(cell) > 1:
+        return {image: {"reason": "the method tunes one generator for several images"} for image in ids}
+    parts: dict[str, Part] = {}
+    good = []
+    for image in ids:
+        try:
+            good.append(load(plan, store, cell, image))
+        except _BROKEN as error:
+            parts[image] = {"reason": _why(error)}
+    if not good:
+        return parts
+    first = Inversion.concatenate(good)
+    failures: dict[str, str] = {}
+    # With the direction's sense: more of the attribute.
+    step = next(tile.edits for tile in tiles(editing.directions) if tile.strength == STEP)
+    back = undone(lambda images, names: _invert(plan, cell, images, names, failures), plan.generator, first, step,
+                  editing.directions)  # fmt: skip
+    where = {name: place for place, name in enumerate(back.ids)}
+    manifest = plan.manifests[cell.dataset]
+    for one in good:
+        image = one.ids[0].split("/", 1)[1]
+        if one.ids[0] not in where:
+            parts[image] = {"reason": f"inverting the edited picture failed: {failures[one.ids[0]]}"}
+            continue
+        found = back[where[one.ids[0]] : where[one.ids[0]] + 1]
+        target = to_tensor(read_rgb(manifest.root / manifest.by_id[image].file))[None]
+        tuned = one.weights[0] is not None
+        parts[image] = {
+            "edit_lec_latent": None if tuned else finite(float(latent_distance(one.latent, found.latent))),
+            "edit_lec_lpips_alex": finite(float(lpips(found.image, one.image))),
+            "edit_lec_id": finite(float(identities(found.image, target))),
+        }
+    return parts
+
+
+def _invert(plan: Plan, cell: Cell, images: Tensor, ids: Sequence[str], failures: dict[str, str]) -> Inversion:
+    """Invert pictures by all stages of a cell; those that fail are left out, with their reasons."""
+    names, found = list(ids), None
+    for stage in cell.stages:
+        outcome = stage.build(plan.generator, cell.seed).predict_step(
+            {"images": images, "ids": names, "init": found}, 0
+        )
+        failures |= outcome.failures
+        if outcome.inversion is None:
+            raise RuntimeError(f"no edited picture could be inverted: {next(iter(outcome.failures.values()), '')}")
+        places = [names.index(image) for image in outcome.inversion.ids]
+        images, names, found = images[places], list(outcome.inversion.ids), outcome.inversion
+    assert found is not None
+    return found
+
+
+def side_by_side(pictures: Tensor) -> Image.Image:
+    """Pictures [K, 3, R, R] in a row."""
+    return to_image(torch.cat(list(pictures), dim=2).cpu())
+
+
+def cut(sheet: Path) -> Tensor:
+    """The pictures [K, 3, R, R] of a row of squares."""
+    whole = to_tensor(read_rgb(sheet))
+    return torch.stack(whole.split(whole.shape[1], dim=2))
+
+
+def to_row(edits: Edits) -> Part:
+    """Readings as plain data; from_row takes them back."""
+
+    def plain(reading: Reading) -> Row:
+        values = {name: finite(value) for name, value in reading.values.items()}
+        return {"identity": finite(reading.identity), "outside": finite(reading.outside), "values": values}
+
+    return {
+        "target": {name: finite(value) for name, value in edits.target_values.items()},
+        "inversion": plain(edits.inversion),
+        "single": [[name, strength, plain(each)] for (name, strength), each in edits.single.items()],
+        "sequence": [[strength, plain(each)] for strength, each in edits.sequence.items()],
+    }
+
+
+def from_row(part: Part) -> Edits:
+    def number(value: float | None) -> float:
+        return np.nan if value is None else value
+
+    def reading(row: Row) -> Reading:
+        values = {name: number(value) for name, value in row["values"].items()}
+        return Reading(number(row["identity"]), values, number(row["outside"]))
+
+    return Edits(
+        target_values={name: number(value) for name, value in part["target"].items()},
+        inversion=reading(part["inversion"]),
+        single={(name, strength): reading(each) for name, strength, each in part["single"]},
+        sequence={strength: reading(each) for strength, each in part["sequence"]},
+    )
+
+
+def sheets(plan: Plan, out: Path, key: str) -> Iterator[tuple[str, Tensor]]:
+    """Edited pictures [K, 3, R, R] of every image of a cell that has them."""
+    assert plan.editing is not None
+    kept = EditStore(out, key)
+    for image, row in kept.rows(plan.editing.digest).items():
+        if "reason" not in row["edits"] and image in plan.editing.images[plan.cell(key).dataset]:
+            yield image, cut(kept.sheet(image))

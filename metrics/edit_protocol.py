@@ -1,0 +1,247 @@
+"""The tables of the protocol `editing`: which numbers they hold, what each means, and what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from metrics.base import MetricInfo
+from metrics.editing import (
+    IN_SEQUENCE,
+    LEAST_SHARE,
+    STEP,
+    STRENGTHS,
+    Edits,
+    Target,
+    Value,
+    at_equal_effect,
+    average,
+    change_outside,
+    entanglement,
+    in_sequence,
+    same_step,
+)
+
+EDITING, ATTRIBUTES, AGAIN, LINES = "editing", "editing_attributes", "editing_consistency", "editing_lines"
+PROTOCOLS = (EDITING, ATTRIBUTES, AGAIN, LINES)
+SEGMENTS = 8  # of a line between two inversions
+
+_SWEEP = ", ".join(f"{sign}{strength:g}" for sign in "-+" for strength in STRENGTHS)
+_ID = "SFace's cosine of the edited picture and the input, recipe of id_sface"
+_PTI = "after Roich et al., PTI, arXiv 2106.05744, section 4"
+_OURS = "this suite's"
+_E4E = "Tov et al., e4e, arXiv 2102.02766, section 5"
+_LINE = (
+    f"line of {SEGMENTS} equal steps to the inversion of the next edited image, code, tuned weights and noise together"
+)
+
+
+def infos(targets: Sequence[Target]) -> dict[str, list[MetricInfo]]:
+    """The metrics of each protocol for the edited attributes, in the order of the tables."""
+    return {
+        EDITING: list(_editing(targets)),
+        ATTRIBUTES: [info for target in targets for info in _attribute(target)],
+        AGAIN: list(_again(targets[0])),
+        LINES: list(_lines()),
+    }
+
+
+def values(edits: Edits, targets: Sequence[Target]) -> dict[str, Value]:
+    """All numbers of EDITING and ATTRIBUTES but the Frechet distance, by name."""
+    equal = {target.name: at_equal_effect(edits, target) for target in targets}
+    steps = {target.name: same_step(edits, target) for target in targets}
+    sequence, identity = in_sequence(edits, targets)
+    found = {
+        "edit_id_equal": average([identities for identities, _ in equal.values()]),
+        "edit_reached": average([reached for _, reached in equal.values()]),
+        "edit_effect": average([_share(target, steps[target.name][0]) for target in targets]),
+        "edit_id": average([identities for _, identities in steps.values()]),
+        "edit_sequence_effect": sequence,
+        "edit_sequence_id": identity,
+        "edit_entanglement": entanglement(edits, targets),
+        "edit_outside": change_outside(edits, targets),
+    }
+    for target in targets:
+        found[f"edit_id_equal_{target.name}"] = equal[target.name][0]
+        found[f"edit_effect_{target.name}"], found[f"edit_id_{target.name}"] = steps[target.name]
+    return found
+
+
+def _share(target: Target, found: Value) -> Value:
+    value, reason = found
+    return (None if value is None else value / (STEP * target.slope)), reason
+
+
+def _info(
+    name: str,
+    title: str,
+    direction: Literal["lower", "higher"],
+    recipe: str,
+    reference: str,
+    *,
+    unit: str = "",
+    low: float | None = 0.0,
+    high: float | None = None,
+    digits: int = 3,
+) -> MetricInfo:
+    return MetricInfo(name, title, direction, unit, (low, high), 1, recipe, reference, digits)
+
+
+def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
+    ranges = ", ".join(f"{target.name} ±{target.reach:g} {target.unit}".rstrip() for target in targets)
+    first = ", ".join(target.name for target in targets[:IN_SEQUENCE])
+    yield _info(
+        "edit_id_equal",
+        "ID at equal effect",
+        "higher",
+        f"mean over the measured effect of {_ID}: strengths {_SWEEP}, linear between them where the effect is first "
+        f"reached, range {ranges}; an effect that is not reached counts as 0; mean over both senses and the attributes",
+        f"{_OURS}, after Alaluf et al., HyperStyle, arXiv 2111.15666, section 4",
+        low=-1.0,
+        high=1.0,
+    )
+    yield _info(
+        "edit_reached",
+        "effects reached",
+        "higher",
+        f"share of the range of effects ({ranges}) that strengths up to ±{STRENGTHS[-1]:g} reach",
+        _OURS,
+        high=1.0,
+    )
+    yield _info(
+        "edit_effect",
+        "effect of a step",
+        "higher",
+        f"change of the attribute from the inversion to the edited picture at strengths ±{STEP:g}, in the asked-for "
+        "sense, over what the same step does to the frozen generator's own samples; mean over attributes",
+        _PTI,
+        low=None,
+    )
+    yield _info("edit_id", "ID after a step", "higher", f"{_ID}, at strengths ±{STEP:g}", _PTI, low=-1.0, high=1.0)
+    yield _info(
+        "edit_sequence_effect",
+        "effect in sequence",
+        "higher",
+        f"as edit_effect, {first} by ±{STEP:g} one after the other in one picture",
+        _PTI,
+        low=None,
+    )
+    yield _info("edit_sequence_id", "ID in sequence", "higher", f"{_ID}; {first} in sequence", _PTI, low=-1.0, high=1.0)
+    yield _info(
+        "edit_entanglement",
+        "other attributes",
+        "lower",
+        f"mean |change| of the other attributes over the change of the edited one at strengths ±{STEP:g}, each over "
+        f"its nominal effect; the edited one's counts as at least {LEAST_SHARE:g}",
+        f"{_OURS}, after Hu et al., StyleTransformer, arXiv 2203.07932",
+    )
+    yield _info(
+        "edit_outside",
+        "change outside",
+        "lower",
+        "root mean square change, values in [-1, 1], from the inversion to the edited picture outside the input's "
+        f"interest region (landmark_ellipse), at strengths ±{STEP:g}, over the effect as a share of the nominal one "
+        f"(at least {LEAST_SHARE:g})",
+        _OURS,
+    )
+    yield _info(
+        "edit_frechet_alex",
+        "Frechet (AlexNet) after edit",
+        "lower",
+        "Frechet distance of spatial means of AlexNet's five ReLU layers (LPIPS trunk, 1152 numbers) between the "
+        f"pictures edited by ±{STEP:g} and the half of 120 real images of the set that has most (or least) of the "
+        "attribute; mean over senses and attributes; not an FID. A number of the set: each image's is its jackknife "
+        "pseudo-value, whose mean is the distance less its bias of order 1/n; compare only equal n",
+        "after Pehlivan et al., StyleRes, arXiv 2212.14359, and Heusel et al., arXiv 1706.08500, equation 6",
+        low=None,
+        digits=2,
+    )
+
+
+def _attribute(target: Target) -> Iterator[MetricInfo]:
+    title, unit = target.title, target.unit
+    yield _info(
+        f"edit_effect_{target.name}",
+        f"{title}: effect",
+        "higher",
+        f"change from the inversion to the picture edited by ±{STEP:g}, in the asked-for sense; "
+        f"{STEP * target.slope:.3g} {unit} on the generator's own samples",
+        _PTI,
+        unit=unit,
+        low=None,
+        digits=2 if target.reach < 100 else 1,
+    )
+    yield _info(f"edit_id_{target.name}", f"{title}: ID", "higher", f"{_ID}, at ±{STEP:g}", _PTI, low=-1.0, high=1.0)
+    yield _info(
+        f"edit_id_equal_{target.name}",
+        f"{title}: ID at equal effect",
+        "higher",
+        f"as edit_id_equal, range ±{target.reach:g} {unit}".rstrip(),
+        _OURS,
+        low=-1.0,
+        high=1.0,
+    )
+
+
+def _again(target: Target) -> Iterator[MetricInfo]:
+    cycle = f"invert, edit {target.name} by +{STEP:g}, invert the 8-bit picture again by the same method, undo the edit"
+    yield _info(
+        "edit_lec_latent",
+        "LEC, latent",
+        "lower",
+        f"{cycle}: Euclidean distance to the first code, all rows flattened; methods that do not tune the generator",
+        _E4E,
+        unit="in W",
+        digits=2,
+    )
+    yield _info(
+        "edit_lec_lpips_alex", "LEC, LPIPS", "lower", f"{cycle}: LPIPS (AlexNet) to the first inversion's picture", _E4E
+    )
+    yield _info("edit_lec_id", "LEC, ID", "higher", f"{cycle}: SFace's cosine to the input", _E4E, low=-1.0, high=1.0)
+
+
+def _lines() -> Iterator[MetricInfo]:
+    yield _info(
+        "line_path_length",
+        "path length",
+        "lower",
+        f"{_LINE}: mean LPIPS (AlexNet) of neighbours, times {SEGMENTS}²",
+        "Karras et al., arXiv 1812.04948, section 4.1, with longer steps",
+    )
+    yield _info(
+        "line_middle_id",
+        "ID of the middle",
+        "higher",
+        f"{_LINE}: SFace's cosine of the middle and an input, mean of both inputs",
+        _OURS,
+        low=-1.0,
+        high=1.0,
+    )
+    yield _info(
+        "mixing_coarse_id",
+        "mixing: ID, coarse rows",
+        "higher",
+        "first half of the rows of the image's code, the rest from the next edited image, tuned weights halfway: "
+        "SFace's cosine to the input of the coarse rows",
+        _OURS,
+        low=-1.0,
+        high=1.0,
+    )
+    yield _info(
+        "mixing_fine_id",
+        "mixing: ID, fine rows",
+        "higher",
+        "as mixing_coarse_id, to the input of the fine rows",
+        _OURS,
+        low=-1.0,
+        high=1.0,
+    )
+    yield _info(
+        "line_frechet_alex",
+        "Frechet (AlexNet) of the middle",
+        "lower",
+        "as edit_frechet_alex, middles of the lines against 120 real images of the set",
+        _OURS,
+        low=None,
+        digits=2,
+    )
