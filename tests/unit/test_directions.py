@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
 from methods.editing import directions as d
+from methods.editing.readers import read_direction, read_ganspace
 from methods.generators import load_generator
 
 
@@ -52,3 +57,56 @@ def test_what_does_not_fit_is_named() -> None:
         d.apply(torch.zeros(1, 4, 8), {"smil": 1.0}, {"smile": d.Direction("smile", "", torch.ones(4, 8))})
     with pytest.raises(ValueError, match="the latents are"):
         d.apply(torch.zeros(1, 4, 9), {"smile": 1.0}, {"smile": d.Direction("smile", "", torch.ones(4, 8))})
+
+
+def test_the_fields_files_give_one_step_whatever_their_scale(tmp_path: Path) -> None:
+    generator = load_generator("toy")
+    rows, width = generator.num_ws, generator.w_dim
+    raw = torch.randn(width, generator=torch.Generator().manual_seed(1))
+    unit = raw / raw.norm()
+    torch.save(unit[None], tmp_path / "age.pt")
+    torch.save(unit.expand(1, rows, width).clone(), tmp_path / "pose.pt")
+    np.save(tmp_path / "smile_boundary.npy", (unit.repeat(rows) / rows**0.5)[None].numpy())
+    for name in ("age.pt", "pose.pt", "smile_boundary.npy"):
+        found = read_direction(tmp_path / name, generator)
+        torch.testing.assert_close(found.vector, d.in_strengths(raw, generator), rtol=1e-4, atol=1e-6)
+        assert name in found.source and math.isnan(found.slope)
+    assert read_direction(tmp_path / "smile_boundary.npy", generator).name == "smile"
+
+
+def test_ganspace_files_become_directions_of_the_rows_asked_for(tmp_path: Path) -> None:
+    generator = load_generator("toy")
+    axes = torch.linalg.qr(torch.randn(generator.w_dim, 3, generator=torch.Generator().manual_seed(1)))[0].T
+    torch.save(
+        {"mean": torch.zeros(1, generator.w_dim), "comp": axes[:, None], "std": torch.ones(3)}, tmp_path / "p.pt"
+    )
+    direction = read_ganspace(tmp_path / "p.pt").direction(generator, 2, 1, 3)
+    assert direction.name == "pca2[1:3]"
+    torch.testing.assert_close(direction.vector[1:3], d.in_strengths(axes[2], generator)[1:3], rtol=1e-4, atol=1e-6)
+    assert not direction.vector[3:].any()
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("a direction's file was run",)
+
+
+def test_files_that_are_no_directions_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    generator = load_generator("toy")
+    torch.save(torch.ones(1, 7), tmp_path / "other.pt")
+    torch.save(Hostile(), tmp_path / "hostile.pt")
+    torch.save({"comp": torch.ones(1)}, tmp_path / "half.pt")
+    np.save(tmp_path / "hostile.npy", np.array([Hostile()], dtype=object))
+    for name, message in (
+        ("other.pt", "made for another one"),
+        ("hostile.pt", "plain tensors"),
+        ("hostile.npy", "plain tensors"),
+        ("half.pt", "read_ganspace"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_direction(tmp_path / name, generator)
+    with pytest.raises(ValueError, match="mean, comp and std"):
+        read_ganspace(tmp_path / "half.pt")
+    with pytest.raises(FileNotFoundError, match="absent.pt"):
+        read_direction(tmp_path / "absent.pt", generator)
+    assert "was run" not in capsys.readouterr().out
