@@ -45,7 +45,7 @@ def closed_form(generator: Generator, count: int) -> tuple[Tensor, Tensor]:
 
 def _modulation(layer: torch.nn.Module) -> Tensor:
     """Stored weights [channels, w_dim] of a styled layer's modulation, float64."""
-    return layer.conv.modulation.weight.detach().cpu().double()  # type: ignore[union-attr, operator, return-value]
+    return layer.conv.modulation.weight.detach().cpu().double()  # type: ignore[union-attr, operator]
 
 
 def _signed(vectors: Tensor) -> Tensor:

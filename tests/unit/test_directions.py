@@ -107,6 +107,6 @@ def test_files_that_are_no_directions_are_refused(tmp_path: Path, capsys: pytest
             read_direction(tmp_path / name, generator)
     with pytest.raises(ValueError, match="mean, comp and std"):
         read_ganspace(tmp_path / "half.pt")
-    with pytest.raises(FileNotFoundError, match="absent.pt"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.pt"):
         read_direction(tmp_path / "absent.pt", generator)
     assert "was run" not in capsys.readouterr().out
