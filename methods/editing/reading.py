@@ -17,7 +17,7 @@ from metrics.regions import load_parser
 
 def identities(pictures: Tensor, targets: Tensor) -> Tensor:
     """SFace's cosine [N] of pictures and targets [N or 1, 3, R, R], by the recipe of id_sface."""
-    return identity.id_sface().function(pictures, targets.expand_as(pictures))
+    return identity.id_sface().function(pictures, targets)  # one target is embedded once
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from reports.figures import editing
 from reports.figures.charts import differences, distributions, quality_over_seconds, scatter
 from reports.figures.pictures import choose_images, error_maps, grid
 from reports.figures.style import save
@@ -80,6 +81,9 @@ def draw(
         keep(distributions(results, table), "images", *part)
     for table in against:
         keep(differences(table, order), "differences", table.dataset, table.protocol)
+    for dataset in results.datasets:
+        for names, figure in editing.figures(results, dataset):
+            keep(figure, *names)
     for stale in {path for path in folder.iterdir() if path.suffix in (".png", ".pdf")} - set(written):
         stale.unlink()
     return written
