@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 
 
 class UnsafeArchiveError(ValueError):
-    """A member would be written outside its folder, or is a link or a device."""
+    """A member would be written outside its folder, is a link or a device, or is packed where none is."""
 
 
-def _checked(archive: Path, name: str) -> PurePosixPath:
+def check_member(archive: Path | str, name: str) -> PurePosixPath:
+    """A member's name as a relative path. Raises UnsafeArchiveError for one that points outside."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
         raise UnsafeArchiveError(f"{archive}: member {name!r} points outside the archive's folder")
@@ -26,14 +27,14 @@ def _members(archive: Path, pattern: str) -> Iterator[tuple[PurePosixPath, bytes
             for info in bundle.infolist():
                 if info.is_dir() or not fnmatchcase(info.filename, pattern):
                     continue
-                yield _checked(archive, info.filename), bundle.read(info)
+                yield check_member(archive, info.filename), bundle.read(info)
         return
     if tarfile.is_tarfile(archive):
         with tarfile.open(archive) as bundle_tar:
             for member in bundle_tar:
                 if member.isdir() or not fnmatchcase(member.name, pattern):
                     continue
-                path = _checked(archive, member.name)
+                path = check_member(archive, member.name)
                 handle = bundle_tar.extractfile(member) if member.isreg() else None
                 if handle is None:
                     raise UnsafeArchiveError(f"{archive}: member {member.name!r} is not a regular file")

@@ -7,7 +7,7 @@ import re
 import torch
 from torch import Tensor
 
-from methods.generators.stylegan2 import GeneratorConfig
+from methods.generators.stylegan2 import BINOMIAL, GeneratorConfig
 
 
 def is_ada(state: dict[str, Tensor]) -> bool:
@@ -18,8 +18,10 @@ def is_ada(state: dict[str, Tensor]) -> bool:
 def config_from_ada(state: dict[str, Tensor], conv_clamp: float | None = None) -> GeneratorConfig:
     """Shape of the network behind a StyleGAN2-ADA state dict.
 
-    Raises ValueError for conditional networks and for architectures other than skip.
+    Raises ValueError for conditional networks, for architectures other than skip and for StyleGAN3.
     """
+    if not is_ada(state):
+        raise ValueError(f"no StyleGAN2-ADA generator (no synthesis.b4.const); its first tensors are {list(state)[:4]}")
     if "mapping.embed.weight" in state:
         raise ValueError(
             f"conditional generator (c_dim {state['mapping.embed.weight'].shape[1]}): only unconditional ones are read"
@@ -68,8 +70,19 @@ def config_f_name(key: str) -> str | None:
     return f"{module}.{names[m[3]]}"
 
 
+def check_filters(state: dict[str, Tensor]) -> None:
+    """Raises ValueError where a file's resampling filter is another one than the network's."""
+    taps = torch.tensor(BINOMIAL) / sum(BINOMIAL)
+    for key, value in state.items():
+        if key.endswith("resample_filter") and (
+            value.shape != (4, 4) or not torch.allclose(value.float(), torch.outer(taps, taps), atol=1e-6)
+        ):
+            raise ValueError(f"{key} is another filter than the binomial [1, 3, 3, 1], which alone is read")
+
+
 def from_ada(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A StyleGAN2-ADA state dict under config-f names and shapes."""
+    """A StyleGAN2-ADA state dict under config-f names and shapes. Raises ValueError for foreign tensors and filters."""
+    check_filters(state)
     converted: dict[str, Tensor] = {}
     for key, value in state.items():
         name = config_f_name(key)

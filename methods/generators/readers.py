@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from datasets.checkpoints import check_tensors, part, read_checkpoint, tensors
 from methods.generators.ada import config_from_ada, from_ada, is_ada
+from methods.generators.ada_pickle import read_generator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
 
 WEIGHTS = Path(__file__).parent / "weights"
 _FILTERS = re.compile(r"(^|\.)(blur|upsample)\.kernel$")
+MEAN_DRAWS = 10_000
 
 
 def embedded() -> dict[str, Path]:
@@ -28,8 +32,9 @@ def load_generator(source: str | Path) -> Generator:
     """A StyleGAN2 generator in eval mode, float32, on the CPU, frozen.
 
     source: "toy" (random weights, for tests), the name of an embedded generator (`faces64`), or a file:
-    .safetensors of this suite, or .pt of config-f (`g_ema`, `latent_avg`). Raises FileNotFoundError, or ValueError
-    that names the file and what was found in it.
+    .safetensors of this suite, .pt of config-f (`g_ema`, `latent_avg`; an encoder's file gives its decoder), or .pkl
+    of StyleGAN2-ADA (G_ema; nothing in it is run). A file without the mean of W is warned of, and the mean is computed
+    with a fixed seed (`mean_source`). Raises FileNotFoundError, or ValueError that names the file and what was found.
     """
     if source == "toy":
         return toy_generator()
@@ -39,9 +44,14 @@ def load_generator(source: str | Path) -> Generator:
         raise FileNotFoundError(
             f"no generator {str(source)!r}: neither a file nor an embedded one ({', '.join(['toy', *named])})"
         )
-    readers = {".safetensors": _load_safetensors, ".pt": _load_config_f, ".pth": _load_config_f}
+    readers = {
+        ".safetensors": _load_safetensors,
+        ".pt": _load_config_f,
+        ".pth": _load_config_f,
+        ".pkl": _load_ada,
+    }
     if path.suffix not in readers:
-        raise ValueError(f"{path}: generators are read from .safetensors and .pt files, found {path.suffix!r}")
+        raise ValueError(f"{path}: generators are read from {', '.join(readers)} files, found {path.suffix!r}")
     try:
         return readers[path.suffix](path)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
@@ -62,44 +72,37 @@ def toy_generator(seed: int = 0) -> Generator:
 def save_generator(generator: Generator, path: Path, half: bool = False, card: dict[str, str] | None = None) -> None:
     """Write weights, shape and card; half: float16 weights, for files that are committed."""
     state = {k: v.detach().cpu().contiguous() for k, v in generator.state_dict().items() if not _FILTERS.search(k)}
+    card = {"mean_of_w": generator.mean_source, **(card or {})}
     if half:
         state = {k: v.half() for k, v in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, path, metadata={"config": json.dumps(asdict(generator.config)), **(card or {})})
+    save_file(state, path, metadata={"config": json.dumps(asdict(generator.config)), **card})
 
 
 def build(config: GeneratorConfig, state: dict[str, Tensor], path: Path) -> Generator:
     """A generator from config-f tensors. Raises ValueError that lists missing, unexpected and non-finite ones."""
-    generator = Generator(config)
-    expected = generator.state_dict()
+    if config.mapping_layers > len(state):
+        raise ValueError(f"{path}: says {config.mapping_layers} mapping layers and holds {len(state)} tensors")
+    with torch.device("meta"):  # a header may lie about the size; this costs nothing
+        expected = Generator(config).state_dict()
     # Filters are constants of the network; files may hold them or not.
-    needed = {k for k in expected if not _FILTERS.search(k)} - {"latent_avg"}
-    missing = sorted(needed - set(state))
-    extra = sorted(set(state) - set(expected))
-    shapes = [
-        f"{k} {list(state[k].shape)} instead of {list(expected[k].shape)}"
-        for k in state
-        if k in expected and state[k].shape != expected[k].shape
-    ]
-    broken = [k for k, v in state.items() if not bool(v.isfinite().all())]
-    for found, what in (
-        (missing, "lacks"),
-        (extra, "has unexpected"),
-        (shapes, "has wrong shapes"),
-        (broken, "is not finite in"),
-    ):
-        if found:
-            raise ValueError(f"{path}: {what} {', '.join(found[:4])}{' ...' if len(found) > 4 else ''} ({len(found)})")
-    generator.load_state_dict({**expected, **{k: v.float() for k, v in state.items()}})
-    return _finish(generator, mean_known="latent_avg" in state)
+    filters = {k for k in expected if _FILTERS.search(k)}
+    check_tensors(path, state, expected, optional=filters | {"latent_avg"})
+    generator = Generator(config)
+    generator.load_state_dict({**generator.state_dict(), **{k: v.float() for k, v in state.items()}})
+    generator = _finish(generator, mean_known="latent_avg" in state)
+    if "latent_avg" not in state:
+        warnings.warn(f"{path}: has no mean of W (latent_avg); {generator.mean_source} stands for it", stacklevel=2)
+    return generator
 
 
 def _finish(generator: Generator, mean_known: bool) -> Generator:
     generator.eval().requires_grad_(False)
     if not mean_known:
         # As the encoders do when a file has none, but with a fixed seed.
-        z = torch.randn(10_000, generator.z_dim, generator=torch.Generator().manual_seed(0))
+        z = torch.randn(MEAN_DRAWS, generator.z_dim, generator=torch.Generator().manual_seed(0))
         generator.latent_avg.copy_(generator.style(z).mean(0))
+        generator.mean_source = f"the mean over {MEAN_DRAWS:,} latents of seed 0"
     return generator
 
 
@@ -131,15 +134,28 @@ def config_from_state(state: dict[str, Tensor], path: Path) -> GeneratorConfig:
 
 
 def _load_config_f(path: Path) -> Generator:
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types for broken or unsafe files
-        raise ValueError(f"{path}: not a checkpoint of plain tensors ({error})") from error
-    state = dict(checkpoint.get("g_ema", checkpoint)) if isinstance(checkpoint, dict) else {}
+    checkpoint = read_checkpoint(path)
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f"{path}: holds no generator but {type(checkpoint).__name__}")
+    if "state_dict" in checkpoint:  # an encoder's file, which carries the generator that it was trained with
+        state = part(tensors(checkpoint["state_dict"], path, "state_dict"), "decoder.")
+    elif "g_ema" in checkpoint:
+        state = tensors(checkpoint["g_ema"], path, "g_ema")
+    else:
+        state = tensors({k: v for k, v in checkpoint.items() if k != "latent_avg"}, path)
+    return from_state(state, checkpoint.get("latent_avg"), path)
+
+
+def from_state(state: dict[str, Tensor], mean: Tensor | None, path: Path) -> Generator:
+    """A generator from tensors in either layout; mean: W's mean [w_dim] or rows of it, where the file has one."""
     if is_ada(state):
         return build(config_from_ada(state), from_ada(state), path)
     config = config_from_state(state, path)
-    mean = checkpoint.get("latent_avg")
     if mean is not None:
-        state["latent_avg"] = mean.reshape(-1, config.w_dim)[0]
+        state = {**state, "latent_avg": mean.reshape(-1, config.w_dim)[0]}
     return build(config, state, path)
+
+
+def _load_ada(path: Path) -> Generator:
+    state, clamp = read_generator(path)
+    return build(config_from_ada(state, clamp), from_ada(state), path)

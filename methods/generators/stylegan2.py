@@ -22,7 +22,7 @@ from torch.nn import functional as F
 NoiseMode = Literal["const", "none", "random"]
 Noise = NoiseMode | Sequence[Tensor]
 
-_BINOMIAL = (1.0, 3.0, 3.0, 1.0)
+BINOMIAL = (1.0, 3.0, 3.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Blur(nn.Module):
 
     def __init__(self, gain: float, padding: tuple[int, int]):
         super().__init__()
-        taps = torch.tensor(_BINOMIAL) / sum(_BINOMIAL)
+        taps = torch.tensor(BINOMIAL) / sum(BINOMIAL)
         self.register_buffer("kernel", torch.outer(taps, taps) * gain)
         self.padding = padding
 
@@ -224,6 +224,7 @@ class Generator(nn.Module):
     """
 
     latent_avg: Tensor
+    mean_source = "the file"  # where `w_mean` comes from; `load_generator` says so where it had to compute it
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()

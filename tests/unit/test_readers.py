@@ -61,8 +61,8 @@ def test_loaded_generator_is_frozen_and_repeatable(toy):
 def test_unknown_name_and_suffix(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no generator 'toi'.*toy"):
         load_generator("toi")
-    (tmp_path / "model.pkl").touch()
-    assert "found '.pkl'" in refused(tmp_path / "model.pkl")
+    (tmp_path / "model.onnx").touch()
+    assert "found '.onnx'" in refused(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("shape", [(16,), (10, 16), (1, 16)])
