@@ -72,7 +72,7 @@ def recipes(tables: Iterable[Table]) -> str:
 
 def _caption(value: Table) -> str:
     """What is said above a table, with the versions of its metrics; their recipes are a list of their own."""
-    named = ", ".join(f"{each.title} v{each.version}" for each in measured([value]))
+    named = "; ".join(f"{each.title} v{each.version}" for each in measured([value]))
     return value.text + (f" Metrics: {named}." if named else "")
 
 

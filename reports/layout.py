@@ -179,7 +179,7 @@ def _caption(results: Results, layout: Layout, datasets: list[str]) -> str:
         layout.caption,
         *(f"{group.title}: not measured in this run." for group in layout.groups if _left_out(results, group)),
         f"Mean over the n images of a set{f' with {BOOTSTRAP}' if layout.intervals else ''}. {MARKS}",
-        f"Images: {', '.join(filter(None, crops))}." if any(crops) else "",
+        f"Images: {'; '.join(filter(None, crops))}." if any(crops) else "",
         _made_with(results),
     ]
     return " ".join(filter(None, parts))

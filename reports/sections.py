@@ -47,8 +47,8 @@ def _without_gaps(table: Table) -> Table:
         for place, reason in gaps.items():
             left_out.setdefault(reason, []).append(table.columns[place].title)
         table = _columns(table, [place for place in range(len(table.columns)) if place not in gaps])
-    said = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in left_out.items())
-    return replace(table, caption=f"{table.caption} Left out, without any value: {said}.") if said else table
+    said = (f" Left out, without any value ({reason}): {'; '.join(names)}." for reason, names in left_out.items())
+    return replace(table, caption=table.caption + "".join(said))
 
 
 def _gap(cells: Iterable[Cell]) -> str:

@@ -103,7 +103,7 @@ def test_a_set_where_a_method_is_skipped_as_a_whole(tmp_path: Path) -> None:
     build(write(tmp_path, pd.concat([frame, whole]), run_json(12)))
     text = (tmp_path / "report" / "tables.md").read_text(encoding="utf-8")
     assert "| faces | standard | twin | skipped | needs a GPU | all | all |  |" in text and "missing" not in text
-    assert "Left out, without any value: Title of twin (skipped: needs a GPU)." in text and "n/a" not in text
+    assert "Left out, without any value (skipped: needs a GPU): Title of twin." in text and "n/a" not in text
 
 
 def test_a_set_that_some_methods_do_not_run_on_compares_the_others(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_same_numbers_as_the_plain_tables(tmp_path: Path) -> None:
         assert [row.cells for row in table.rows] == [row.cells for row in plain.rows]
     assert shape(faces)[0] == ["plain", "fine", "twin"] and shape(statues)[0] == ["plain", "fine"]
     assert "torch 2.15.0" in faces.caption and "64 px" not in faces.caption
-    assert "Metrics: Error A v2, Gain B v1." in latex.table(faces)
+    assert "Metrics: Error A v2; Gain B v1." in latex.table(faces)
     assert "\n| Error A | 64 px, \\[-1, 1\\] | 2 |\n" in markdown.recipes([faces, statues])
     assert "toy (00ff)" in faces.caption and "abc" not in faces.caption and "2026" not in faces.caption
 

@@ -54,11 +54,13 @@ def test_methods_that_are_not_measured_are_a_sentence_and_failures_stay() -> Non
     whole = means(grouped(frame), "faces", "standard")
     for table in sections(whole):
         assert [row.method for row in table.rows] == ["plain", "fine"]
-        assert table.caption.endswith("Left out, without any value: Title of twin (skipped: tunes nothing).")
+        assert table.caption.endswith("Left out, without any value (skipped: tunes nothing): Title of twin.")
         assert table.reasons() == ("12 of 12 images failed: out of memory",)
     assert "tunes nothing" in tables_csv.dumps([whole])
     against = sections(paired(grouped(frame), "faces", "standard", "plain"))[0]
-    assert [row.method for row in against.rows] == ["fine"] and "Title of twin (skipped: tunes nothing)" in against.text
+    assert [row.method for row in against.rows] == [
+        "fine"
+    ] and "(skipped: tunes nothing): Title of twin." in against.text
 
 
 def test_metrics_that_no_method_has_are_a_sentence_and_gaps_of_some_are_footnotes() -> None:
@@ -70,7 +72,7 @@ def test_metrics_that_no_method_has_are_a_sentence_and_gaps_of_some_are_footnote
     whole = means(check(Path(), run_json(12), frame), "faces", "standard")
     (table,) = sections(whole)
     assert [column.name for column in table.columns] == ["error_a"] and table.reasons() == ("skipped: no pivot",)
-    assert table.caption.endswith("Left out, without any value: Gain B (skipped: no clean picture).")
+    assert table.caption.endswith("Left out, without any value (skipped: no clean picture): Gain B.")
 
 
 def test_a_table_that_would_have_nothing_left_stays() -> None:
@@ -92,7 +94,7 @@ def test_recipes_are_said_once_and_captions_are_short() -> None:
         assert whole.index(LONG.strip()) > max(whole.index(table.title) for table in tables)
     captions = [line for line in text.splitlines() if "Recipes: section Metrics." in line]
     assert len(captions) == 4 and max(map(len, captions)) < 500
-    assert tex.count("Metrics: near v4, far v4.") == 2 and latex.recipes(tables) in tex
+    assert tex.count("Metrics: near v4; far v4.") == 2 and latex.recipes(tables) in tex
     assert "| near | a recipe" in text.split("## Metrics")[1]
     assert "section Metrics" not in markdown.table(replace(tables[0], columns=(), rows=()))
 
