@@ -34,7 +34,7 @@ from methods.base import Inversion
 from methods.editing.pictures import edited, faithful, line, mixed, tiles, undone
 from methods.editing.reading import identities, lpips, read_edits
 from metrics.edit_protocol import SEGMENTS
-from metrics.editing import STEP, Edits, Reading, latent_distance, path_length
+from metrics.editing import STEP, Edits, Reading, detour, latent_distance, path_length
 
 WHOLE = Shard()
 Part = dict[str, Any]  # readings of one kind, or {"reason": why there are none}
@@ -175,8 +175,10 @@ def _line(plan: Plan, store: CellStore, kept: EditStore, cell: Cell, task: _Task
         middle = stops[SEGMENTS // 2][None]
         both = identities(torch.cat([middle, middle, mixture, mixture]), torch.cat([targets, targets]))
         save_png(side_by_side(torch.cat([stops, mixture])), kept.line(task.image))
+        steps, apart = lpips(stops[:-1], stops[1:])[None], lpips(stops[:1], stops[-1:])
         return {
-            "line_path_length": finite(float(path_length(lpips(stops[:-1], stops[1:])[None]))),
+            "line_path_length": finite(float(path_length(steps))),
+            "line_detour": finite(float(detour(steps, apart))),
             "line_middle_id": finite(float(both[:2].mean())),
             "mixing_coarse_id": finite(float(both[2])),
             "mixing_fine_id": finite(float(both[3])),
@@ -256,7 +258,8 @@ def to_row(edits: Edits) -> Part:
 
     def plain(reading: Reading) -> Row:
         values = {name: finite(value) for name, value in reading.values.items()}
-        return {"identity": finite(reading.identity), "outside": finite(reading.outside), "values": values}
+        numbers = {"identity": reading.identity, "outside": reading.outside, "kept": reading.kept}
+        return {"values": values} | {name: finite(value) for name, value in numbers.items()}
 
     return {
         "target": {name: finite(value) for name, value in edits.target_values.items()},
@@ -272,7 +275,7 @@ def from_row(part: Part) -> Edits:
 
     def reading(row: Row) -> Reading:
         values = {name: number(value) for name, value in row["values"].items()}
-        return Reading(number(row["identity"]), values, number(row["outside"]))
+        return Reading(number(row["identity"]), values, number(row["outside"]), number(row["kept"]))
 
     return Edits(
         target_values={name: number(value) for name, value in part["target"].items()},

@@ -53,6 +53,7 @@ def values(edits: Edits, targets: Sequence[Target]) -> dict[str, Value]:
     sequence, identity = in_sequence(edits, targets)
     found = {
         "edit_id_equal": average([identities for identities, _ in equal.values()]),
+        "edit_kept_equal": average([at_equal_effect(edits, target, kept=True)[0] for target in targets]),
         "edit_reached": average([reached for _, reached in equal.values()]),
         "edit_effect": average([_share(target, steps[target.name][0]) for target in targets]),
         "edit_id": average([identities for _, identities in steps.values()]),
@@ -97,6 +98,16 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         f"mean over the measured effect of {_ID}: strengths {_SWEEP}, linear between them where the effect is first "
         f"reached, range {ranges}; an effect that is not reached counts as 0; mean over both senses and the attributes",
         f"{_OURS}, after Alaluf et al., HyperStyle, arXiv 2111.15666, section 4",
+        low=-1.0,
+        high=1.0,
+    )
+    yield _info(
+        "edit_kept_equal",
+        "ID kept at equal effect",
+        "higher",
+        "as edit_id_equal, cosine of the edited picture and the inversion instead of the input: what the edit alone "
+        "costs",
+        _OURS,
         low=-1.0,
         high=1.0,
     )
@@ -154,7 +165,7 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         "pseudo-value, whose mean is the distance less its bias of order 1/n; compare only equal n",
         "after Pehlivan et al., StyleRes, arXiv 2212.14359, and Heusel et al., arXiv 1706.08500, equation 6",
         low=None,
-        digits=2,
+        digits=1,
     )
 
 
@@ -209,6 +220,14 @@ def _lines() -> Iterator[MetricInfo]:
         "Karras et al., arXiv 1812.04948, section 4.1, with longer steps",
     )
     yield _info(
+        "line_detour",
+        "detour",
+        "lower",
+        f"{_LINE}: path length over the LPIPS (AlexNet) of its ends",
+        _OURS,
+        digits=2,
+    )
+    yield _info(
         "line_middle_id",
         "ID of the middle",
         "higher",
@@ -243,5 +262,5 @@ def _lines() -> Iterator[MetricInfo]:
         "as edit_frechet_alex, middles of the lines against 120 real images of the set",
         _OURS,
         low=None,
-        digits=2,
+        digits=1,
     )

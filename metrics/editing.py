@@ -52,6 +52,7 @@ class Target:
 class Reading:
     """What was read from one picture. identity: to the input; values: by attribute, NaN where it cannot be read.
 
+    kept: identity to the inversion, 1 of the inversion itself: what the edit alone costs.
     outside: root mean square change against the inversion outside the input's interest region, in [-1, 1] values;
     NaN where the input has no region.
     """
@@ -59,6 +60,7 @@ class Reading:
     identity: float
     values: Mapping[str, float]
     outside: float = math.nan
+    kept: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -127,18 +129,19 @@ def effect(edits: Edits, attribute: str, strength: float) -> float:
     return edits.single[attribute, strength].values[attribute] - edits.inversion.values[attribute]
 
 
-def path(edits: Edits, attribute: str, sign: int) -> tuple[list[float], list[float]]:
-    """Effects in the asked-for sense and identities along growing strength, beginning with the inversion itself."""
+def path(edits: Edits, attribute: str, sign: int, *, kept: bool = False) -> tuple[list[float], list[float]]:
+    """Effects in the asked-for sense and identities along growing strength, beginning with the inversion itself.
+
+    The identities are to the input, or to the inversion (kept).
+    """
     steps = sorted(abs(s) for name, s in edits.single if name == attribute and s * sign > 0)
     effects = [0.0, *(sign * effect(edits, attribute, sign * s) for s in steps)]
-    return effects, [
-        edits.inversion.identity,
-        *(edits.single[attribute, sign * s].identity for s in steps),
-    ]
+    readings = [edits.inversion, *(edits.single[attribute, sign * s] for s in steps)]
+    return effects, [reading.kept if kept else reading.identity for reading in readings]
 
 
-def at_equal_effect(edits: Edits, target: Target) -> tuple[Value, Value]:
-    """Mean identity over the effects -reach to reach, and the share of them that was reached.
+def at_equal_effect(edits: Edits, target: Target, *, kept: bool = False) -> tuple[Value, Value]:
+    """Mean identity (to the inversion: kept) over the effects -reach to reach, and the share of them that was reached.
 
     Without a value where the attribute of the input cannot be read, which is the same for all methods; where only
     that of the inversion cannot, nothing is reached.
@@ -146,7 +149,7 @@ def at_equal_effect(edits: Edits, target: Target) -> tuple[Value, Value]:
     if math.isnan(edits.target_values[target.name]):
         reason = f"{target.name} cannot be read from the input"
         return (None, reason), (None, reason)
-    sides = [identity_over_effect(*path(edits, target.name, sign), target.reach) for sign in (-1, 1)]
+    sides = [identity_over_effect(*path(edits, target.name, sign, kept=kept), target.reach) for sign in (-1, 1)]
     return (mean([side[0] for side in sides]), ""), (mean([side[1] for side in sides]), "")
 
 
@@ -229,6 +232,14 @@ def path_length(steps: Tensor) -> Tensor:
     Karras et al., arXiv 1812.04948, section 4.1, with steps of 1/K instead of 1e-4, which survive 8 bits.
     """
     return steps.mean(dim=1) * steps.shape[1] ** 2
+
+
+def detour(steps: Tensor, ends: Tensor) -> Tensor:
+    """Path length of lines [N, K] over the LPIPS of their ends [N]: 1 where change is even and leads straight on.
+
+    Ends that are alike make any line short, so lengths alone would praise an inversion that makes one face of all.
+    """
+    return path_length(steps) / ends
 
 
 def pseudo_values(whole: float, without: Sequence[float]) -> list[float]:

@@ -16,9 +16,14 @@ def _network(name: str, device: torch.device, dtype: torch.dtype) -> IdentityNet
     return load_identity(name).to(device, dtype)
 
 
-def _similarity(images: Tensor, targets: Tensor, network: str) -> Tensor:
+def embed(images: Tensor, network: str) -> Tensor:
+    """Unit vectors [N, D] of aligned faces [N, 3, H, W] in [-1, 1], by the network's own recipe."""
     net = _network(network, images.device, images.dtype)
-    a, b = (net.embed(net.crop(batch)) for batch in (images, targets))
+    return net.embed(net.crop(images))
+
+
+def _similarity(images: Tensor, targets: Tensor, network: str) -> Tensor:
+    a, b = embed(images, network), embed(targets, network)
     return (a * b).sum(dim=1).clamp(-1, 1)  # rounding may leave [-1, 1]
 
 

@@ -17,7 +17,11 @@ from metrics.regions import load_parser
 
 def identities(pictures: Tensor, targets: Tensor) -> Tensor:
     """SFace's cosine [N] of pictures and targets [N or 1, 3, R, R], by the recipe of id_sface."""
-    return identity.id_sface().function(pictures, targets)  # one target is embedded once
+    return _cosines(identity.embed(pictures, "sface"), identity.embed(targets, "sface"))
+
+
+def _cosines(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(dim=1).clamp(-1, 1)
 
 
 @torch.no_grad()
@@ -26,7 +30,8 @@ def read_edits(target: Tensor, inversion: Tensor, pictures: Tensor, tiles: Seque
     names = list(dict.fromkeys(tile.attribute for tile in tiles if tile.attribute))
     shown = torch.cat([target, inversion, pictures])
     values = attributes.predict(names, shown)
-    similar = identities(shown[1:], target)
+    faces = identity.embed(shown, "sface")
+    similar, kept = _cosines(faces, faces[:1]), _cosines(faces, faces[1:2])
     masks, _ = load_parser(PARSER)(target)
     outside = masked_mse(
         shown[1:], inversion.expand_as(shown[1:]), (1 - masks).expand(len(shown) - 1, -1, -1, -1)
@@ -36,7 +41,7 @@ def read_edits(target: Tensor, inversion: Tensor, pictures: Tensor, tiles: Seque
 
     def reading(place: int) -> Reading:
         read = {name: float(values[name][place]) for name in names}
-        return Reading(float(similar[place - 1]), read, float(outside[place - 1]))
+        return Reading(float(similar[place]), read, float(outside[place - 1]), float(kept[place]))
 
     found = [(tile, reading(place)) for place, tile in enumerate(tiles, start=2)]
     return Edits(

@@ -17,6 +17,7 @@ from metrics.editing import (
     at_equal_effect,
     average,
     change_outside,
+    detour,
     effect,
     entanglement,
     frechet_pseudo_values,
@@ -38,7 +39,8 @@ def linear(gain: float = 1.0, loss: float = 0.01, identity: float = 0.9, leak: f
 
     def reading(yaw: float, smile: float) -> Reading:
         values = {"yaw": 5 + 8 * yaw, "smile": 40 + 4 * smile}
-        return Reading(identity - loss * abs(8 * yaw), values, outside=0.02 * abs(yaw))
+        lost = loss * abs(8 * yaw)
+        return Reading(identity - lost, values, outside=0.02 * abs(yaw), kept=1 - lost)
 
     both = [sign * s for sign in (-1, 1) for s in STRENGTHS]
     single = {("yaw", s): reading(gain * s, leak * s) for s in both}
@@ -92,6 +94,8 @@ def test_equal_effect_does_not_depend_on_the_gain_but_the_same_step_does():
     weak, strong = (linear(gain=gain) for gain in (0.6, 1.0))
     assert at_equal_effect(weak, YAW)[0][0] == pytest.approx(at_equal_effect(strong, YAW)[0][0])
     assert at_equal_effect(strong, YAW)[0][0] == pytest.approx(0.9 - 0.01 * 6)  # the middle of 0 to 12 degrees
+    # What the edit alone costs does not know of the inversion's own identity.
+    assert at_equal_effect(strong, YAW, kept=True)[0][0] == pytest.approx(1 - 0.01 * 6)
     assert same_step(strong, YAW)[0][0] == pytest.approx(12)
     assert same_step(weak, YAW)[0][0] == pytest.approx(7.2)
     assert same_step(weak, YAW)[1][0] > same_step(strong, YAW)[1][0]  # why the same step flatters who moves less
@@ -154,6 +158,13 @@ def test_path_length_of_a_straight_line_of_a_quadratic_distance_does_not_depend_
     for k in (2, 8):  # LPIPS-like squared distance of neighbours on a line of length 3
         steps = torch.full((2, k), (3.0 / k) ** 2)
         torch.testing.assert_close(path_length(steps), torch.full((2,), 9.0))
+
+
+def test_the_detour_of_an_even_line_of_a_quadratic_distance_is_one():
+    steps, ends = torch.full((1, 8), (3.0 / 8) ** 2), torch.tensor([9.0])
+    torch.testing.assert_close(detour(steps, ends), torch.ones(1))
+    jump = torch.tensor([[0.0] * 7 + [9.0]])  # all change in one step of eight
+    torch.testing.assert_close(detour(jump, ends), torch.full((1,), 8.0))
 
 
 def test_pseudo_values_of_a_mean_are_the_values_and_of_a_variance_are_unbiased():
