@@ -94,7 +94,10 @@ def parser() -> argparse.ArgumentParser:
     command = add("fetch", "download, verify and convert assets into the cache")
     command.add_argument("name", nargs="?", default="faces64", help="an asset or a suite (default: faces64)")
     command = add("train", "train a network of the embedded world; resumes by itself")
-    command.add_argument("name", help="what to train: generator, psp, e4e, restyle_psp, restyle_e4e or interestyle")
+    command.add_argument(
+        "name",
+        help="what to train: generator, psp, e4e, restyle_psp, restyle_e4e, interestyle or directions (of edits)",
+    )
     command.add_argument("overrides", nargs="*", help="settings as key=value")
     command.add_argument("--out", type=Path, help="folder of checkpoints, log and samples (default: runs/train-NAME)")
     command.add_argument("--processes", type=int, default=2, help="data-parallel processes (default: 2)")

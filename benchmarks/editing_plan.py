@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 
 from benchmarks.config import EditingEntry
 from datasets.base import Manifest
 from methods.editing.directions import Direction
+from methods.editing.weights import load_directions
 from methods.generators import Generator
 from methods.registry import did_you_mean
 from metrics.attributes import PREDICTORS
@@ -60,9 +60,7 @@ def prepare(
     """The suite's editing, or None where it has none. Raises ValueError for names that do not fit."""
     if not entry.images:
         return None
-    # scikit-learn, which suites without editing do without
-    load_directions = import_module("methods.editing.learning").load_directions
-    known: dict[str, Direction] = load_directions(Path(entry.source) if entry.source else None, generator)
+    known = load_directions(Path(entry.source) if entry.source else None, generator)
     directions = {}
     for name in entry.directions or known:
         if name not in known:

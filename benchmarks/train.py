@@ -1,4 +1,4 @@
-"""`python -m benchmarks train NAME`: one Lightning `Trainer.fit` for everything that the suite trains."""
+"""`python -m benchmarks train NAME`: one Lightning `Trainer.fit` for all networks, and fits without a loop."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ RECIPES = {
     "generator": "methods.generators.recipe:recipe",
     **{name: f"methods.encoders.recipe:{name}" for name in ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle")},
 }
+# What is fitted at once, without a training loop: "module:function" of the overrides and the output folder.
+FITS = {"directions": "methods.editing.recipe:learn_and_export"}
 
 
 class LastCheckpoint(pl.Callback):
@@ -51,7 +53,7 @@ class LastCheckpoint(pl.Callback):
 
 def load_recipe(name: str, overrides: list[str]) -> Recipe:
     if name not in RECIPES:
-        raise ConfigError(f"nothing called {name!r} can be trained; known: {', '.join(RECIPES)}")
+        raise ConfigError(f"nothing called {name!r} can be trained; known: {', '.join([*RECIPES, *FITS])}")
     module, function = RECIPES[name].split(":")
     try:
         return getattr(import_module(module), function)(OmegaConf.from_dotlist(overrides))
@@ -61,6 +63,8 @@ def load_recipe(name: str, overrides: list[str]) -> Recipe:
 
 def train(name: str, overrides: list[str], out: Path, processes: int, minutes: float | None) -> int:
     """Train, resuming from `out`/checkpoints/last.ckpt when it is there, then export the best state."""
+    if name in FITS:
+        return _fit(name, overrides, out)
     recipe = load_recipe(name, overrides)
     out.mkdir(parents=True, exist_ok=True)
     on_cpu = not torch.cuda.is_available()
@@ -101,4 +105,14 @@ def train(name: str, overrides: list[str], out: Path, processes: int, minutes: f
     if trainer.is_global_zero:
         best = checkpoints / "best.ckpt"
         recipe.export(best if best.exists() else last, out)
+    return 0
+
+
+def _fit(name: str, overrides: list[str], out: Path) -> int:
+    module, function = FITS[name].split(":")
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        getattr(import_module(module), function)(OmegaConf.from_dotlist(overrides), out)
+    except (OmegaConfBaseException, ValueError, FileNotFoundError) as error:
+        raise ConfigError(f"train {name}: {error}") from error
     return 0

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metrics.attributes.faces import AttributeInfo, Faces
 
-_TABLES = ("metrics.attributes.geometry", "metrics.attributes.photometry")
+_TABLES = ("metrics.attributes.geometry", "metrics.attributes.expression", "metrics.attributes.photometry")
 
 PREDICTORS: dict[str, AttributeInfo] = {
     info.name: info for module in _TABLES for info in import_module(module).PREDICTORS

@@ -1,0 +1,35 @@
+"""Weights of face-api (manifest and one buffer of bytes) -> safetensors, still in eight bits.
+
+Reference: npm package @vladmandic/face-api 1.7.15 (MIT), `model/*_model-weights_manifest.json` and `.bin`. A
+quantised weight is byte x scale + min; both numbers are stored beside the bytes as `<name>.range`. Filters keep the
+order that TensorFlow gives them (height, width, in, out).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+
+def face_api(files: list[Path], destination: Path) -> None:
+    """`files`: the manifest and its buffer, in any order. Raises ValueError when the buffer is not as long as told."""
+    manifest, buffer = sorted(files, key=lambda file: file.suffix == ".bin")
+    data = buffer.read_bytes()
+    tensors: dict[str, np.ndarray] = {}
+    offset = 0
+    for group in json.loads(manifest.read_text(encoding="utf-8")):
+        for entry in group["weights"]:
+            packing = entry.get("quantization")
+            kind = np.dtype(packing["dtype"] if packing else entry["dtype"]).newbyteorder("<")
+            count = int(np.prod(entry["shape"]))
+            values = np.frombuffer(data, kind, count, offset)
+            offset += values.nbytes
+            tensors[entry["name"]] = values.reshape(entry["shape"]).copy()
+            if packing:
+                tensors[f"{entry['name']}.range"] = np.array([packing["scale"], packing["min"]], np.float64)
+    if offset != len(data):
+        raise ValueError(f"{buffer}: holds {len(data)} bytes, its manifest describes {offset}")
+    save_file(tensors, destination, {"source": "npm @vladmandic/face-api 1.7.15, MIT"})

@@ -1,0 +1,122 @@
+"""How `python -m benchmarks train directions` learns, judges and exports edit directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from jinja2 import Template
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from datasets.images import save_png, to_image
+from methods.editing.directions import Direction, in_strengths
+from methods.editing.judging import STRENGTHS, Verdict, judge, sweep
+from methods.editing.learning import Fit, LearningConfig, Samples, learn, principal_components, sample
+from methods.editing.weights import save_directions
+from methods.generators import load_generator
+from methods.generators.stylegan2 import Generator
+from metrics.attributes import PREDICTORS
+
+VERSION = 1
+SHOWN, TRUNCATION = 2, 0.7  # held-out samples in the picture, and how far from the mean of W they are shown
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Directions by name with how well each fits, and what each does to held-out samples."""
+
+    directions: dict[str, Direction]
+    fits: dict[str, Fit]
+    verdicts: dict[str, Verdict]
+    spreads: dict[str, float]
+
+
+def learning_config(overrides: DictConfig) -> LearningConfig:
+    """Settings with overrides. Raises OmegaConf's error for an unknown one, ValueError for one that cannot be."""
+    config = cast(LearningConfig, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(LearningConfig), overrides)))
+    strangers = [name for name in config.attributes if name not in PREDICTORS]
+    if strangers:
+        raise ValueError(f"attributes: {strangers[0]!r} is none of {', '.join(PREDICTORS)}")
+    return config
+
+
+def learn_and_export(overrides: DictConfig, out: Path) -> None:
+    """Write OUT/directions-<generator>.safetensors with its card and picture."""
+    config = learning_config(overrides)
+    generator = load_generator(config.generator)
+    drawn = sample(generator, config.attributes, config.samples, config.seed)
+    count = config.samples - config.held_out
+    held_out = drawn.part(slice(count, None))
+    learned = judged(generator, drawn.part(slice(count)), held_out, config)
+    components = principal_components(generator, config.components)
+    name = config.name or f"directions-{Path(config.generator).stem}"
+    save_directions(
+        out / f"{name}.safetensors",
+        generator,
+        learned.directions,
+        components,
+        {"name": name, "version": str(VERSION)},
+    )
+    save_png(
+        to_image(sheet(generator, learned.directions, generator.w_mean.lerp(held_out.w[:SHOWN], TRUNCATION))),
+        out / f"{name}.png",
+    )
+    card = render_card(name, learned, held_out, config)
+    (out / f"{name}.md").write_text(card, encoding="utf-8")
+    print(f"{out / name}.safetensors: {', '.join(learned.directions)}; card and picture beside it")
+
+
+def judged(generator: Generator, train: Samples, held_out: Samples, config: LearningConfig) -> Learned:
+    """Learn from `train`; measure what every direction does to the first `config.judged` held-out samples."""
+    fits = learn(train, held_out, config)
+    vectors = {name: in_strengths(fit.raw, generator) for name, fit in fits.items()}
+    spreads = {name: _spread(values) for name, values in train.values.items()}
+    curves = sweep(generator, held_out.w[: config.judged], vectors, config.attributes)
+    verdicts = dict(zip(vectors, judge(curves, list(vectors), config.attributes, spreads), strict=True))
+    directions = {
+        name: Direction(name, name, vector, verdicts[name].slope, PREDICTORS[name].unit, _source(config))
+        for name, vector in vectors.items()
+    }
+    return Learned(directions, fits, verdicts, spreads)
+
+
+def _spread(values: Tensor) -> float:
+    return float(values[~values.isnan()].std())
+
+
+def _source(config: LearningConfig) -> str:
+    return f"{config.fit} fit of {config.samples - config.held_out} samples of {Path(config.generator).stem}"
+
+
+@torch.no_grad()
+def sheet(generator: Generator, directions: dict[str, Direction], w: Tensor) -> Tensor:
+    """[3, H, W]: a row for every direction and code of w [N, w_dim]; columns are STRENGTHS."""
+    rows = []
+    for direction in directions.values():
+        for code in w:
+            moved = code + torch.tensor(STRENGTHS)[:, None, None] * direction.vector
+            rows.append(torch.cat(list(generator.synthesis(moved).clamp(-1, 1)), dim=2))
+    return torch.cat(rows, dim=1)
+
+
+def render_card(name: str, learned: Learned, held_out: Samples, config: LearningConfig) -> str:
+    """What was measured, in markdown."""
+    template = Template(
+        (Path(__file__).parent / "card.md.j2").read_text(encoding="utf-8"), trim_blocks=True, lstrip_blocks=True
+    )
+    return template.render(
+        name=name,
+        version=VERSION,
+        config=config,
+        learned=learned,
+        infos=PREDICTORS,
+        strengths=[f"{strength:+g}" for strength in STRENGTHS],
+        labelled={key: int((~values.isnan()).sum()) for key, values in held_out.values.items()},
+        generator=Path(config.generator).stem,
+        shown=SHOWN,
+        truncation=TRUNCATION,
+        unreliable=[key for key, verdict in learned.verdicts.items() if not verdict.spearman >= 0.9],
+    )

@@ -1,0 +1,103 @@
+"""Learned directions on disk: safetensors whose header tells what each means and which generator they are for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from methods.editing.directions import Direction
+from methods.editing.readers import Components
+from methods.generators.stylegan2 import Generator
+from methods.tuning.deltas import fingerprint
+
+FOLDER = Path(__file__).parent / "weights"
+_PCA = ("mean", "axes", "spreads")
+
+
+def save_directions(
+    path: Path,
+    generator: Generator,
+    directions: Mapping[str, Direction],
+    components: Components,
+    card: Mapping[str, str],
+) -> None:
+    """Write directions and principal components of W, float32."""
+    tensors: dict[str, Tensor] = {f"direction.{name}": d.vector.contiguous() for name, d in directions.items()}
+    tensors |= {f"pca.{part}": getattr(components, part).contiguous() for part in _PCA}
+    meaning = {
+        name: {"attribute": d.attribute, "slope": d.slope, "unit": d.unit, "source": d.source}
+        for name, d in directions.items()
+    }
+    header = {"directions": json.dumps(meaning), "generator": fingerprint(generator), **card}
+    save_file(tensors, path, header)
+
+
+def load_directions(path: Path | None, generator: Generator, foreign: bool = False) -> dict[str, Direction]:
+    """Directions by name, in the file's order; `path` None: those that the suite carries for this generator.
+
+    foreign: take directions that were learned on another generator of the same shape, too. Raises FileNotFoundError,
+    or ValueError that names the file, what was found and the fix.
+    """
+    found = embedded(generator) if path is None else path
+    header, tensors = _read(found)
+    _check_generator(found, header["generator"], generator, foreign)
+    directions = {}
+    for name, meaning in json.loads(header["directions"]).items():
+        vector = tensors[f"direction.{name}"]
+        if vector.shape != (generator.num_ws, generator.w_dim):
+            raise ValueError(
+                f"{found}: direction {name!r} is {list(vector.shape)}, this generator's are "
+                f"{[generator.num_ws, generator.w_dim]}"
+            )
+        directions[name] = Direction(name, vector=vector, **meaning)
+    return directions
+
+
+def load_components(path: Path | None, generator: Generator, foreign: bool = False) -> Components:
+    """The principal components of W in the same file; arguments and errors as `load_directions`."""
+    found = embedded(generator) if path is None else path
+    header, tensors = _read(found)
+    _check_generator(found, header["generator"], generator, foreign)
+    return Components(*(tensors[f"pca.{part}"] for part in _PCA))
+
+
+def embedded(generator: Generator) -> Path:
+    """The file that the suite carries for a generator; FileNotFoundError says how to make one."""
+    files = sorted(FOLDER.glob("directions-*.safetensors"))
+    wanted = fingerprint(generator)
+    for file in files:
+        if _read(file)[0]["generator"] == wanted:
+            return file
+    raise FileNotFoundError(
+        f"no directions for the generator {wanted[:12]}: the suite carries "
+        f"{', '.join(file.name for file in files) or 'none'}; `python -m benchmarks train directions generator=...` "
+        "learns them, and the file can be named"
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if not path.exists():
+        raise FileNotFoundError(f"no file of directions {path}; `python -m benchmarks train directions` makes one")
+    try:
+        with safe_open(path, framework="pt") as handle:
+            header = handle.metadata() or {}
+            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: no safetensors file ({error})") from error
+    if not {"directions", "generator"} <= set(header):
+        raise ValueError(f"{path}: no directions of this suite (its header has no `directions`)")
+    return header, tensors
+
+
+def _check_generator(path: Path, learned_on: str, generator: Generator, foreign: bool) -> None:
+    own = fingerprint(generator)
+    if learned_on != own and not foreign:
+        raise ValueError(
+            f"{path}: learned on the generator {learned_on[:12]}, this one is {own[:12]}; learn them again with "
+            "`python -m benchmarks train directions generator=...`, or allow foreign directions"
+        )
