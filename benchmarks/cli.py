@@ -20,8 +20,10 @@ EPILOG = """examples:
   python -m benchmarks report faces64 --layout pti_paper  the table of a paper, in markdown, LaTeX and CSV
   python -m benchmarks compare runs/a runs/b            two versions of the code, paired by image
   python -m benchmarks merge runs/all runs/a runs/b     the results of several machines in one folder
-  python -m benchmarks list methods                     names of methods, datasets, metrics, suites, assets
+  python -m benchmarks list methods                     names of methods, datasets, metrics, directions, suites, assets
   python -m benchmarks invert pti photo.jpg --out out   align and invert any photograph
+  python -m benchmarks edit e4e+pti photo.jpg --edit yaw=-15 --edit smile=+2 --out out
+                                                        invert a photograph, turn the head and smile
   python -m benchmarks train generator                  reproduce the embedded generator
 """
 
@@ -90,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
         "--across", action="append", default=[], choices=["settings"], help="merge methods of different settings"
     )
     command = add("list", "names of what the suite knows")
-    command.add_argument("what", choices=["methods", "datasets", "metrics", "suites", "assets"])
+    command.add_argument("what", choices=["methods", "datasets", "metrics", "directions", "suites", "assets"])
     command = add("fetch", "download, verify and convert assets into the cache")
     command.add_argument("name", nargs="?", default="faces64", help="an asset or a suite (default: faces64)")
     command = add("train", "train a network of the embedded world; resumes by itself")
@@ -102,12 +104,32 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, help="folder of checkpoints, log and samples (default: runs/train-NAME)")
     command.add_argument("--processes", type=int, default=2, help="data-parallel processes (default: 2)")
     command.add_argument("--minutes", type=float, help="stop after so many minutes; run again to go on")
-    command = add("invert", "invert photographs: align, invert, write pictures, latent and metrics")
-    command.add_argument("method", help="a method, see `list methods`")
-    command.add_argument("images", nargs="+", type=Path, help="files of any common image format")
-    command.add_argument("--out", type=Path, required=True, help="folder of the results")
-    command.add_argument("--suite", default="faces64", help="suite whose generator and settings are used")
-    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a suite setting")
+    for name, about in (
+        ("invert", "invert photographs: align, invert, write pictures, latent and metrics"),
+        ("edit", "invert photographs and move them along edit directions"),
+    ):
+        command = add(name, about)
+        command.add_argument("method", help="a method, see `list methods`")
+        command.add_argument("images", nargs="+", type=Path, help="files of any common image format")
+        command.add_argument("--out", type=Path, required=True, help="folder of the results")
+        command.add_argument("--suite", default="faces64", help="suite whose generator and settings are used")
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a suite setting")
+        if name == "edit":
+            command.add_argument(
+                "--edit",
+                action="append",
+                required=True,
+                metavar="NAME=AMOUNT",
+                help="a direction and a change of its attribute in the attribute's unit (yaw=-15: degrees), or in\n"
+                "standard deviations of the generator's codes (yaw=-2sd); may be repeated",
+            )
+            command.add_argument(
+                "--directions",
+                type=Path,
+                metavar="FILE",
+                help="directions of `train directions` (.safetensors) or of InterFaceGAN (.pt, .npy);\n"
+                "default: those that come with the generator, see `list directions`",
+            )
     return top
 
 
@@ -161,6 +183,12 @@ def _dispatch(options: argparse.Namespace) -> int:
         from benchmarks.photographs import invert_photographs
 
         return invert_photographs(options.method, options.images, options.out, options.suite, options.set)
+    if options.command == "edit":
+        from benchmarks.photograph_edits import edit_photographs
+
+        return edit_photographs(
+            options.method, options.images, options.out, options.suite, options.set, options.edit, options.directions
+        )
     if options.command in ("compare", "merge"):
         from benchmarks import sharing
 

@@ -28,6 +28,12 @@ def _entries(what: str) -> list[tuple[str, str]]:
         from metrics import registry
 
         return [(n, f"{registry.load(n).info.title}. {registry.missing(n) or ''}") for n in registry.names()]
+    if what == "directions":
+        from methods.editing.weights import load_directions
+        from methods.generators import load_generator
+
+        known = load_directions(None, load_generator("faces64"))
+        return [(d.name, f"{d.slope:+.3g} {d.unit} for strength 1; {d.source}") for d in known.values()]
     if what == "datasets":
         from datasets import registry as datasets_registry
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from PIL.Image import Image
 from safetensors.torch import save_file
 
 from benchmarks.commands import check_writable
@@ -17,18 +20,38 @@ from benchmarks.store import write_atomically
 from datasets.alignment import NoFaceError
 from datasets.building import Candidate, aligned
 from datasets.images import ImageError, read_rgb, save_png, to_image, to_tensor
-from methods.generators import load_generator
+from methods.base import Inversion
+from methods.generators import Generator, load_generator
 from methods.pipeline import Pipeline
 from methods.registry import load_pipeline
 from methods.tuning.deltas import save_delta
 from metrics import registry as metrics_registry
+from metrics.base import SampleMetric
 
 
-def invert_photographs(method: str, images: list[Path], out: Path, suite_name: str, overrides: list[str]) -> int:
-    """Write OUT/<name>/{target,reconstruction}.png, latent.safetensors, metrics.json (and tuned weights) a photograph.
+@dataclass(frozen=True)
+class Bench:
+    """What one suite inverts photographs with."""
 
-    Returns 0, or 1 when an image failed; a wrong method or setting raises ConfigError.
-    """
+    method: str
+    generator: Generator
+    pipeline: Pipeline
+    metrics: list[SampleMetric]
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One inverted photograph: target, its aligned picture; inversion, of length 1; folder, where its files go."""
+
+    path: Path
+    folder: Path
+    target: Image
+    inversion: Inversion
+    seconds: float
+
+
+def prepare(method: str, suite_name: str, overrides: list[str], out: Path) -> Bench:
+    """Load what a method needs under a suite's settings. Raises ConfigError for whatever is wrong with them."""
     suite = load_suite(suite_name, overrides)
     try:
         generator = load_generator(suite.generator)
@@ -37,39 +60,57 @@ def invert_photographs(method: str, images: list[Path], out: Path, suite_name: s
     except (ValueError, KeyError, OSError) as error:
         raise ConfigError(str(error.args[0] if isinstance(error, KeyError) else error)) from error
     check_writable(out)
-    names = _names(images)
-    failed = 0
-    for path, name in zip(images, names, strict=True):
+    return Bench(method, generator, pipeline, metrics)
+
+
+def inverted(bench: Bench, images: list[Path], out: Path) -> Iterator[Photograph | None]:
+    """Align and invert one file after the other, and write OUT/<name>/{target,reconstruction}.png; None for a failure,
+    which is said on stderr.
+    """
+    for path, name in zip(images, _names(images), strict=True):
         try:
-            target = aligned(Candidate(name, partial(read_rgb, path)), generator.resolution)
+            target = aligned(Candidate(name, partial(read_rgb, path)), bench.generator.resolution)
         except (ImageError, NoFaceError) as error:
             print(f"{path}: {error}", file=sys.stderr)
-            failed += 1
+            yield None
             continue
-        outcome = pipeline.predict_step({"images": to_tensor(target)[None], "ids": [f"photograph/{name}"]}, 0)
+        outcome = bench.pipeline.predict_step({"images": to_tensor(target)[None], "ids": [f"photograph/{name}"]}, 0)
         if outcome.inversion is None:
             print(f"{path}: {next(iter(outcome.failures.values()))}", file=sys.stderr)
-            failed += 1
+            yield None
             continue
-        inversion = outcome.inversion
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
-        picture = to_image(inversion.image[0])
         save_png(target, folder / "target.png")
-        save_png(picture, folder / "reconstruction.png")
-        save_file({"latent": inversion.latent[0].contiguous()}, folder / "latent.safetensors")
-        if inversion.weights[0] is not None:
-            save_delta(folder / "generator-delta.safetensors", generator, inversion.weights[0])
+        save_png(to_image(outcome.inversion.image[0]), folder / "reconstruction.png")
+        if outcome.inversion.weights[0] is not None:
+            save_delta(folder / "generator-delta.safetensors", bench.generator, outcome.inversion.weights[0])
+        yield Photograph(path, folder, target, outcome.inversion, sum(outcome.seconds.values()))
+
+
+def invert_photographs(method: str, images: list[Path], out: Path, suite_name: str, overrides: list[str]) -> int:
+    """Write OUT/<name>/{target,reconstruction}.png, latent.safetensors, metrics.json (and tuned weights) a photograph.
+
+    Returns 0, or 1 when an image failed; a wrong method or setting raises ConfigError.
+    """
+    bench = prepare(method, suite_name, overrides, out)
+    failed = 0
+    for found in inverted(bench, images, out):
+        if found is None:
+            failed += 1
+            continue
+        save_file({"latent": found.inversion.latent[0].contiguous()}, found.folder / "latent.safetensors")
         values: dict[str, float | None] = {}
-        for metric in metrics:
-            value, reason = measure(metric, [(to_tensor(picture), to_tensor(target))])[0]
+        pair = to_tensor(to_image(found.inversion.image[0])), to_tensor(found.target)
+        for metric in bench.metrics:
+            value, reason = measure(metric, [pair])[0]
             values[metric.info.name] = value
             if reason:
-                print(f"{path}: {metric.info.name}: {reason}", file=sys.stderr)
-        values["seconds"] = round(sum(outcome.seconds.values()), 3)
-        text = json.dumps({"source": path.name, "method": method, "metrics": values}, indent=1) + "\n"
-        write_atomically(folder / "metrics.json", text.encode())
-        print(f"{folder}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items() if v is not None))
+                print(f"{found.path}: {metric.info.name}: {reason}", file=sys.stderr)
+        values["seconds"] = round(found.seconds, 3)
+        text = json.dumps({"source": found.path.name, "method": method, "metrics": values}, indent=1) + "\n"
+        write_atomically(found.folder / "metrics.json", text.encode())
+        print(f"{found.folder}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items() if v is not None))
     return 1 if failed else 0
 
 

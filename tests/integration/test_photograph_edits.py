@@ -1,0 +1,110 @@
+"""`edit` on a photograph: amounts in the attribute's unit and in strengths, files, and errors that start nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from benchmarks.cli import main
+from datasets import assets
+from datasets.images import read_rgb, to_tensor
+from methods.editing.directions import Direction, in_strengths
+from methods.editing.readers import Components
+from methods.editing.weights import save_directions
+from methods.generators import load_generator
+
+pytestmark = pytest.mark.assets
+
+WRITTEN = {"target.png", "reconstruction.png", "edited.png", "edits.png", "latent.safetensors", "edit.json"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A photograph and a file of two directions of the toy generator; strength 1 of `light` is worth 4 %."""
+    root = tmp_path_factory.mktemp("edits")
+    read_rgb(assets.ensure("orl_faces") / "s1" / "1.pgm").save(root / "me.png")
+    generator = load_generator("toy")
+    draws = torch.randn(2, generator.w_dim, generator=torch.Generator().manual_seed(0))
+    known = {
+        "light": Direction("light", "brightness", in_strengths(draws[0], generator), 4.0, "%", "test"),
+        "odd": Direction("odd", "", in_strengths(draws[1], generator), source="test"),
+    }
+    axes = torch.eye(generator.w_dim)[:2]
+    save_directions(
+        root / "d.safetensors",
+        generator,
+        known,
+        Components(torch.zeros(generator.w_dim), axes, torch.ones(2)),
+        {"name": "d"},
+    )
+    torch.save(draws[:1], root / "pose.pt")
+    return root
+
+
+def edit(world, out, *more: str) -> int:
+    few = ["--suite", "smoke", "--set", "stage_settings.w_optimization.steps=2"]
+    return main(["edit", "sg2_w", str(world / "me.png"), "--out", str(out), *few, *more])
+
+
+def test_files_and_units(world, tmp_path, capsys):
+    directions = ["--directions", str(world / "d.safetensors")]
+    assert edit(world, tmp_path, *directions, "--edit", "light=+2", "--edit", "odd=-1.5sd") == 0
+    folder = tmp_path / "me"
+    assert {path.name for path in folder.iterdir()} == WRITTEN
+    report = json.loads((folder / "edit.json").read_text())
+    light, odd = report["edits"]
+    assert (light["asked"], light["unit"], light["strength"]) == ("+2", "%", 0.5)
+    assert (odd["asked"], odd["strength"]) == ("-1.5sd", -1.5) and "measured" not in odd
+    # Input, inversion, each edit alone, both together; what is reported is what the pictures hold.
+    pictures = to_tensor(read_rgb(folder / "edits.png")).split(64, dim=2)
+    assert len(pictures) == 5
+    luma = torch.tensor([0.2126, 0.7152, 0.0722])[:, None, None]
+    brightness = [float((50 * (picture + 1) * luma).sum(dim=0).mean()) for picture in pictures]
+    assert light["measured"] == pytest.approx(brightness[2] - brightness[1], abs=0.01)
+    assert light["measured_together"] == pytest.approx(brightness[4] - brightness[1], abs=0.01)
+    latent, generator = load_file(folder / "latent.safetensors"), load_generator("toy")
+    with torch.no_grad():
+        again = generator.synthesis(latent["edited"][None]).clamp(-1, 1)[0]
+    assert float((again - to_tensor(read_rgb(folder / "edited.png"))).abs().max()) <= 1 / 255 + 1e-4
+    assert f"light +2 (measured {light['measured']:+.3g} %)" in capsys.readouterr().out
+
+
+def test_a_file_of_interfacegan_moves_by_strengths(world, tmp_path, capsys):
+    assert edit(world, tmp_path, "--directions", str(world / "pose.pt"), "--edit", "pose=2") == 2
+    assert "give a strength, e.g. +2sd" in capsys.readouterr().err and not (tmp_path / "me").exists()
+    assert edit(world, tmp_path, "--directions", str(world / "pose.pt"), "--edit", "pose=2sd") == 0
+    # One edit is the whole: input, inversion and the edited picture.
+    assert read_rgb(tmp_path / "me" / "edits.png").size == (3 * 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--edit", "ligth=+2"], "did you mean 'light'"),
+        (["--edit", "light"], "expected NAME=AMOUNT"),
+        (["--edit", "light=++2"], "expected NAME=AMOUNT"),
+        (["--edit", "odd=1"], "its effect was not measured"),
+        (["--edit", "light=1", "--edit", "light=2"], "asked for twice"),
+        (["--edit", "light=1", "--directions", "nowhere.safetensors"], "no file of directions nowhere.safetensors"),
+    ],
+)
+def test_wrong_edits_start_nothing(world, more, said, tmp_path, capsys):
+    assert edit(world, tmp_path, "--directions", str(world / "d.safetensors"), *more) == 2  # the last one counts
+    assert said in capsys.readouterr().err and not (tmp_path / "me").exists()
+
+
+def test_a_generator_without_directions_says_how_to_learn_them(world, tmp_path, capsys):
+    assert edit(world, tmp_path, "--edit", "light=1") == 2
+    assert "`python -m benchmarks train directions generator=...` learns them" in capsys.readouterr().err
+
+
+def test_a_photograph_without_a_face_stops_nothing(world, tmp_path, capsys):
+    (world / "text.png").write_text("no picture")
+    arguments = ["edit", "sg2_w", str(world / "text.png"), str(world / "me.png"), "--out", str(tmp_path)]
+    few = ["--suite", "smoke", "--set", "stage_settings.w_optimization.steps=2"]
+    assert main([*arguments, *few, "--directions", str(world / "d.safetensors"), "--edit", "light=-3"]) == 1
+    assert "not a readable picture" in capsys.readouterr().err
+    assert (tmp_path / "me" / "edited.png").exists()
