@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -58,14 +59,8 @@ def spearman(curves: Tensor) -> Tensor:
     Equal values share their mean rank; a curve that does not move at all correlates by 0.
     """
     whole = curves[~curves.isnan().any(dim=1)].numpy()
-    wanted = _ranks(np.array(STRENGTHS))
-    return torch.tensor([_correlation(_ranks(curve), wanted) for curve in whole], dtype=torch.float64)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(count)
-    return (ends - (count - 1) / 2)[place]
+    wanted = rankdata(STRENGTHS)
+    return torch.tensor([_correlation(rankdata(curve), wanted) for curve in whole], dtype=torch.float64)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -99,12 +94,14 @@ def judge(
     curves: Tensor, names: Sequence[str], attributes: Sequence[str], spreads: Mapping[str, float]
 ) -> list[Verdict]:
     """A verdict for each direction from `sweep`'s values; names: each direction's own attribute; spreads: the
-    attributes' standard deviations over unedited samples.
+    attributes' standard deviations over unedited samples. Raises ValueError where no sample can be read throughout.
     """
     verdicts = []
     for values, name in zip(curves, names, strict=True):  # [samples, strengths, attributes]
         own = values[..., list(attributes).index(name)]
         ranks = spearman(own)
+        if not len(ranks):
+            raise ValueError(f"{name}: of {len(own)} samples none has a value at all strengths {list(STRENGTHS)}")
         slopes = {other: slope(values[..., i]) for i, other in enumerate(attributes)}
         verdicts.append(
             Verdict(

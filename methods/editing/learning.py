@@ -24,6 +24,7 @@ from methods.editing.readers import Components
 from methods.generators.stylegan2 import Generator
 from metrics.attributes import predict
 
+LEAST_LABELLED = 20
 BATCH = 48  # whole batches of O-Net's lanes
 ATTRIBUTES = ("yaw", "pitch", "mouth_width", "smile", "mouth_opening", "brightness", "crown", "warmth")
 
@@ -103,7 +104,17 @@ class Fit:
 
 
 def learn(train: Samples, held_out: Samples, config: LearningConfig) -> dict[str, Fit]:
-    """A direction for every attribute, made orthogonal where the config asks for it, and how well each fits."""
+    """A direction for every attribute, made orthogonal where the config asks for it, and how well each fits.
+
+    Raises ValueError where an attribute can hardly be read from the generator's samples.
+    """
+    for name in train.values:
+        known = [int((~part.values[name].isnan()).sum()) for part in (train, held_out)]
+        if min(known) < LEAST_LABELLED:
+            raise ValueError(
+                f"attributes: {name!r} can be read from {known[0]} of {len(train.w)} samples and {known[1]} of "
+                f"{len(held_out.w)} held-out ones, at least {LEAST_LABELLED} are needed; leave it out or draw more"
+            )
     raw = {name: _normal(train.w, values, config) for name, values in train.values.items()}
     apart = {name: _orthogonal(raw[name], [raw[other] for other in others]) for name, others in config.apart.items()}
     return {name: _judge_fit(vector, name, train, held_out, config.share) for name, vector in (raw | apart).items()}
