@@ -1,0 +1,176 @@
+"""The protocols of editing, from a run to its rows, tables and pictures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from benchmarks.cli import main
+from benchmarks.config import load_suite
+from benchmarks.editing import EditStore, cut, missing
+from benchmarks.plan import expand
+from benchmarks.store import CellStore
+from datasets import assets
+from datasets.images import read_rgb, to_tensor
+from methods.editing.directions import Direction, in_strengths
+from methods.editing.pictures import tiles
+from methods.editing.readers import Components
+from methods.editing.weights import save_directions
+from methods.generators import load_generator
+from metrics import attributes
+from metrics.edit_protocol import PROTOCOLS
+from metrics.editing import STEP
+from reports import build as report
+from tests.drawn_faces import face_picture
+from tests.integration.tiny_suite import tables
+
+pytestmark = pytest.mark.assets
+
+IMAGES = 3
+SUITE = """
+base: smoke
+name: edits
+methods: [sg2_w, pti]
+datasets:
+  - {name: folder, limit: 3, options: {path: PATH/faces, align: false}}
+metrics: [mse]
+editing: {images: 3, directions: [light, warm], source: PATH/directions.safetensors, again: 2}
+stage_settings:
+  w_optimization: {steps: 2}
+  pivotal_tuning: {steps: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    """Twenty drawn faces, three of them edited, and two directions of the toy generator."""
+    root = tmp_path_factory.mktemp("world")
+    (root / "cache").mkdir()
+    for needed in ("lpips_alex", "sface"):
+        assets.ensure(needed)
+    (root / "cache" / "assets").symlink_to(assets.cache_dir() / "assets")
+    (root / "faces").mkdir()
+    for n in range(20):
+        shades = (0.5 - 0.05 * n, 0.1 - 0.03 * n, -0.1 + 0.02 * (n % 3))
+        face_picture(shades).save(root / "faces" / f"f{n:02}.png")
+    generator = load_generator("toy")
+    draws = torch.randn(2, generator.w_dim, generator=torch.Generator().manual_seed(0))
+    made = [
+        Direction(name, attribute, in_strengths(raw, generator), slope, "%", "test")
+        for name, attribute, raw, slope in (("light", "brightness", draws[0], 2.0), ("warm", "warmth", draws[1], -3.0))
+    ]
+    axes = torch.eye(generator.w_dim)[:2]
+    parts = Components(torch.zeros(generator.w_dim), axes, torch.ones(2))
+    save_directions(root / "directions.safetensors", generator, {d.name: d for d in made}, parts, {"name": "test"})
+    (root / "edits.yaml").write_text(SUITE.replace("PATH", str(root)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INVERSION_BENCH_CACHE", str(root / "cache"))
+        patch.setattr(report.figures, "draw", lambda *_: [])
+        yield str(root / "edits.yaml")
+
+
+@pytest.fixture(scope="module")
+def reference(suite, tmp_path_factory):
+    out = tmp_path_factory.mktemp("reference") / "out"
+    assert main(["run", suite, "--out", str(out)]) == 0
+    return out
+
+
+def rows_of(out: Path) -> pd.DataFrame:
+    rows = pd.read_parquet(out / "results.parquet")
+    return rows[rows["protocol"].isin(PROTOCOLS)]
+
+
+def test_rows_of_every_protocol(reference):
+    rows = rows_of(reference)
+    counts = rows.groupby("protocol")["image"].nunique().to_dict()
+    assert counts == {name: 2 if name == "editing_consistency" else IMAGES for name in PROTOCOLS}
+    skipped = (rows["method"] == "pti") & (rows["metric"] == "edit_lec_latent")
+    assert skipped.sum() == 2 and (rows[skipped]["status"] == "skipped").all()
+    bad = rows[~skipped & (rows["status"] != "ok")]
+    assert bad.empty, bad[["metric", "reason"]].drop_duplicates()
+    text = (reference / "report" / "tables.md").read_text()
+    for name in PROTOCOLS:
+        assert f"protocol {name}".replace("_", "\\_") in text
+
+
+def test_effects_are_what_the_stored_pictures_show(reference, suite):
+    plan = expand(load_suite(suite))
+    assert plan.editing is not None
+    rows = rows_of(reference)
+    for method in ("sg2_w", "pti"):
+        key = plan.leaf[method, "folder"]
+        sheet, store = tiles(plan.editing.directions), EditStore(reference, key)
+        for image in plan.editing.images["folder"]:
+            pictures = cut(store.sheet(image))
+            assert len(pictures) == len(sheet) == 2 * 4 + 2
+            inverted = to_tensor(read_rgb(CellStore(reference, key).picture(image)))[None]
+            values = attributes.predict(["brightness"], torch.cat([inverted, pictures]))
+            change = values["brightness"][1:] - values["brightness"][0]
+            wanted = [tile.strength / STEP * float(change[n]) for n, tile in enumerate(sheet)
+                      if tile.attribute == "brightness" and abs(tile.strength) == STEP]  # fmt: skip
+            found = rows[(rows["method"] == method) & (rows["image"] == image)]
+            value = found[found["metric"] == "edit_effect_brightness"]["value"].item()
+            assert value == pytest.approx(np.mean(wanted), abs=0.01)
+
+
+def test_what_is_edited_is_not_edited_again(reference, suite, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copytree(reference, out)
+    plan = expand(load_suite(suite))
+    assert set(missing(plan, out).values()) == {0}
+    monkeypatch.setattr("benchmarks.editing._edit_cell", lambda *_: pytest.fail("edited again"))
+    assert main(["run", suite, "--out", str(out)]) == 0
+    assert tables(out) == tables(reference)
+
+
+def test_new_inversions_by_shards_are_edited_again_and_give_the_same_tables(reference, suite, tmp_path):
+    out, plan = tmp_path / "out", expand(load_suite(suite))
+    shutil.copytree(reference, out)
+    key, digest = plan.leaf["pti", "folder"], plan.editing.digest
+    before = {image: row["made"] for image, row in EditStore(out, key).rows(digest).items()}
+    for shard in ("0/2", "1/2"):
+        assert main(["run", suite, "--out", str(out), "--shard", shard, "--resume", "all"]) == 0
+    after = {image: row["made"] for image, row in EditStore(out, key).rows(digest).items()}
+    assert len(before) == IMAGES and all(after[image] > before[image] for image in before)
+    assert tables(out) == tables(reference)
+
+
+def test_weights_that_are_gone_are_failures_with_a_reason(reference, suite, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(reference, out)
+    plan = expand(load_suite(suite))
+    store = CellStore(out, plan.leaf["pti", "folder"])
+    for image in store.rows():
+        with safe_open(store.latent(image), framework="pt") as handle:
+            metadata = handle.metadata()
+        tensors = load_file(store.latent(image))
+        assert any(name.startswith("weights.") for name in tensors)
+        save_file({"latent": tensors["latent"]}, store.latent(image), metadata)
+    shutil.rmtree(out / "edits")
+    assert main(["run", suite, "--out", str(out)]) == 1
+    failed = rows_of(out).query("status == 'failed'")
+    assert set(failed["method"]) == {"pti"}
+    row = next(iter(EditStore(out, store.folder.name).rows(plan.editing.digest).values()))
+    assert "tuned weights" in row["edits"]["reason"], json.dumps(row)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("editing.directions=[ligth]", "did you mean 'light'"),
+        ("editing.again_methods=[sg2w]", "did you mean 'sg2_w'"),
+        ("editing.source=nowhere.safetensors", "no file of directions nowhere.safetensors"),
+    ],
+)
+def test_wrong_names_start_nothing(suite, setting, said, tmp_path, capsys):
+    assert main(["run", suite, setting, "--out", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err
