@@ -10,10 +10,11 @@ from pathlib import Path
 
 from benchmarks.config import EditingEntry
 from datasets.base import Manifest
+from datasets.registry import names as dataset_names
 from methods.editing.directions import Direction
 from methods.editing.weights import load_directions
 from methods.generators import Generator
-from methods.registry import did_you_mean
+from methods.registry import did_you_mean, pipeline_names
 from metrics.attributes import PREDICTORS
 from metrics.edit_protocol import AGAIN, ATTRIBUTES, EDITING, LINES, SEGMENTS
 from metrics.editing import STRENGTHS, Target
@@ -71,16 +72,15 @@ def prepare(
     twice = [target.name for n, target in enumerate(targets) if target.name in [t.name for t in targets[:n]]]
     if twice:
         raise ValueError(f"editing.directions: two directions move {twice[0]!r}; keep one of them")
-    methods = list(dict.fromkeys(method for method, _ in leaf))
+    # `methods=[...]` may leave out what a suite edits; a typing error may not pass for that.
     for what, names, among in (
-        ("datasets", entry.datasets, list(manifests)),
-        ("methods", entry.methods, methods),
-        ("again_methods", entry.again_methods, methods),
+        ("datasets", entry.datasets, dataset_names()),
+        ("methods", entry.methods, pipeline_names()),
+        ("again_methods", entry.again_methods, pipeline_names()),
     ):
         for name in names:
-            # `methods=[...]` may leave out what a suite edits; a typing error may not pass for that.
-            if name not in among and did_you_mean(name, among):
-                raise ValueError(f"editing.{what}: no {name!r} in the suite: {did_you_mean(name, among)}")
+            if name not in among:
+                raise ValueError(f"editing.{what}: no {name!r}: {did_you_mean(name, among)}known: {', '.join(among)}")
     used = {name: manifest for name, manifest in manifests.items() if not entry.datasets or name in entry.datasets}
     taken = {
         (method, dataset): key

@@ -163,6 +163,12 @@ def test_weights_that_are_gone_are_failures_with_a_reason(reference, suite, tmp_
     assert "tuned weights" in row["edits"]["reason"], json.dumps(row)
 
 
+def test_a_part_of_the_methods_may_be_run(suite, tmp_path):
+    settings = ["methods=[sg2_w]", "editing.again_methods=[sg2_w, psp]"]
+    plan = expand(load_suite(suite, settings))
+    assert plan.editing.again_keys == (plan.leaf["sg2_w", "folder"],)
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
