@@ -1,7 +1,8 @@
 """Attribute predictors behind one interface: a continuous value with a unit and a range where it can be believed.
 
 A predictor is a function of `Faces`, the images of a batch with what is found in them once, and one entry of
-PREDICTORS. A value outside the range, or of an image without a face, is NaN.
+PREDICTORS. A value outside the range, or of an image without a face, is NaN. Those with a `network` need a file that
+the user has; without it they raise AssetMissingError, which says where to get it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from metrics.attributes.faces import AttributeInfo, Faces
 
-_TABLES = ("metrics.attributes.geometry", "metrics.attributes.expression", "metrics.attributes.photometry")
+_TABLES = tuple(f"metrics.attributes.{name}" for name in ("geometry", "expression", "photometry", "official"))
 
 PREDICTORS: dict[str, AttributeInfo] = {
     info.name: info for module in _TABLES for info in import_module(module).PREDICTORS
