@@ -11,9 +11,9 @@ import io
 import re
 import tarfile
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from torch import Tensor
 from datasets.archives import UnsafeArchiveError, check_member
 
 COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")  # older releases of torch wrote none
+Network = TypeVar("Network", bound=torch.nn.Module)
 _PARALLEL = re.compile(r"(^|(?<=\.))module\.")
 
 
@@ -53,7 +54,16 @@ def load_plain(handle: Any, name: str) -> Any:
     try:
         return torch.load(handle, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for broken or unsafe files
-        raise ValueError(str(error)) from error
+        raise ValueError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """What torch found, without its advice on how to run the file's code all the same."""
+    code = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
+    if code:
+        return f"it names the code {code[1]}, which is not run"
+    last = re.search(r"WeightsUnpickler error: (.+)", str(error))
+    return last[1] if last else str(error)
 
 
 def load_plain_bytes(blob: bytes, name: str) -> Any:
@@ -116,3 +126,21 @@ def fill(path: Path, network: torch.nn.Module, found: Mapping[str, Tensor], opti
     own = network.state_dict()
     check_tensors(path, found, own, optional)
     network.load_state_dict({**own, **{k: v.to(own[k].dtype) for k, v in found.items()}})
+
+
+def assemble(
+    path: Path, build: Callable[[], Network], found: Mapping[str, Tensor], optional: Collection[str] = ()
+) -> Network:
+    """A network of a file's tensors, float32, in eval mode and frozen; errors as `check_tensors`.
+
+    build: makes the network. It is made without memory first, as drawing random weights to throw them away takes
+    seconds; so what it computes for itself (buffers that no file holds) has to be set afterwards.
+    """
+    with torch.device("meta"):
+        network = build()
+    own = network.state_dict()
+    check_tensors(path, found, own, optional)
+    counters = {key: torch.zeros((), dtype=torch.int64) for key in own if COUNTERS.search(key)}
+    filled = counters | {key: value.to(own[key].dtype) for key, value in found.items()}
+    network.load_state_dict(filled, strict=False, assign=True)
+    return network.eval().requires_grad_(False)

@@ -1,7 +1,7 @@
-"""IR-SE residual network, style blocks and the feature pyramid: the parts that all encoders are built of.
+"""Trunk, style blocks and the feature pyramid: the parts that all encoders are built of.
 
-Reference: Deng et al., ArcFace, arXiv 1801.07698 (IR units); Hu et al., Squeeze-and-Excitation, arXiv 1709.01507;
-Richardson et al., pSp, arXiv 2008.00951 (style blocks, pyramid). Names and shapes of parameters at the official
+Reference: Richardson et al., pSp, arXiv 2008.00951 (style blocks, pyramid); Alaluf et al., ReStyle, arXiv 2104.02699
+(one map for all rows; a ResNet34 trunk where there are no faces). Names and shapes of parameters at the official
 configuration are those of eladrich/pixel2style2pixel@5cfff38 and omertov/encoder4editing@99ea505.
 """
 
@@ -13,8 +13,10 @@ from math import log2
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models.resnet import BasicBlock
 
 from methods.generators.stylegan2 import EqualLinear
+from metrics.networks.irse import UNITS_50, WIDTHS, input_layer, residual_body
 
 COARSE, MIDDLE = 3, 7  # the first row of W+ that comes from the middle and from the fine level of a pyramid
 
@@ -24,20 +26,24 @@ class EncoderConfig:
     """The shape of an encoder. The defaults are the official IR-SE50 at 256 px for a 1024 px generator.
 
     channels: 3, or 6 for the encoders that also see the current reconstruction. units, widths: residual units and
-    feature maps of the four stages, each of which halves the side. style_width: feature maps of a style block.
+    feature maps of the four stages, which end at a half, a quarter, an eighth and a sixteenth of the side. style_width:
+    feature maps of a style block. trunk: "ir_se", or "resnet34" (ReStyle's for domains other than faces).
     """
 
     resolution: int = 256
     channels: int = 3
     num_ws: int = 18
     w_dim: int = 512
-    units: tuple[int, ...] = (3, 4, 14, 3)
-    widths: tuple[int, ...] = (64, 128, 256, 512)
+    units: tuple[int, ...] = UNITS_50
+    widths: tuple[int, ...] = WIDTHS
     style_width: int = 512
+    trunk: str = "ir_se"
 
     def __post_init__(self) -> None:
         if len(self.units) != 4 or len(self.widths) != 4:
             raise ValueError(f"an encoder has four stages, found units {self.units} and widths {self.widths}")
+        if self.trunk not in ("ir_se", "resnet34"):
+            raise ValueError(f"an encoder's trunk is 'ir_se' or 'resnet34', found {self.trunk!r}")
         if self.resolution < 32 or log2(self.resolution) % 1:
             raise ValueError(f"an encoder's resolution is a power of two of at least 32, found {self.resolution}")
 
@@ -47,57 +53,45 @@ class EncoderConfig:
         return self.resolution // 16
 
 
-class SqueezeExcitation(nn.Module):
-    """Channels weighed by what the whole map says."""
+class Trunk(nn.Module):
+    """Images to feature maps; what follows is up to the encoder."""
 
-    def __init__(self, width: int, reduction: int = 16):
+    def __init__(self, config: EncoderConfig):
         super().__init__()
-        self.fc1 = nn.Conv2d(width, max(1, width // reduction), 1, bias=False)
-        self.fc2 = nn.Conv2d(max(1, width // reduction), width, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        squeezed = x.mean(dim=(2, 3), keepdim=True)
-        return x * torch.sigmoid(self.fc2(F.relu(self.fc1(squeezed))))
-
-
-class ResidualUnit(nn.Module):
-    """norm, conv, PReLU, conv (with the stride), norm, squeeze-excitation, beside a shortcut."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int):
-        super().__init__()
-        self.shortcut_layer: nn.Module
-        if inputs == outputs:
-            self.shortcut_layer = nn.MaxPool2d(1, stride)
+        self.config = config
+        if config.trunk == "ir_se":
+            self.input_layer = input_layer(config.channels, config.widths[0])
+            self.body = residual_body(config.units, config.widths)
         else:
-            self.shortcut_layer = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
-        self.res_layer = nn.Sequential(
-            nn.BatchNorm2d(inputs),
-            nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
-            nn.PReLU(outputs),
-            nn.Conv2d(outputs, outputs, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-            SqueezeExcitation(outputs),
-        )
+            self.conv1 = nn.Conv2d(config.channels, config.widths[0], 7, 2, 3, bias=False)
+            self.bn1 = nn.BatchNorm2d(config.widths[0])
+            self.relu = nn.PReLU(config.widths[0])
+            self.body = _resnet_body(config)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.shortcut_layer(x) + self.res_layer(x)
-
-
-def input_layer(channels: int, width: int) -> nn.Sequential:
-    """The first convolution, at full resolution."""
-    return nn.Sequential(nn.Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width))
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """Images [N, C, R, R] -> the last map of each of the four stages, sides R/2, R/4, R/8, R/16."""
+        x = self.input_layer(x) if self.config.trunk == "ir_se" else self.relu(self.bn1(self.conv1(x)))
+        ends, kept = [sum(self.config.units[: n + 1]) - 1 for n in range(4)], []
+        for place, unit in enumerate(self.body):
+            x = unit(x)
+            if place in ends:
+                kept.append(x)
+        return kept
 
 
-def residual_body(config: EncoderConfig) -> nn.Sequential:
-    """All residual units; the first of each stage halves the side."""
-    units: list[nn.Module] = []
+def _resnet_body(config: EncoderConfig) -> nn.Sequential:
+    """ResNet's blocks; the first convolution has halved the side already, so that the first stage does not."""
+    body: list[nn.Module] = []
     before = config.widths[0]
-    for count, width in zip(config.units, config.widths, strict=True):
-        units += [ResidualUnit(before if i == 0 else width, width, 2 if i == 0 else 1) for i in range(count)]
-        before = width
-    return nn.Sequential(*units)
+    for stage, (count, width) in enumerate(zip(config.units, config.widths, strict=True)):
+        for place in range(count):
+            stride = 2 if stage and not place else 1
+            narrow = None
+            if stride > 1 or before != width:
+                narrow = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+            body.append(BasicBlock(before, width, stride, narrow))
+            before = width
+    return nn.Sequential(*body)
 
 
 class StyleBlock(nn.Module):
@@ -115,14 +109,11 @@ class StyleBlock(nn.Module):
         return self.linear(self.convs(x).flatten(1))
 
 
-class Pyramid(nn.Module):
-    """IR-SE body with a feature pyramid; one style block a row: rows 0-2 coarse, 3-6 middle, the others fine."""
+class Pyramid(Trunk):
+    """A feature pyramid; one style block a row: rows 0-2 coarse, 3-6 middle, the others fine."""
 
     def __init__(self, config: EncoderConfig):
-        super().__init__()
-        self.config = config
-        self.input_layer = input_layer(config.channels, config.widths[0])
-        self.body = residual_body(config)
+        super().__init__(config)
         last, side = config.widths[3], config.coarsest
         sides = [side if row < COARSE else 2 * side if row < MIDDLE else 4 * side for row in range(config.num_ws)]
         self.styles = nn.ModuleList(StyleBlock(last, config.style_width, config.w_dim, s) for s in sides)
@@ -131,17 +122,9 @@ class Pyramid(nn.Module):
 
     def levels(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images [N, C, R, R] -> pyramid maps of sides R/16, R/8, R/4."""
-        first, second, third, _ = self.config.units
-        ends = (first + second - 1, first + second + third - 1)
-        kept = []
-        x = self.input_layer(x)
-        for i, unit in enumerate(self.body):
-            x = unit(x)
-            if i in ends:
-                kept.append(x)
-        fine, middle = kept
-        p2 = self._upsampled_plus(x, self.latlayer1(middle))
-        return x, p2, self._upsampled_plus(p2, self.latlayer2(fine))
+        _, fine, middle, coarse = self.stages(x)
+        p2 = self._upsampled_plus(coarse, self.latlayer1(middle))
+        return coarse, p2, self._upsampled_plus(p2, self.latlayer2(fine))
 
     @staticmethod
     def _upsampled_plus(coarse: Tensor, fine: Tensor) -> Tensor:
@@ -154,14 +137,11 @@ class Pyramid(nn.Module):
         return [coarse if row < COARSE else middle if row < MIDDLE else fine for row in rows]
 
 
-class Flat(nn.Module):
-    """IR-SE body whose last map feeds all style blocks (ReStyle's simplified encoder)."""
+class Flat(Trunk):
+    """The last map feeds all style blocks (ReStyle's simplified encoder)."""
 
     def __init__(self, config: EncoderConfig):
-        super().__init__()
-        self.config = config
-        self.input_layer = input_layer(config.channels, config.widths[0])
-        self.body = residual_body(config)
+        super().__init__(config)
         rows = range(config.num_ws)
         self.styles = nn.ModuleList(
             StyleBlock(config.widths[3], config.style_width, config.w_dim, config.coarsest) for _ in rows
@@ -169,20 +149,58 @@ class Flat(nn.Module):
 
     def row_features(self, x: Tensor) -> list[Tensor]:
         """For each row of W+ the map that it is read from."""
-        return [self.body(self.input_layer(x))] * self.config.num_ws
+        return [self.stages(x)[-1]] * self.config.num_ws
 
 
-def independent_rows(encoder: Pyramid | Flat, images: Tensor) -> Tensor:
+class SingleCode(Trunk):
+    """One code for all rows, from the means of the last map: the W encoders of pSp, e4e and HyperStyle."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__(config)
+        self.linear = EqualLinear(config.widths[3], config.w_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [N, C, R, R] -> offsets [N, num_ws, w_dim], all rows equal."""
+        code = self.linear(self.stages(x)[-1].mean(dim=(2, 3)))
+        return code[:, None].expand(-1, self.config.num_ws, -1)
+
+
+class WholeCode(Trunk):
+    """All rows at once by one linear layer (pSp's ablation "naive W+")."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__(config)
+        last = config.widths[3]
+        self.output_layer_2 = nn.Sequential(
+            nn.BatchNorm2d(last), nn.AdaptiveAvgPool2d(7), nn.Flatten(), nn.Linear(last * 49, config.w_dim)
+        )
+        self.linear = EqualLinear(config.w_dim, config.w_dim * config.num_ws)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [N, C, R, R] -> offsets [N, num_ws, w_dim]."""
+        code = self.output_layer_2(self.stages(x)[-1])
+        return self.linear(code).reshape(len(x), self.config.num_ws, self.config.w_dim)
+
+
+Network = Pyramid | Flat | SingleCode | WholeCode
+
+
+def independent_rows(encoder: Network, images: Tensor) -> Tensor:
     """pSp: every row of W+ from its own style block. [N, C, R, R] -> [N, num_ws, w_dim], an offset from the mean."""
+    if isinstance(encoder, SingleCode | WholeCode):
+        codes: Tensor = encoder(images)
+        return codes
     features = encoder.row_features(images)
     return torch.stack([style(x) for style, x in zip(encoder.styles, features, strict=True)], dim=1)
 
 
-def base_and_deltas(encoder: Pyramid | Flat, images: Tensor, stage: int | None = None) -> Tensor:
+def base_and_deltas(encoder: Network, images: Tensor, stage: int | None = None) -> Tensor:
     """e4e: row 0 is w, every other row w plus its own delta (arXiv 2102.02766, section 4).
 
     stage: rows 1 to `stage` have a delta (progressive training); None for all.
     """
+    if isinstance(encoder, SingleCode | WholeCode):
+        raise TypeError(f"{type(encoder).__name__} has no deltas")
     rows = encoder.config.num_ws
     stage = rows - 1 if stage is None else min(stage, rows - 1)
     features = encoder.row_features(images)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from methods.encoders.backbone import EncoderConfig, Flat, Pyramid, base_and_deltas, independent_rows
+from methods.encoders.backbone import EncoderConfig, Network, base_and_deltas, independent_rows
 from methods.generators.stylegan2 import Generator
 
 # At 64 px: fits a CPU, and its weights a repository.
@@ -24,7 +24,7 @@ class Design:
     residuals, whose network also sees the current reconstruction (the average image at first).
     """
 
-    network: Callable[[EncoderConfig], Pyramid | Flat]
+    network: Callable[[EncoderConfig], Network]
     deltas: bool
     iterations: int = 1
 

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from methods.base import Inversion, Method, rendered
+from methods.encoders import official
 from methods.encoders.design import Design, Encoder, looks, shrunk
-from methods.encoders.weights import TOY, file_hash, find, load_encoder, toy_encoder
+from methods.encoders.weights import OFFICIAL, TOY, file_hash, find, load_encoder, toy_encoder
 from methods.generators.stylegan2 import Generator
 
 
 @dataclass(frozen=True)
 class EncoderStageConfig:
-    """weights: an embedded name or a .safetensors file; "" for the stage's own on faces64, "toy" for random ones.
+    """weights: an embedded name, a .safetensors file or a published one (.pt); "" for the stage's own on faces64, "toy"
+    for random ones.
 
     iterations: looks of an iterative encoder; 0 for as many as it was designed with. lanes: images encoded together,
     fixed (the last group padded) so that an image's result does not depend on the batch it came in.
@@ -41,6 +43,8 @@ class EncoderStage(Method):
         self.encoder: Encoder
         if source == TOY:
             self.encoder = toy_encoder(self.design, generator)
+        elif source.endswith(OFFICIAL):
+            self.encoder = official.load_encoder(find(source, self.info.name), self.info.name, generator).encoder
         else:
             self.encoder = load_encoder(find(source, self.info.name), self.design, generator)
 
@@ -73,11 +77,14 @@ class EncoderStage(Method):
         return rendered(self.generator, draft)
 
     def _looks(self) -> int:
-        return self.config.iterations or self.design.iterations if self.design.iterative else 1
+        design = self.encoder.design  # a published encoder's own number of looks may differ from the stage's
+        return self.config.iterations or design.iterations if design.iterative else 1
 
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Tensor:
         shown = shrunk(images, self.encoder.config.resolution)
+        if not self.encoder.design.iterative:
+            return self.encoder(shown)
         latent = images.new_empty(0)
         for each in looks(self.encoder, self.generator, [shown] * self._looks()):
             latent = each.latent

@@ -13,13 +13,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from methods.encoders.backbone import EncoderConfig
+from methods.encoders.backbone import EncoderConfig, StyleBlock
 from methods.encoders.design import SMALL, Design, Encoder
 from methods.generators.stylegan2 import Generator
 from methods.tuning.deltas import fingerprint
 
 FOLDER = Path(__file__).parent / "weights"
 TOY = "toy"
+OFFICIAL = (".pt", ".pth")  # published files, which methods/encoders/official.py reads
 
 
 def embedded() -> list[str]:
@@ -29,10 +30,11 @@ def embedded() -> list[str]:
 
 def find(source: str, trained_by: str) -> Path:
     """The file of an embedded name or a path; FileNotFoundError says how to get it."""
-    path = Path(source) if source.endswith(".safetensors") else FOLDER / f"{source}.safetensors"
+    path = Path(source) if source.endswith((".safetensors", *OFFICIAL)) else FOLDER / f"{source}.safetensors"
     if not path.exists():
         raise FileNotFoundError(
-            f"no encoder weights {source!r}: neither a .safetensors file nor one of {', '.join(embedded()) or 'none'}; "
+            f"no encoder weights {source!r}: neither a .safetensors or .pt file nor one of "
+            f"{', '.join(embedded()) or 'none'}; "
             f"`python -m benchmarks train {trained_by}` trains one"
         )
     return path
@@ -96,8 +98,9 @@ def at_rest(encoder: Encoder, generator: Generator) -> Encoder:
     """The encoder with its generator's mean and small offsets."""
     encoder.latent_avg.copy_(generator.w_mean.expand_as(encoder.latent_avg))
     with torch.no_grad():
-        for style in encoder.encoder.styles:
-            style.linear.weight.mul_(0.1)  # type: ignore[union-attr, operator]
+        for part in encoder.encoder.modules():
+            if isinstance(part, StyleBlock):
+                part.linear.weight.mul_(0.1)
     return encoder.look_at(generator)
 
 

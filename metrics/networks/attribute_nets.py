@@ -8,10 +8,7 @@ mit-han-lab/anycost-gan (attribute_predictor.pt). All three as yuval-alaluf/styl
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +16,7 @@ from torch.nn import functional as F
 from torchvision.models import resnet50, vgg16
 
 from datasets import assets
+from datasets.checkpoints import assemble, read_checkpoint, tensors
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, for HopeNet
 BINS, DEGREES, FIRST = 66, 3.0, -99.0  # HopeNet: bins of 3 degrees from -99 on
@@ -31,8 +29,6 @@ CELEBA = (
     "Sideburns", "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick",
     "Wearing_Necklace", "Wearing_Necktie", "Young",
 )  # fmt: skip
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 class HopeNet(nn.Module):
@@ -83,18 +79,18 @@ def _resized(images: Tensor, side: int) -> Tensor:
 
 
 def load_hopenet(path: Path | None = None) -> HopeNet:
-    """HopeNet with the state dict in `path` or the asset `hopenet`; errors as `_filled`."""
+    """HopeNet with the state dict in `path` or the asset `hopenet`. Raises ValueError that names the file."""
     path = path or assets.ensure("hopenet")
     state = {
         (f"heads.{key}" if key.startswith(("fc_yaw", "fc_pitch", "fc_roll")) else f"trunk.{key}"): value
         for key, value in _state(path).items()
         if not key.startswith("fc_finetune")  # left over from the authors' experiments, never used
     }
-    return _filled(HopeNet, state, path, "hopenet_robust_alpha1.pkl")
+    return assemble(path, HopeNet, state)
 
 
 def load_dex(path: Path | None = None) -> Dex:
-    """DEX with the weights in `path` or the asset `dex`; errors as `_filled`."""
+    """DEX with the weights in `path` or the asset `dex`; errors as above."""
     path = path or assets.ensure("dex")
     with torch.device("meta"):
         network = Dex()
@@ -106,41 +102,16 @@ def load_dex(path: Path | None = None) -> Dex:
     for key, value in _state(path).items():
         layer, _, kind = key.replace("-", "_").rpartition(".")
         state[f"{known.get(layer, layer)}.{kind}"] = value
-    return _filled(Dex, state, path, "dex_age_classifier.pth")
+    return assemble(path, Dex, state)
 
 
 def load_celeb_attributes(path: Path | None = None) -> CelebAttributes:
-    """AnyCost GAN's predictor with the weights in `path` or the asset `celeb_attributes`; errors as `_filled`."""
+    """AnyCost GAN's predictor with the weights in `path` or the asset `celeb_attributes`; errors as above."""
     path = path or assets.ensure("celeb_attributes")
-    state = {f"trunk.{key}": value for key, value in _state(path).items()}
-    return _filled(CelebAttributes, state, path, "attribute_predictor.pt")
+    return assemble(path, CelebAttributes, {f"trunk.{key}": value for key, value in _state(path).items()})
 
 
-def _state(path: Path) -> Mapping[str, Tensor]:
-    """A state dict, or the one under `state_dict`. Nothing in the file is run."""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: not a checkpoint of plain tensors ({error})") from error
-    found = found.get("state_dict", found) if isinstance(found, dict) else found
-    if not (isinstance(found, dict) and all(isinstance(value, Tensor) for value in found.values())):
-        raise ValueError(f"{path}: expected a state dict, found {type(found).__name__}")
-    return found
-
-
-def _filled(build: Callable[[], Network], state: Mapping[str, Tensor], path: Path, expected: str) -> Network:
-    """The network with the state, in eval mode and frozen. Made without memory first: random weights take seconds.
-
-    Raises ValueError that names keys that are missing, unknown or of another shape.
-    """
-    with torch.device("meta"):
-        network = build()
-    # Files from before PyTorch 0.4 do not count batches, which evaluation does not need.
-    counts = {key: torch.zeros((), dtype=torch.int64) for key in network.state_dict() if key.endswith("tracked")}
-    try:
-        missing, unknown = network.load_state_dict(counts | dict(state), strict=False, assign=True)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: not {expected} ({error})") from error
-    if missing or unknown:
-        raise ValueError(f"{path}: not {expected}; missing {missing[:3]}, unknown {unknown[:3]}")
-    return network.eval().requires_grad_(False)
+def _state(path: Path) -> dict[str, Tensor]:
+    """A state dict, or the one under `state_dict`."""
+    found = read_checkpoint(path)
+    return tensors(found.get("state_dict", found) if isinstance(found, dict) else found, path)

@@ -7,7 +7,6 @@ paper, it has no spatial path of its own: the features of the ResNet at an eight
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 
 from datasets import assets
+from datasets.checkpoints import assemble, read_checkpoint, tensors
 
 SIDE = 512
 CLASSES = 19
@@ -127,11 +127,15 @@ class BiSeNet(nn.Module):
         )
         return first, second, third
 
+    def logits(self, images: Tensor) -> Tensor:
+        """Images [N, 3, H, W] in [-1, 1] -> scores [N, 19, H, W] of the first head, at the images' own size."""
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1).to(images) for values in (MEAN, STD))
+        return self(((images + 1) / 2 - mean) / std)[0]
+
     def parse(self, images: Tensor) -> Tensor:
         """Images [N, 3, H, W] in [-1, 1] -> classes [N, 512, 512], integers in 0..18."""
         x = F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
-        mean, std = (x.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-        return self(((x + 1) / 2 - mean) / std)[0].argmax(dim=1)
+        return self.logits(x).argmax(dim=1)
 
 
 def load_bisenet(path: Path | None = None) -> BiSeNet:
@@ -140,12 +144,9 @@ def load_bisenet(path: Path | None = None) -> BiSeNet:
     Raises ValueError when the file does not hold this network's tensors, and AssetMissingError without one.
     """
     path = path or assets.ensure("bisenet")
-    network = BiSeNet()
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+        return assemble(path, BiSeNet, tensors(read_checkpoint(path), path))
+    except ValueError as error:
         raise ValueError(
-            f"{path}: not the weights of zllrunning/face-parsing.PyTorch's BiSeNet with {CLASSES} classes; expected "
-            f"79999_iter.pth, a plain state dict ({error})"
+            f"{error}; expected 79999_iter.pth, zllrunning/face-parsing.PyTorch's BiSeNet with {CLASSES} classes"
         ) from error
-    return network.eval().requires_grad_(False)

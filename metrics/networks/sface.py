@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datasets import assets
+from datasets.alignment import TEMPLATE, TEMPLATE_SIDE, similarity
 from metrics.networks import IdentityNetwork
 
-SIDE = 112
-# ArcFace's template: eyes, nose and mouth corners, left to right as seen, in pixels of a 112 px crop.
-TEMPLATE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
+SIDE = TEMPLATE_SIDE
 # Where MTCNN finds the same points in the suite's 64 px frame: means over the 400 aligned ORL faces.
 FRAME = ((20.66, 24.07), (43.05, 24.07), (31.69, 36.02), (22.13, 46.53), (41.54, 46.66))
 FRAME_SIDE = 64
@@ -30,14 +29,14 @@ BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),
 def crop_transform() -> np.ndarray:
     """[2, 3]: normalised coordinates (-1 to 1 over the edges) of the crop -> those of the frame.
 
-    The inverse of the least-squares similarity that takes FRAME to TEMPLATE, with points as complex numbers.
+    The inverse of the least-squares similarity that takes FRAME to TEMPLATE.
     """
-    scaled = [(2 * np.array(points) + 1) / side - 1 for points, side in ((FRAME, FRAME_SIDE), (TEMPLATE, SIDE))]
-    frame, template = (points[:, 0] + 1j * points[:, 1] for points in scaled)
-    centred = frame - frame.mean()
-    turn = (centred.conj() @ (template - template.mean())) / (centred.conj() @ centred)
+    frame, template = (
+        (2 * np.array(points) + 1) / side - 1 for points, side in ((FRAME, FRAME_SIDE), (TEMPLATE, SIDE))
+    )
+    turn, move = similarity(frame, template)
     inverse = 1 / turn
-    shift = frame.mean() - inverse * template.mean()
+    shift = -inverse * move
     return np.array([[inverse.real, -inverse.imag, shift.real], [inverse.imag, inverse.real, shift.imag]])
 
 

@@ -1,53 +1,79 @@
-"""Encoder networks at the official configuration against the authors' outputs and key inventories."""
+"""Published encoders, read from files of their format, against the authors' outputs and key inventories."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
+from torch import Tensor
 
-from methods.encoders.backbone import EncoderConfig, base_and_deltas, independent_rows
-from methods.encoders.design import Encoder, looks
-from methods.encoders.designs import DESIGNS
+from methods.encoders import OfficialEncoder, load_encoder
+from methods.encoders.backbone import base_and_deltas
 from methods.encoders.latent_discriminator import LatentDiscriminator
-from methods.generators.stylegan2 import Generator, official_config
+from methods.generators import Generator, GeneratorConfig
+from tests import parity
 from tests.parity import Case, key_shapes, synthetic_state
 
+# Inventory -> rows of W+.
 INVENTORIES = {
-    "psp": "psp_ffhq_encode",
-    "e4e": "e4e_ffhq_encode",
-    "restyle_psp": "restyle_psp_ffhq_encode",
-    "restyle_e4e": "restyle_e4e_ffhq_encode",
-    "interestyle": "interestyle_ffhq",
-}
+    "psp_ffhq_encode": 18, "psp_celebs_seg_to_face": 18, "psp_celebs_sketch_to_face": 18, "psp_backbone_w": 18,
+    "psp_backbone_wplus": 18, "e4e_ffhq_encode": 18, "e4e_size512": 16, "e4e_size256": 14, "e4e_single_style": 18,
+    "restyle_psp_ffhq_encode": 18, "restyle_psp_fpn_1024": 18, "restyle_psp_fpn_resnet34_512": 16,
+    "restyle_psp_resnet34_512": 16, "restyle_e4e_ffhq_encode": 18, "restyle_e4e_resnet34_256": 14,
+    "restyle_e4e_resnet34_512": 16, "interestyle_ffhq": 18, "hyperstyle_w_encoder": 18,
+}  # fmt: skip
 
 
-def official(name: str, num_ws: int = 18) -> Encoder:
-    """An encoder of the official shape without values."""
-    with torch.device("meta"):
-        return Encoder(DESIGNS[name], EncoderConfig(channels=6 if DESIGNS[name].iterative else 3, num_ws=num_ws))
+def options_of(inventory: str) -> dict[str, object]:
+    """What the listing says of the file's options; the encoder's type stands beside them."""
+    listing = json.loads((parity.ROOT / "keys" / f"{inventory}.json").read_text())
+    options = {key: value for key, (_, value) in listing.get("opts", {}).items()}
+    return options | {"encoder_type": listing.get("encoder_type", "WEncoder"), "start_from_latent_avg": True}
 
 
-def loaded(name: str, case: str) -> Encoder:
-    shapes = {k: v for k, v in key_shapes(case, "state_dict").items() if k.startswith("encoder.")}
-    encoder = Encoder(DESIGNS[name], EncoderConfig(channels=6 if DESIGNS[name].iterative else 3))
-    encoder.load_state_dict(synthetic_state(shapes) | synthetic_state(key_shapes(case, "")))
-    return encoder.double().eval()
+def write(path: Path, inventory: str, encoder: dict[str, Tensor], decoder: dict[str, Tensor], mean: Tensor) -> Path:
+    torch.save(
+        {"state_dict": encoder | decoder, "latent_avg": mean, "opts": options_of(inventory), "global_step": 7}, path
+    )
+    return path
 
 
-def images(case: Case) -> torch.Tensor:
+def loaded(tmp_path: Path, inventory: str) -> OfficialEncoder:
+    """The encoder of an official file of synthetic weights, in double; with its decoder where it needs one."""
+    needed = ("encoder.", "decoder.") if inventory.startswith("restyle") else ("encoder.",)
+    shapes = {k: v for k, v in key_shapes(inventory, "state_dict").items() if k.startswith(needed)}
+    mean = synthetic_state(key_shapes(inventory, ""))["latent_avg"]
+    return load_encoder(write(tmp_path / f"{inventory}.pt", inventory, synthetic_state(shapes), {}, mean)).double()
+
+
+def images(case: Case) -> Tensor:
     pixels = case["in_image_u8"].permute(0, 3, 1, 2).contiguous()
     return ((pixels.float() / 255 - 0.5) / 0.5).double()
 
 
-@pytest.mark.parametrize(("name", "inventory", "rows"), [
-    *((name, inventory, 18) for name, inventory in INVENTORIES.items()),
-    ("e4e", "e4e_size512", 16), ("e4e", "e4e_size256", 14),
-])  # fmt: skip
-def test_names_and_shapes_are_the_official_ones(name: str, inventory: str, rows: int) -> None:
-    wanted = {k: v for k, v in key_shapes(inventory, "state_dict").items() if k.startswith("encoder.")}
-    found = {k: list(v.shape) for k, v in official(name, rows).state_dict().items() if k != "latent_avg"}
-    assert found == wanted
-    assert key_shapes(inventory, "")["latent_avg"] == [rows, 512]
+@pytest.mark.parametrize("inventory", INVENTORIES)
+def test_files_of_every_kind_are_read_by_their_names(inventory: str, tmp_path: Path) -> None:
+    parity.require()
+    shapes = key_shapes(inventory, "state_dict")
+    rows = INVENTORIES[inventory]
+    # Expanded tensors keep files of 300 million weights small.
+    state = {f"module.{key}": torch.zeros(()).expand(shape) for key, shape in shapes.items()}
+    encoders = {key: value for key, value in state.items() if key.startswith("module.encoder.")}
+    path = write(tmp_path / "file.pt", inventory, encoders, {}, torch.arange(512.0).expand(rows, 512))
+    found = load_encoder(path, generator=served(rows)).encoder
+    wanted = {k: v for k, v in shapes.items() if k.startswith("encoder.")}
+    assert {k: list(v.shape) for k, v in found.state_dict().items() if k != "latent_avg"} == wanted
+    assert found.latent_avg.shape == (rows, 512) and torch.equal(found.latent_avg[-1], torch.arange(512.0))
+    assert found.design.iterative == (inventory.startswith(("restyle", "interestyle")))
+    assert found.design.deltas == ("e4e" in inventory and "single" not in inventory)
+
+
+def served(rows: int) -> Generator:
+    """A slight generator with so many rows of 512."""
+    levels = (rows + 2) // 2 - 1
+    return Generator(GeneratorConfig(2 ** (levels + 1), (4,) * levels, z_dim=8, w_dim=512, mapping_layers=1)).eval()
 
 
 def test_critic_has_the_official_names_and_shapes() -> None:
@@ -56,44 +82,77 @@ def test_critic_has_the_official_names_and_shapes() -> None:
 
 
 @torch.no_grad()
-def test_e4e_gives_the_authors_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e4e_gives_the_authors_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     case = Case("e4e_encoder")
-    encoder = loaded("e4e", "e4e_ffhq_encode")
+    found = loaded(tmp_path, "e4e_ffhq_encode")
+    network = found.encoder.encoder
     x = images(case)
-    features = encoder.encoder.row_features(x)  # once: the pyramid in double takes most of the time
+    features = network.row_features(x)  # once: the pyramid in double takes most of the time
     case.assert_close("feat_c3", features[0][:, ::16, ::4, ::4])
-    monkeypatch.setattr(encoder.encoder, "row_features", lambda _: features)
-    case.assert_close("codes", encoder(x))
-    case.assert_close("codes_raw", base_and_deltas(encoder.encoder, x))
+    monkeypatch.setattr(network, "row_features", lambda _: features)
+    case.assert_close("codes", found.encode(x))
+    case.assert_close("codes_raw", base_and_deltas(network, x))
     for stage in (0, 3, 8):
-        case.assert_close(f"codes_raw_stage{stage}", base_and_deltas(encoder.encoder, x, stage)[:1])
+        case.assert_close(f"codes_raw_stage{stage}", base_and_deltas(network, x, stage)[:1])
 
 
 @torch.no_grad()
-def test_psp_gives_the_authors_codes() -> None:
+def test_psp_gives_the_authors_codes(tmp_path: Path) -> None:
     case = Case("psp_encoder")
-    encoder = loaded("psp", "psp_ffhq_encode")
-    x = images(case)
-    offsets = independent_rows(encoder.encoder, x)
-    case.assert_close("codes_raw", offsets)
-    case.assert_close("codes", offsets + encoder.latent_avg)
+    found = loaded(tmp_path, "psp_ffhq_encode")
+    codes = found.encode(images(case))
+    case.assert_close("codes", codes)
+    case.assert_close("codes_raw", codes - found.encoder.latent_avg)
 
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_restyle_gives_the_authors_codes_and_pictures_pass_by_pass() -> None:
+def test_restyle_gives_the_authors_codes_and_pictures_pass_by_pass(tmp_path: Path) -> None:
     case = Case("restyle_psp")
-    inventory = "restyle_psp_ffhq_encode"
-    encoder = loaded("restyle_psp", inventory)
-    shapes = key_shapes(inventory, "state_dict")
-    decoder = {k: v for k, v in synthetic_state(shapes).items() if k.startswith("decoder.")}
-    generator = Generator(official_config(1024))
-    generator.load_state_dict({k.removeprefix("decoder."): v for k, v in decoder.items()}, strict=False)
-    generator.latent_avg.copy_(encoder.latent_avg[0])
-    generator.double().eval()
-    encoder.look_at(generator)
-    case.assert_close("avg_image", encoder.average_image)
+    found = loaded(tmp_path, "restyle_psp_ffhq_encode")
+    found.encoder.look_at(found.generator)  # in double
+    case.assert_close("avg_image", found.encoder.average_image)
     x = images(case)[:1]  # one of two images: a picture of 1024 px in double takes half a minute
-    for i, each in enumerate(looks(encoder, generator, [x] * 2)):
+    for i, each in enumerate(found.passes(x, iterations=2)):
         case.assert_close(f"latents_it{i}", each.latent, first=1)
         case.assert_close(f"img_it{i}", each.image, first=1)
+
+
+def small(tmp_path: Path, **changes: object) -> Path:
+    """A file of pSp's layout without values."""
+    shapes = {k: v for k, v in key_shapes("psp_ffhq_encode", "state_dict").items() if k.startswith("encoder.")}
+    content = {
+        "state_dict": {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()},
+        "latent_avg": torch.zeros(18, 512),
+        "opts": {"encoder_type": "GradualStyleEncoder"},
+    }
+    torch.save(content | changes, tmp_path / "e.pt")
+    return tmp_path / "e.pt"
+
+
+def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    state = torch.load(small(tmp_path))["state_dict"]
+    lacking = {key: value for key, value in state.items() if key != "encoder.styles.3.linear.bias"}
+    holed = state | {"encoder.latlayer1.bias": torch.full((512,), torch.nan)}
+    for changes, name, said in (
+        ({"opts": {}}, None, r"e\.pt: its options say encoder_type None.*give name="),
+        ({"opts": {"encoder_type": "Encoder4Editing"}}, "psp", "named 'psp', but its options say"),
+        ({}, "restyle_psp", "named 'restyle_psp', but its first convolution has 3 channels"),
+        ({}, "pspp", "did you mean 'psp'"),
+        ({"state_dict": lacking}, None, r"e\.pt: lacks encoder\."),
+        ({"state_dict": holed}, None, r"e\.pt: is not finite in encoder\.latlayer1\.bias"),
+        ({"state_dict": state | {"encoder.more": torch.zeros(1)}}, None, r"has unexpected encoder\.more"),
+        ({"state_dict": {"decoder.a": torch.zeros(1)}}, None, "holds no encoder"),
+        ({"latent_avg": torch.zeros(14, 512)}, None, r"latent_avg is \[14, 512\], expected \[18, 512\]"),
+        ({"opts": 3}, None, "opts is no dictionary but of type int"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            load_encoder(small(tmp_path, **changes), name)
+    assert load_encoder(small(tmp_path, opts={}), "e4e").encoder.design.deltas
+    with pytest.raises(ValueError, match="looks once, found iterations=5"):
+        load_encoder(small(tmp_path)).encode(torch.zeros(1, 3, 256, 256), iterations=5)
+    with pytest.raises(ValueError, match="no latent_avg and no decoder"):
+        load_encoder(small(tmp_path, latent_avg=None, opts={"encoder_type": "Encoder4Editing",
+                                                            "start_from_latent_avg": True}))  # fmt: skip
+    with pytest.raises(FileNotFoundError, match=r"none\.pt"):
+        load_encoder(tmp_path / "none.pt")

@@ -1,0 +1,227 @@
+"""Encoders as their authors publish them: `load_encoder` reads pSp, e4e, ReStyle, IntereStyle and W encoders.
+
+A file holds `state_dict` (`encoder.*`, and the generator as `decoder.*`), `latent_avg` and `opts`, the options it was
+trained with. Formats: eladrich/pixel2style2pixel@5cfff38, omertov/encoder4editing@99ea505,
+yuval-alaluf/restyle-encoder@5e80276 (IntereStyle writes ReStyle's), yuval-alaluf/hyperstyle@a723c73 (W encoder).
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from datasets.checkpoints import assemble, part, read_checkpoint, tensors
+from methods.encoders.backbone import EncoderConfig, Flat, Network, Pyramid, SingleCode, WholeCode
+from methods.encoders.design import Design, Encoder, Pass, looks, shrunk
+from methods.generators.readers import from_state
+from methods.generators.stylegan2 import Generator
+from methods.registry import did_you_mean
+
+SIDE = 256  # of the pictures that official encoders see
+ITERATIONS = 5  # looks of the released iterative encoders
+# Names of `opts.encoder_type`: whether rows are w plus deltas. What else differs shows in the tensors.
+TYPES = {
+    "GradualStyleEncoder": False,
+    "BackboneEncoderUsingLastLayerIntoW": False,
+    "BackboneEncoderUsingLastLayerIntoWPlus": False,
+    "Encoder4Editing": True,
+    "SingleStyleCodeEncoder": False,
+    "BackboneEncoder": False,
+    "ProgressiveBackboneEncoder": True,
+    "ResNetBackboneEncoder": False,
+    "ResNetProgressiveBackboneEncoder": True,
+    "ResNetGradualStyleEncoder": False,
+    "WEncoder": False,
+}
+NAMES = {"psp": False, "e4e": True, "restyle_psp": False, "restyle_e4e": True, "interestyle": False, "w_encoder": False}
+ITERATIVE = ("restyle_psp", "restyle_e4e", "interestyle")
+
+
+class OfficialEncoder(nn.Module):
+    """A published encoder. encoder: the network with the mean of W; generator: what its codes are for, where it is
+    known (an iterative encoder needs it); options: the file's `opts`.
+    """
+
+    def __init__(self, encoder: Encoder, generator: Generator | None, options: Mapping[str, Any]):
+        super().__init__()
+        self.encoder, self.generator, self.options = encoder, generator, dict(options)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor, iterations: int | None = None) -> Tensor:
+        """Images [N, 3, 256, 256] in [-1, 1], RGB -> W+ [N, num_ws, w_dim].
+
+        Images of another side are resized, bilinear with antialiasing. iterations: looks of an iterative encoder, as
+        many as it was trained with when None.
+        """
+        return self.trace(images, iterations)[-1]
+
+    @torch.no_grad()
+    def trace(self, images: Tensor, iterations: int | None = None) -> list[Tensor]:
+        """The codes after each look, [N, num_ws, w_dim] each; one for an encoder that looks once.
+
+        Raises ValueError for several looks of an encoder that looks once.
+        """
+        if not self.encoder.design.iterative:
+            if iterations not in (None, 1):
+                raise ValueError(f"this encoder looks once, found iterations={iterations}")
+            return [self.encoder(shrunk(images, self.encoder.config.resolution))]
+        return [each.latent for each in self.passes(images, iterations)]
+
+    @torch.no_grad()
+    def passes(self, images: Tensor, iterations: int | None = None) -> list[Pass]:
+        """Codes and pictures of each look of an iterative encoder."""
+        if self.generator is None:
+            raise ValueError("an encoder that looks once has no passes; use encode")
+        count = self.encoder.design.iterations if iterations is None else iterations
+        if count < 1:
+            raise ValueError(f"expected at least one iteration, found {iterations}")
+        return list(looks(self.encoder, self.generator, [shrunk(images, self.encoder.config.resolution)] * count))
+
+
+def load_encoder(path: str | Path, name: str | None = None, generator: Generator | None = None) -> OfficialEncoder:
+    """A published encoder in eval mode, float32 (`.double()` works), frozen. Nothing in the file is run.
+
+    name: one of NAMES, for files whose options do not tell pSp's rows from e4e's. generator: what to decode with
+    instead of the file's own decoder. Raises FileNotFoundError, or ValueError that names the file, what was found and
+    the fix.
+    """
+    path = Path(path)
+    checkpoint = read_checkpoint(path)
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        keys = ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
+        raise ValueError(f"{path}: an encoder's file holds state_dict, latent_avg and opts; found {keys}")
+    state = tensors(checkpoint["state_dict"], path, "state_dict")
+    weights = part(state, "encoder.")
+    if not weights:
+        raise ValueError(f"{path}: holds no encoder (no tensor below `encoder.`); its first keys are {list(state)[:3]}")
+    options = _options(checkpoint, path)
+    design, config = _shape(weights, options, name, path)
+    mean = checkpoint.get("latent_avg")
+    decoder = part(state, "decoder.")
+    rows = _rows(design, config, options, mean, decoder)
+    config = EncoderConfig(**(vars(config) | {"num_ws": rows}))
+    if generator is None and decoder and (design.iterative or mean is None):
+        generator = from_state(decoder, mean, path)
+    if design.iterative and generator is None:
+        raise ValueError(f"{path}: an iterative encoder needs a generator; the file holds none, give generator=")
+    if generator is not None and generator.num_ws != rows:
+        raise ValueError(f"{path}: serves a generator of {rows} rows, this one has {generator.num_ws}")
+    average = _average(mean, design, config, options, generator, path)
+    encoder = assemble(
+        path,
+        partial(Encoder, design, config),
+        {f"encoder.{key}": value for key, value in weights.items()} | {"latent_avg": average},
+    )
+    encoder.encoder.to(memory_format=torch.channels_last)
+    encoder.average_image = torch.zeros(3, SIDE, SIDE)
+    if design.iterative and generator is not None:
+        encoder.look_at(generator)
+    return OfficialEncoder(encoder, generator, options)
+
+
+def _options(checkpoint: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    options = checkpoint.get("opts", {})
+    options = vars(options) if hasattr(options, "__dict__") else options
+    if not isinstance(options, Mapping):
+        raise ValueError(f"{path}: opts is no dictionary but of type {type(options).__name__}")
+    return options
+
+
+def _shape(
+    weights: Mapping[str, Tensor], options: Mapping[str, Any], name: str | None, path: Path
+) -> tuple[Design, EncoderConfig]:
+    """What network the tensors are of; num_ws is settled later."""
+    trunk = "ir_se" if "input_layer.0.weight" in weights else "resnet34"
+    first = weights.get("input_layer.0.weight" if trunk == "ir_se" else "conv1.weight")
+    if first is None or first.ndim != 4:
+        raise ValueError(f"{path}: no encoder that is known; its first tensors are {list(weights)[:3]}")
+    network: Callable[[EncoderConfig], Network]
+    if "latlayer1.weight" in weights:
+        network = Pyramid
+    elif "styles.0.linear.weight" in weights:
+        network = Flat
+    elif "output_layer_2.3.weight" in weights:
+        network = WholeCode
+    else:
+        network = SingleCode
+    channels = first.shape[1]
+    design = Design(
+        network,
+        deltas=_deltas(network, options, name, path),
+        iterations=int(options.get("n_iters_per_batch") or ITERATIONS) if channels == 6 else 1,
+    )
+    if name is not None and design.iterative != (name in ITERATIVE):
+        raise ValueError(
+            f"{path}: named {name!r}, but its first convolution has {channels} channels; iterative encoders "
+            f"({', '.join(ITERATIVE)}) have 6, others 3"
+        )
+    last = weights.get("linear.weight", weights.get("styles.0.linear.weight"))
+    width = 512 if last is None else last.shape[-1]
+    settings: dict[str, Any] = {"resolution": SIDE, "channels": channels, "w_dim": width, "trunk": trunk}
+    if trunk == "resnet34":
+        settings["units"] = (3, 4, 6, 3)
+    styles = {match[1] for key in weights if (match := re.match(r"styles\.(\d+)\.", key))}
+    return design, EncoderConfig(**settings, num_ws=max(1, len(styles)))
+
+
+def _deltas(
+    network: Callable[[EncoderConfig], Network], options: Mapping[str, Any], name: str | None, path: Path
+) -> bool:
+    """Whether rows are w plus deltas: by the caller's name, else by the file's options."""
+    if name is not None and name not in NAMES:
+        raise ValueError(f"{name!r} is no encoder: {did_you_mean(name, NAMES)}known: {', '.join(NAMES)}")
+    if network in (SingleCode, WholeCode):
+        return False
+    kind = options.get("encoder_type")
+    if name is not None:
+        if kind in TYPES and TYPES[kind] != NAMES[name]:
+            raise ValueError(f"{path}: named {name!r}, but its options say encoder_type {kind!r}")
+        return NAMES[name]
+    if kind not in TYPES:
+        raise ValueError(
+            f"{path}: its options say encoder_type {kind!r}, which does not tell how rows are made; give name= one of "
+            f"{', '.join(NAMES)}"
+        )
+    return TYPES[kind]
+
+
+def _rows(
+    design: Design,
+    config: EncoderConfig,
+    options: Mapping[str, Any],
+    mean: Tensor | None,
+    decoder: Mapping[str, Tensor],
+) -> int:
+    """Rows of W+: a style block each; else by the mean, the decoder or the options."""
+    if design.network in (Pyramid, Flat):
+        return config.num_ws
+    if mean is not None and mean.ndim == 2 and len(mean) > 1:
+        return len(mean)
+    levels = len([key for key in decoder if re.fullmatch(r"to_rgbs\.\d+\.bias", key)])
+    size = 4 * 2**levels if levels else int(options.get("output_size") or options.get("stylegan_size") or 1024)
+    return 2 * (size.bit_length() - 1) - 2
+
+
+def _average(
+    mean: Tensor | None, design: Design, config: EncoderConfig, options: Mapping[str, Any],
+    generator: Generator | None, path: Path,
+) -> Tensor:  # fmt: skip
+    """What offsets are added to, [num_ws, w_dim]: the mean of W, or zero for encoders that do not start from it."""
+    starts = design.iterative or bool(options.get("start_from_latent_avg", mean is not None))
+    if not starts:
+        return torch.zeros(config.num_ws, config.w_dim)
+    if mean is None:
+        if generator is None:
+            raise ValueError(f"{path}: has no latent_avg and no decoder to compute it from; give generator=")
+        warnings.warn(f"{path}: has no latent_avg; {generator.mean_source} stands for it", stacklevel=3)
+        return generator.latent_avg.expand(config.num_ws, -1).clone()
+    if mean.shape not in ((config.w_dim,), (1, config.w_dim), (config.num_ws, config.w_dim)):
+        raise ValueError(f"{path}: latent_avg is {list(mean.shape)}, expected {[config.num_ws, config.w_dim]}")
+    return mean.float().expand(config.num_ws, -1).clone()

@@ -1,0 +1,91 @@
+"""IR-SE50 and CurricularFace against their authors' outputs, with their own crops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from datasets import assets
+from datasets.alignment import TEMPLATE, NoFaceError, find_face, template_crop
+from datasets.images import read_rgb, to_tensor
+from metrics.networks import load_identity
+from metrics.networks.arcface import CurricularFace
+from tests import parity
+from tests.parity import Case
+
+
+def written(tmp_path: Path, inventory: str) -> Path:
+    path = tmp_path / f"{inventory}.pth"
+    torch.save(parity.synthetic_state(parity.key_shapes(inventory, "")), path)
+    return path
+
+
+def faces(case: Case, name: str) -> torch.Tensor:
+    return ((case[f"in_{name}"].permute(0, 3, 1, 2).contiguous().float() / 255 - 0.5) / 0.5).double()
+
+
+def test_ir_se50_gives_the_authors_vectors_and_loss(tmp_path: Path) -> None:
+    case = Case("ir_se50")
+    network = load_identity("ir_se50", written(tmp_path, "ir_se50")).double()
+    case.assert_close("emb112", network.embed(faces(case, "u8_face112")))
+    crop = network.crop(faces(case, "u8_yhat"))
+    torch.testing.assert_close(crop[..., ::2, ::2], case["out_crop_pool_s"], rtol=0, atol=5e-6)
+    images = {name: faces(case, f"u8_{name}") for name in ("yhat", "y", "x")}
+    with torch.no_grad():
+        found = {name: network.embed(network.crop(image)) for name, image in images.items()}
+    for name, vectors in found.items():
+        case.assert_close(f"emb_{name}", vectors)
+    image = images["yhat"].requires_grad_(True)
+    loss = (1 - (network.embed(network.crop(image)) * found["y"]).sum(dim=1)).mean()
+    loss.backward()
+    assert float(loss) == pytest.approx(float(case["out_id_loss"][0]), abs=1e-6)
+    case.assert_close("grad_yhat", image.grad)
+    # Other sides are pooled to 256 px first.
+    large = images["y"].repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    torch.testing.assert_close(network.crop(large), network.crop(images["y"]))
+
+
+def test_curricularface_gives_the_authors_vectors(tmp_path: Path) -> None:
+    case = Case("curricularface")
+    network = load_identity("curricularface", written(tmp_path, "curricularface_ir101")).double()
+    crops = faces(case, "u8")
+    first = crops[:1].clone().requires_grad_(True)
+    vectors = network.embed(torch.cat([first, crops[1:]]))
+    case.assert_close("emb", vectors)
+    case.assert_close("cos", vectors @ vectors.T)
+    (vectors[0] @ vectors[1].detach()).backward()
+    case.assert_close("grad_x0", first.grad)
+
+
+@pytest.mark.parametrize(("name", "inventory"), [("ir_se50", "ir_se50"), ("curricularface", "curricularface_ir101")])
+def test_names_and_shapes_are_the_official_ones(name: str, inventory: str, tmp_path: Path) -> None:
+    shapes = parity.key_shapes(inventory, "")
+    torch.save({key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}, tmp_path / "file.pth")
+    found = load_identity(name, tmp_path / "file.pth")
+    assert {key: list(value.shape) for key, value in found.state_dict().items()} == shapes
+    lacking = {key: torch.zeros(()).expand(shape) for key, shape in list(shapes.items())[1:]}
+    torch.save(lacking, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other\.pth: lacks input_layer\.0\.weight"):
+        load_identity(name, tmp_path / "other.pth")
+
+
+@pytest.mark.assets
+def test_curricularfaces_crop_has_the_face_on_the_template() -> None:
+    image = read_rgb(assets.ensure("orl_faces") / "s1" / "1.pgm").resize((276, 336))
+    crop = template_crop(image, find_face(image))
+    # MTCNN finds the five points of the crop where the template has them.
+    wanted = torch.tensor(TEMPLATE)
+    found = torch.from_numpy(find_face(crop).points).float()
+    assert float((found - wanted).norm(dim=1).max()) < 6
+    turned = template_crop(image.rotate(20, resample=3), find_face(image.rotate(20, resample=3)))
+    difference = (to_tensor(turned) - to_tensor(crop))[:, 30:90, 30:80].abs().mean()
+    assert float(difference) < 0.12, "a turned face is turned back"
+
+
+def test_curricularfaces_crop_refuses_pictures_without_a_face() -> None:
+    with torch.device("meta"):
+        network = CurricularFace()
+    with pytest.raises(NoFaceError):
+        network.crop(torch.zeros(1, 3, 256, 256))
