@@ -62,7 +62,7 @@ def _reason(error: Exception) -> str:
     code = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
     if code:
         return f"it names the code {code[1]}, which is not run"
-    last = re.search(r"WeightsUnpickler error: (.+)", str(error))
+    last = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
     return last[1] if last else str(error)
 
 
