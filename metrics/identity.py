@@ -61,3 +61,24 @@ def id_facenet() -> SampleMetric:
         "bilinear with antialiasing, (x - 127.5) / 128",
         "Schroff et al., FaceNet, arXiv 1503.03832; github.com/timesler/facenet-pytorch",
     )
+
+
+def id_ir_se50() -> SampleMetric:
+    return _identity(
+        "ir_se50",
+        "IR-SE50",
+        "ArcFace's IR-SE50 (model_ir_se50.pth) as the training losses of pSp, e4e and ReStyle see it: FFHQ-aligned "
+        "pictures pooled to 256 px, rows 35 to 222 and columns 32 to 219, pooled to 112 px; no detection",
+        "Deng et al., ArcFace, arXiv 1801.07698; omertov/encoder4editing, criteria/id_loss.py",
+    )
+
+
+def id_curricularface() -> SampleMetric:
+    return _identity(
+        "curricularface",
+        "CurricularFace",
+        "IR-101 (CurricularFace_Backbone.pth); in each picture facenet-pytorch's MTCNN finds the largest face, which "
+        "one similarity takes to ArcFace's five points at 112 px, bilinear; a picture without a face is a failure (the "
+        "released script uses another copy of MTCNN and drops such images silently)",
+        "Huang et al., CurricularFace, arXiv 2004.00288; eladrich/pixel2style2pixel, scripts/calc_id_loss_parallel.py",
+    )

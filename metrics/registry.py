@@ -31,6 +31,8 @@ METRICS: dict[str, str] = {
     "lpips_vgg": "metrics.perceptual:lpips_vgg",
     "id_sface": "metrics.identity:id_sface",
     "id_facenet": "metrics.identity:id_facenet",
+    "id_ir_se50": "metrics.identity:id_ir_se50",
+    "id_curricularface": "metrics.identity:id_curricularface",
     **{name: f"metrics.region:metric:{name}" for name in _REGION},
     **{f"{name}_bisenet": f"metrics.region:metric:{name}:bisenet" for name in _REGION},
 }
