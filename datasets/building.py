@@ -36,6 +36,7 @@ class Candidate:
     mask: Callable[[], Image.Image] | None = None
 
 
+AS_IS = "square_as_is"
 Prepare = Callable[[Candidate, int], Image.Image]
 
 
@@ -47,6 +48,16 @@ def aligned(candidate: Candidate, resolution: int) -> Image.Image:
     if min(picture.size) * min(max(long, low), high) / long < MIN_SHORT_SIDE:
         raise alignment.NoFaceError(f"a strip of {picture.width}x{picture.height} px is too narrow for a face")
     return alignment.align(picture, alignment.find_face(picture, low, high), resolution)
+
+
+def as_is(candidate: Candidate, resolution: int) -> Image.Image:
+    """A square picture that is in the frame already, brought to the resolution, bicubic. Raises ImageError."""
+    picture = candidate.picture()
+    if picture.width != picture.height:
+        raise images.ImageError(
+            f"expected a square picture, found {picture.width}x{picture.height} px; crop it or set align=true"
+        )
+    return picture if picture.width == resolution else picture.resize((resolution,) * 2, Image.Resampling.BICUBIC)
 
 
 def build(

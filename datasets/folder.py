@@ -1,4 +1,7 @@
-"""Any folder of photographs as a data set. The set's key holds the pictures' content, never the folder's path."""
+"""Any folder of photographs as a data set, and the field's sets that come as one.
+
+A set's key holds the pictures' content, never the folder's path.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,16 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from PIL import Image
+from PIL import Image, ImageOps
 
-from datasets import alignment, assets, building, images
+from datasets import alignment, assets, building, ffhq_alignment, images
 from datasets.base import Manifest
 
 VERSION = 1
 
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"])
-AS_IS = "square_as_is"
 
 
 def build(path: str, align: bool = True, resolution: int = 64) -> Manifest:
@@ -26,26 +29,63 @@ def build(path: str, align: bool = True, resolution: int = 64) -> Manifest:
     A file that cannot be read, has no face, or (align=False) is not square becomes a record with its failure.
     Raises NotADirectoryError and FileNotFoundError when there is no folder or no picture in it.
     """
+    return _build("folder", "Photographs of a folder", "the user's own", "out", path, resolution,
+                  alignment.RECIPE if align else building.AS_IS)  # fmt: skip
+
+
+def ffhq(path: str, resolution: int = 1024) -> Manifest:
+    """FFHQ's aligned pictures (NVlabs/ffhq-dataset, images1024x1024) below `path`."""
+    return _build("ffhq", "FFHQ", "CC BY-NC-SA 4.0; see the set for each picture's", "in", path, resolution,
+                  building.AS_IS)  # fmt: skip
+
+
+def metfaces(path: str, resolution: int = 1024) -> Manifest:
+    """MetFaces (NVlabs/metfaces-dataset): faces of works of art, aligned as FFHQ."""
+    return _build("metfaces", "MetFaces", "CC BY-NC 2.0", "out", path, resolution, building.AS_IS)
+
+
+def lfw(path: str, resolution: int = 1024) -> Manifest:
+    """Labeled Faces in the Wild: photographs of 250 px, aligned by five landmarks in FFHQ's frame (`mtcnn5_ffhq`)."""
+    return _build("lfw", "LFW", "for research; see vis-www.cs.umass.edu/lfw", "out", path, resolution,
+                  ffhq_alignment.RECIPE)  # fmt: skip
+
+
+def stanford_cars(path: str, resolution: int = 512) -> Manifest:
+    """Stanford Cars, whole pictures in a square with black bars, as StyleGAN2's generator of cars has them."""
+    return _build("stanford_cars", "Stanford Cars", "non-commercial research", "in", path, resolution, LETTERBOX)
+
+
+LETTERBOX = "letterbox_black"
+PREPARE: dict[str, building.Prepare] = {
+    alignment.RECIPE: building.aligned,
+    ffhq_alignment.RECIPE: ffhq_alignment.prepare,
+    building.AS_IS: building.as_is,
+    LETTERBOX: lambda candidate, side: ImageOps.pad(candidate.picture(), (side, side), Image.Resampling.BICUBIC),
+}
+
+
+def _build(
+    name: str, title: str, licence: str, domain: Literal["in", "out"], path: str, resolution: int, recipe: str
+) -> Manifest:
     root = Path(path).expanduser()
     if not root.is_dir():
-        raise NotADirectoryError(f"data set 'folder': path {path!r} is not a folder")
+        raise NotADirectoryError(f"data set {name!r}: path {path!r} is not a folder")
     files = _pictures(root)
     if not files:
-        raise FileNotFoundError(f"data set 'folder': no picture in {path!r}; read are {', '.join(sorted(SUFFIXES))}")
+        raise FileNotFoundError(f"data set {name!r}: no picture in {path!r}; read are {', '.join(sorted(SUFFIXES))}")
     hashes = {id: assets.sha256(file) for id, file in files.items()}
     head = Manifest(
-        name="folder",
-        title="Photographs of a folder",
+        name=name,
+        title=title,
         version=VERSION,
-        recipe=alignment.RECIPE if align else AS_IS,
+        recipe=recipe,
         resolution=resolution,
-        licence="the user's own",
-        domain="out",
+        licence=licence,
+        domain=domain,
         root=Path(),
         records=(),
     )
-    prepare = building.aligned if align else _as_is
-    return building.build(head, {"files": hashes}, partial(_candidates, root, files), len(files), prepare)
+    return building.build(head, {"files": hashes}, partial(_candidates, root, files), len(files), PREPARE[recipe])
 
 
 def _pictures(root: Path) -> dict[str, Path]:
@@ -83,12 +123,3 @@ def _read(root: Path, file: Path) -> Image.Image:
     except images.ImageError as error:
         # The reason is part of the manifest's key, which must not hold the folder's path.
         raise images.ImageError(str(error).replace(str(file), file.relative_to(root).as_posix())) from error
-
-
-def _as_is(candidate: building.Candidate, resolution: int) -> Image.Image:
-    picture = candidate.picture()
-    if picture.width != picture.height:
-        raise images.ImageError(
-            f"expected a square picture, found {picture.width}x{picture.height} px; crop it or set align=true"
-        )
-    return picture if picture.width == resolution else picture.resize((resolution,) * 2, Image.Resampling.BICUBIC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import struct
 import zlib
@@ -30,25 +31,34 @@ def read_rgb(path: str | Path) -> Image.Image:
     Raises ImageError for a missing, empty, truncated or unknown file.
     """
     path = Path(path)
+    if not path.is_file():
+        raise ImageError(f"{path}: no such file; check the path")
+    if path.stat().st_size == 0:
+        raise ImageError(f"{path}: the file is empty (0 bytes); fetch or export it again")
+    return _read(path, str(path))
+
+
+def read_rgb_bytes(data: bytes, name: str) -> Image.Image:
+    """The same for an encoded picture in memory; name: what messages call it."""
+    return _read(io.BytesIO(data), name)
+
+
+def _read(source: Path | io.BytesIO, name: str) -> Image.Image:
     try:
-        if not path.is_file():
-            raise ImageError(f"{path}: no such file; check the path")
-        if path.stat().st_size == 0:
-            raise ImageError(f"{path}: the file is empty (0 bytes); fetch or export it again")
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             image.load()
             if 0 in image.size:
-                raise ImageError(f"{path}: the picture is {image.width}x{image.height} px; export it again")
+                raise ImageError(f"{name}: the picture is {image.width}x{image.height} px; export it again")
             if image.mode == "F":
-                raise ImageError(f"{path}: floating-point pixels have no agreed range; export 8 or 16 bits")
+                raise ImageError(f"{name}: floating-point pixels have no agreed range; export 8 or 16 bits")
             return _to_rgb(ImageOps.exif_transpose(image))
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: too large to be read ({error}); reduce it first") from error
+        raise ImageError(f"{name}: too large to be read ({error}); reduce it first") from error
     except _BROKEN as error:
         raise ImageError(
-            f"{path}: not a readable picture ({type(error).__name__}: {error}); expected a whole PNG, JPEG, WebP "
+            f"{name}: not a readable picture ({type(error).__name__}: {error}); expected a whole PNG, JPEG, WebP "
             "or the like: fetch or export it again"
         ) from error
 

@@ -15,6 +15,11 @@ DATASETS: dict[str, str] = {
     "orl": "datasets.orl:build",
     "folder": "datasets.folder:build",
     "occluded": "datasets.occluded:build",
+    "celeba_hq": "datasets.celeba_hq:build",
+    "ffhq": "datasets.folder:ffhq",
+    "metfaces": "datasets.folder:metfaces",
+    "lfw": "datasets.folder:lfw",
+    "stanford_cars": "datasets.folder:stanford_cars",
 }
 
 

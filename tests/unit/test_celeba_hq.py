@@ -1,0 +1,142 @@
+"""CelebA-HQ from folders, zips and parquet, its split by the original numbers."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from datasets import registry
+from datasets.celeba_hq import COUNT, MAPPING, TEST_COUNT, read_mapping, split_of
+
+# Pictures of three parts: the last of train and validation, the first of each part.
+ORIGINS = {0: 5, 1: 162_770, 2: 162_771, 3: 182_637, 4: 182_638, 10: 202_598}
+TEST, VALIDATION = ["00004", "00010"], ["00002", "00003"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVERSION_BENCH_CACHE", str(tmp_path / "cache"))
+
+
+def picture(number: int) -> bytes:
+    target = io.BytesIO()
+    Image.new("RGB", (16, 16), (number, 100, 255 - number)).save(target, "PNG")
+    return target.getvalue()
+
+
+def mapping() -> str:
+    lines = [f"{idx}          {orig}     {orig + 1:06d}.jpg" for idx, orig in ORIGINS.items()]
+    return "\n".join(["idx        orig_idx    orig_file", *lines]) + "\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """As CelebAMask-HQ unpacks: pictures, masks with numbers of their own, and the mapping."""
+    root = tmp_path / "CelebAMask-HQ"
+    (root / "CelebA-HQ-img").mkdir(parents=True)
+    for number in ORIGINS:
+        (root / "CelebA-HQ-img" / f"{number}.jpg").write_bytes(picture(number))
+    (root / "CelebAMask-HQ-mask-anno" / "0").mkdir(parents=True)
+    (root / "CelebAMask-HQ-mask-anno" / "0" / "00004.png").write_bytes(picture(9))
+    (root / MAPPING).write_text(mapping())
+    return root
+
+
+def load(path: Path, **options: object):
+    return registry.load("celeba_hq", path=str(path), resolution=16, **options)
+
+
+def colours(manifest) -> list[int]:
+    return [int(np.asarray(Image.open(manifest.root / manifest.by_id[i].file))[0, 0, 0]) for i in manifest.ids]
+
+
+def test_a_folder_gives_the_test_part_under_original_numbers(folder: Path) -> None:
+    for path in (folder, folder / "CelebA-HQ-img"):  # the mapping lies beside the pictures or above
+        found = load(path)
+        assert found.ids == TEST and colours(found) == [4, 10]
+        assert found.by_id["00004"].labels == {"celeba": 182_638}
+    assert load(folder, split="validation").ids == VALIDATION
+    assert len(load(folder, split="all").ids) == 6 and load(folder, split="train").ids == ["00000", "00001"]
+
+
+def test_a_zip_and_parquet_files_give_the_same(folder: Path, tmp_path: Path) -> None:
+    wanted = load(folder)
+    with zipfile.ZipFile(tmp_path / "CelebAMask-HQ.zip", "w") as bundle:
+        for file in folder.rglob("*"):
+            bundle.write(file, f"CelebAMask-HQ/{file.relative_to(folder)}")
+    rows = [{"bytes": picture(number), "path": f"{number:05d}.png"} for number in ORIGINS]
+    (tmp_path / "hub").mkdir()
+    pq.write_table(pa.table({"image": rows[:4], "label": [0] * 4}), tmp_path / "hub" / "a.parquet", row_group_size=3)
+    pq.write_table(pa.table({"image": rows[4:], "label": [0] * 2}), tmp_path / "hub" / "b.parquet")
+    (tmp_path / "hub" / MAPPING).write_text(mapping())
+    for path in (tmp_path / "CelebAMask-HQ.zip", tmp_path / "hub"):
+        found = load(path)
+        assert found.ids == wanted.ids and colours(found) == colours(wanted)
+        assert [record.sha256 for record in found.records] == [record.sha256 for record in wanted.records]
+    one = load(tmp_path / "hub" / "b.parquet", mapping=str(folder / MAPPING))
+    assert one.ids == TEST
+
+
+def test_copies_that_count_from_one_are_told(tmp_path: Path) -> None:
+    for number in (1, 5, COUNT):
+        (tmp_path / f"{number:05d}.png").write_bytes(picture(number % 200))
+    assert load(tmp_path, split="all").ids == ["00000", "00004", "29999"]
+
+
+def test_a_broken_picture_is_a_failure_of_its_own(folder: Path) -> None:
+    (folder / "CelebA-HQ-img" / "4.jpg").write_bytes(b"no picture")
+    found = load(folder)
+    assert found.ids == ["00010"] and "not a readable picture" in found.failures["00004"]
+
+
+def test_the_rule_and_the_count() -> None:
+    origin = read_mapping(mapping())
+    assert [split_of(origin, number) for number in ORIGINS] == ["train"] * 2 + ["validation"] * 2 + ["test"] * 2
+    # A whole file has 2,824 test images, or it is not CelebA-HQ's.
+    whole = [f"{idx} {200_000 if idx < TEST_COUNT else 100} x.jpg" for idx in range(COUNT)]
+    origin = read_mapping("\n".join(whole))
+    assert sum(split_of(origin, idx) == "test" for idx in range(COUNT)) == TEST_COUNT
+    with pytest.raises(ValueError, match="2823 of its 30000 pictures are test images, expected 2824"):
+        read_mapping("\n".join(["0 100 x.jpg", *whole[1:]]))
+    with pytest.raises(ValueError, match="picture 3 is there twice"):
+        read_mapping("3 1 a\n3 2 b")
+    with pytest.raises(ValueError, match="expected `idx orig_idx orig_file`, found '3 abc'"):
+        read_mapping("3 abc")
+
+
+def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
+    (folder / "CelebA-HQ-img" / "77.jpg").write_bytes(picture(7))
+    with pytest.raises(ValueError, match="says nothing of picture 77"):
+        load(folder)
+    (folder / MAPPING).unlink()
+    with pytest.raises(FileNotFoundError, match=f"the split 'test' needs {MAPPING}"):
+        load(folder)
+    with pytest.raises(FileNotFoundError, match="fetch celeba-hq"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="split is 'tests'"):
+        load(folder, split="tests")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="no numbered picture"):
+        load(tmp_path / "empty")
+    (tmp_path / "text.tar").write_text("no archive")
+    with pytest.raises(ValueError, match="neither a folder nor a zip nor a parquet file"):
+        load(tmp_path / "text.tar")
+    pq.write_table(pa.table({"picture": [1]}), tmp_path / "x.parquet")
+    with pytest.raises(ValueError, match="expected a column `image` with bytes and path, found picture"):
+        load(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("name", ["ffhq", "metfaces", "stanford_cars"])
+def test_sets_that_come_as_folders(name: str, tmp_path: Path) -> None:
+    Image.new("RGB", (24, 24 if name != "stanford_cars" else 12), "red").save(tmp_path / "a.png")
+    found = registry.load(name, path=str(tmp_path), resolution=16)
+    image = np.asarray(Image.open(found.root / found.records[0].file))
+    assert image.shape == (16, 16, 3) and tuple(image[8, 8]) == (255, 0, 0)
+    assert tuple(image[0, 0]) == ((0, 0, 0) if name == "stanford_cars" else (255, 0, 0))
