@@ -55,9 +55,15 @@ def fetch(name: str) -> int:
             file=sys.stderr,
         )
         return 2
+    from benchmarks.checklist import missing_file
+
     failed = 0
     for each in chosen:
         asset = known[each]
+        if brought := missing_file(asset):
+            print(brought.line())
+            failed += 1
+            continue
         size = max((source.bytes for source in asset.sources), default=0) / 1e6
         print(f"{each}: {asset.title}\n  licence: {asset.licence}; from {asset.sources[0].describe()}, {size:.0f} MB")
         try:
@@ -65,4 +71,17 @@ def fetch(name: str) -> int:
         except assets.AssetMissingError as error:
             print(f"  {error}", file=sys.stderr)
             failed += 1
-    return 1 if failed else 0
+    return 1 if failed + _missing_data(name) else 0
+
+
+def _missing_data(suite_name: str) -> int:
+    """What a suite needs beside assets: its data sets, said where they are missing."""
+    from benchmarks.checklist import needs
+    from benchmarks.config import load_suite, suite_names
+
+    if suite_name not in suite_names():
+        return 0
+    lacking = [need for need in needs(load_suite(suite_name)) if not need.present and need.what.startswith("data set")]
+    for need in lacking:
+        print(need.line())
+    return len(lacking)

@@ -133,6 +133,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def expanded(path: str) -> str:
+    """A path with its environment variables and ~ filled in."""
+    return os.path.expanduser(os.path.expandvars(path))
+
+
+def resolve(source: str) -> str:
+    """The file of an asset that is named, or the source as it is. Raises AssetMissingError."""
+    return str(ensure(source)) if source in registry() else source
+
+
 def _fetch(asset: Asset, quiet: bool) -> None:
     reasons = []
     for source in asset.sources:
@@ -164,12 +174,15 @@ def _fetch(asset: Asset, quiet: bool) -> None:
 
 def _obtain(asset: Asset, source: Source, work: Path, quiet: bool) -> list[Path]:
     if source.path:
-        local = Path(os.path.expandvars(source.path)).expanduser()
+        local = Path(expanded(source.path))
         if not local.exists():
             raise FetchError("no such file")
         _verify(local, source.sha256)
         copy = work / local.name
-        shutil.copyfile(local, copy)
+        try:
+            os.link(local, copy)  # checkpoints are large
+        except OSError:
+            shutil.copyfile(local, copy)
         return [copy]
     if os.environ.get("INVERSION_BENCH_OFFLINE") == "1":
         raise FetchError("the network is forbidden by INVERSION_BENCH_OFFLINE=1")

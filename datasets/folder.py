@@ -23,14 +23,17 @@ VERSION = 1
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"])
 
 
-def build(path: str, align: bool = True, resolution: int = 64) -> Manifest:
-    """Every picture below `path` at `resolution` px; align=False takes square pictures that are in the frame.
+def build(path: str, align: bool | str = True, resolution: int = 64) -> Manifest:
+    """Every picture below `path` at `resolution` px. align: True for faces in the embedded sets' tight frame, "ffhq"
+    for FFHQ's, which official generators know, False for square pictures that are in the frame already.
 
     A file that cannot be read, has no face, or (align=False) is not square becomes a record with its failure.
     Raises NotADirectoryError and FileNotFoundError when there is no folder or no picture in it.
     """
-    return _build("folder", "Photographs of a folder", "the user's own", "out", path, resolution,
-                  alignment.RECIPE if align else building.AS_IS)  # fmt: skip
+    recipes = {True: alignment.RECIPE, "ffhq": ffhq_alignment.RECIPE, False: building.AS_IS}
+    if align not in recipes:
+        raise ValueError(f"data set 'folder': align is {align!r}, expected true, false or ffhq")
+    return _build("folder", "Photographs of a folder", "the user's own", "out", path, resolution, recipes[align])
 
 
 def ffhq(path: str, resolution: int = 1024) -> Manifest:

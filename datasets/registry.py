@@ -21,6 +21,16 @@ DATASETS: dict[str, str] = {
     "lfw": "datasets.folder:lfw",
     "stanford_cars": "datasets.folder:stanford_cars",
 }
+# Sets that users bring themselves: where they come from, and their terms.
+SOURCES: dict[str, str] = {
+    "celeba_hq": "CelebAMask-HQ (pictures, masks and the mapping to CelebA): the link in the README of "
+    "github.com/switchablenorms/CelebAMask-HQ; non-commercial research only",
+    "ffhq": "images1024x1024 as github.com/NVlabs/ffhq-dataset fetches them; CC BY-NC-SA 4.0",
+    "metfaces": "images as github.com/NVlabs/metfaces-dataset fetches them; CC BY-NC 2.0",
+    "lfw": "lfw.tgz of vis-www.cs.umass.edu/lfw, unpacked; for research",
+    "stanford_cars": "the pictures of ai.stanford.edu/~jkrause/cars/car_dataset.html; non-commercial research",
+    "folder": "photographs of your own",
+}
 
 
 def names() -> list[str]:

@@ -43,10 +43,12 @@ class EncoderStage(Method):
         self.encoder: Encoder
         if source == TOY:
             self.encoder = toy_encoder(self.design, generator)
-        elif source.endswith(OFFICIAL):
-            self.encoder = official.load_encoder(find(source, self.info.name), self.info.name, generator).encoder
+            return
+        path = find(source, self.info.name)
+        if path.suffix in OFFICIAL:
+            self.encoder = official.load_encoder(path, self.info.name, generator).encoder
         else:
-            self.encoder = load_encoder(find(source, self.info.name), self.design, generator)
+            self.encoder = load_encoder(path, self.design, generator)
 
     @classmethod
     def _source(cls, config: EncoderStageConfig) -> str:

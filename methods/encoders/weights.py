@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from datasets import assets
 from methods.encoders.backbone import EncoderConfig, StyleBlock
 from methods.encoders.design import SMALL, Design, Encoder
 from methods.generators.stylegan2 import Generator
@@ -29,7 +30,8 @@ def embedded() -> list[str]:
 
 
 def find(source: str, trained_by: str) -> Path:
-    """The file of an embedded name or a path; FileNotFoundError says how to get it."""
+    """The file of an embedded name, an asset or a path; FileNotFoundError (AssetMissingError) says how to get it."""
+    source = assets.resolve(source)
     path = Path(source) if source.endswith((".safetensors", *OFFICIAL)) else FOLDER / f"{source}.safetensors"
     if not path.exists():
         raise FileNotFoundError(

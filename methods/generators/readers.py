@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from datasets import assets
 from datasets.checkpoints import check_tensors, part, read_checkpoint, tensors
 from methods.generators.ada import config_from_ada, from_ada, is_ada
 from methods.generators.ada_pickle import read_generator
@@ -31,7 +32,7 @@ def embedded() -> dict[str, Path]:
 def load_generator(source: str | Path) -> Generator:
     """A StyleGAN2 generator in eval mode, float32, on the CPU, frozen.
 
-    source: "toy" (random weights, for tests), the name of an embedded generator (`faces64`), or a file:
+    source: "toy" (random weights, for tests), the name of an embedded generator (`faces64`) or of an asset, or a file:
     .safetensors of this suite, .pt of config-f (`g_ema`, `latent_avg`; an encoder's file gives its decoder), or .pkl
     of StyleGAN2-ADA (G_ema; nothing in it is run). A file without the mean of W is warned of, and the mean is computed
     with a fixed seed (`mean_source`). Raises FileNotFoundError, or ValueError that names the file and what was found.
@@ -39,7 +40,7 @@ def load_generator(source: str | Path) -> Generator:
     if source == "toy":
         return toy_generator()
     named = embedded()
-    path = named.get(str(source)) or Path(source)
+    path = named.get(str(source)) or Path(assets.resolve(str(source)))
     if not path.exists():
         raise FileNotFoundError(
             f"no generator {str(source)!r}: neither a file nor an embedded one ({', '.join(['toy', *named])})"

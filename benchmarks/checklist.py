@@ -1,0 +1,70 @@
+"""What a suite needs that users bring themselves: which of it is here, and where the rest comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.config import SuiteConfig
+from datasets import assets
+from datasets import registry as datasets_registry
+from methods.registry import load_pipeline
+from metrics import registry as metrics_registry
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing. place: where it is looked for; source: where it comes from, with its terms."""
+
+    what: str
+    present: bool
+    place: str
+    source: str
+
+    def line(self) -> str:
+        mark = "x" if self.present else " "
+        return f"  [{mark}] {self.what}\n      {self.place}" + ("" if self.present else f"\n      {self.source}")
+
+
+def needs(suite: SuiteConfig) -> list[Need]:
+    """Checkpoints and folders that no package index has, in the order: generator, encoders, metrics, data sets."""
+    known = assets.registry()
+    return [*(_of_asset(known[name]) for name in dict.fromkeys(_assets(suite))), *_data(suite)]
+
+
+def _assets(suite: SuiteConfig) -> Iterator[str]:
+    """Names of assets that the suite asks for and that only the user can bring."""
+    used = {stage.name for method in suite.methods for stage in load_pipeline(method).stages}
+    settings = (values for stage, values in suite.stage_settings.items() if stage in used)
+    named = [suite.generator, *(str(values.get("weights", "")) for values in settings)]
+    for metric in suite.metrics:
+        named.append(metrics_registry.load(metric).asset)
+    known = assets.registry()
+    for name in named:
+        if name in known and all(source.path for source in known[name].sources):
+            yield name
+
+
+def missing_file(asset: assets.Asset) -> Need | None:
+    """What a user has to bring for an asset that no package index has; None where it is here or can be fetched."""
+    need = _of_asset(asset) if all(source.path for source in asset.sources) else None
+    return None if need is None or need.present else need
+
+
+def _of_asset(asset: assets.Asset) -> Need:
+    source = asset.sources[0]
+    here = asset.present or Path(assets.expanded(source.path)).is_file()
+    hashed = source.sha256 or "not published"
+    place = asset.location if asset.present else source.path
+    return Need(f"{asset.name}: {asset.title} [{asset.licence}]", here, f"{place}; SHA-256 {hashed}", source.note)
+
+
+def _data(suite: SuiteConfig) -> Iterator[Need]:
+    for entry in suite.datasets:
+        path = entry.options.get("path")
+        if path is not None:
+            here = Path(str(path)).expanduser().exists()
+            origin = datasets_registry.SOURCES.get(entry.name, "")
+            note = f"{origin}; set INVERSION_BENCH_DATA to the folder above it, or datasets[...].options.path"
+            yield Need(f"data set {entry.name}", here, str(path), note)

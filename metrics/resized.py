@@ -1,0 +1,51 @@
+"""Metrics at 256 px, where the field compares methods of 1024 px generators.
+
+References: scripts/calc_losses_on_images.py of eladrich/pixel2style2pixel, omertov/encoder4editing and
+yuval-alaluf/restyle-encoder (Resize 256, Normalize .5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from metrics import perceptual, pixel
+from metrics.base import SampleMetric
+
+SIDE = 256
+_BASES: dict[str, Callable[[], SampleMetric]] = {
+    "mse": pixel.mse,
+    "psnr": pixel.psnr,
+    "lpips_alex": perceptual.lpips_alex,
+}
+_RECIPE = (
+    f"images and targets of any size at {SIDE} px first, bilinear with antialiasing, as the field's scripts resize, "
+    "but without rounding to 8 bits; then {}"
+)
+
+
+def resized(images: Tensor, side: int = SIDE) -> Tensor:
+    """Images [N, 3, H, W] -> [N, 3, side, side]."""
+    if images.shape[-2:] == (side, side):
+        return images
+    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
+def _at_256(images: Tensor, targets: Tensor, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    return function(resized(images), resized(targets))
+
+
+def metric(name: str) -> SampleMetric:
+    """The metric `name` at 256 px, called name_256."""
+    base = _BASES[name]()
+    info = replace(
+        base.info,
+        name=f"{name}_{SIDE}",
+        title=f"{base.info.title} at {SIDE}",
+        recipe=_RECIPE.format(base.info.recipe),
+    )
+    return replace(base, info=info, function=partial(_at_256, function=base.function))

@@ -1,0 +1,53 @@
+"""`plan` and `fetch` of a suite whose files the user brings: what is missing is said, with its source, and exit 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.checklist import needs
+from benchmarks.cli import main
+from benchmarks.config import load_suite
+
+FILES = ["stylegan2-ffhq-config-f.pt", "psp_ffhq_encode.pt", "e4e_ffhq_encode.pt", "restyle_psp_ffhq_encode.pt",
+         "restyle_e4e_ffhq_encode.pt", "CurricularFace_Backbone.pth"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without any file of the user."""
+    monkeypatch.setenv("INVERSION_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("INVERSION_BENCH_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("INVERSION_BENCH_DATA", str(tmp_path / "data"))
+
+
+def test_a_machine_that_lacks_everything_gets_a_checklist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "celeba-hq"]) == 2
+    said = capsys.readouterr().out
+    assert "0 of 7 files and folders are here" in said and said.count("[ ]") == 7
+    for file in FILES:
+        assert f"$INVERSION_BENCH_WEIGHTS/{file}" in said
+    assert "github.com/switchablenorms/CelebAMask-HQ" in said and str(tmp_path / "data" / "CelebAMask-HQ") in said
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_is_there_is_ticked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / FILES[2]).touch()
+    (tmp_path / "data" / "CelebAMask-HQ").mkdir(parents=True)
+    assert main(["plan", "celeba-hq", "methods=[e4e]"]) == 2
+    said = capsys.readouterr().out
+    assert "2 of 4 files and folders are here" in said and "[x] e4e_ffhq_encode" in said
+    assert main(["plan", "celeba-hq-ood"]) == 2
+    assert "data set metfaces" in capsys.readouterr().out
+
+
+def test_fetch_says_where_to_put_what_it_cannot_bring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fetch", "e4e_ffhq_encode"]) == 1
+    said = capsys.readouterr().out
+    assert "README of github.com/omertov/encoder4editing" in said and "SHA-256 not published" in said
+
+
+def test_suites_that_bring_everything_have_no_list() -> None:
+    assert needs(load_suite("faces64")) == [] and needs(load_suite("smoke")) == []
