@@ -54,10 +54,11 @@ def missing_file(asset: assets.Asset) -> Need | None:
 
 def _of_asset(asset: assets.Asset) -> Need:
     source = asset.sources[0]
-    here = asset.present or Path(assets.expanded(source.path)).is_file()
     hashed = source.sha256 or "not published"
     place = asset.location if asset.present else source.path
-    return Need(f"{asset.name}: {asset.title} [{asset.licence}]", here, f"{place}; SHA-256 {hashed}", source.note)
+    return Need(
+        f"{asset.name}: {asset.title} [{asset.licence}]", asset.present, f"{place}; SHA-256 {hashed}", source.note
+    )
 
 
 def _data(suite: SuiteConfig) -> Iterator[Need]:

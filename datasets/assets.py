@@ -75,8 +75,18 @@ class Asset:
         return cache_dir() / "assets" / f"{self.name}-{tag}"
 
     @property
+    def brought(self) -> Path | None:
+        """The user's own file, which is used where it lies: no hash pins it, so a copy could go stale unseen."""
+        if self.converter or any(not source.path or source.sha256 for source in self.sources):
+            return None
+        files = (Path(expanded(source.path)) for source in self.sources)
+        return next((file for file in files if file.is_file()), None)
+
+    @property
     def location(self) -> Path:
         """Where the asset lies once it is there; `output` is a file's name, or "." for a folder of images."""
+        if self.brought:
+            return self.brought
         return self.folder / self.output if self.output != "." else self.folder
 
     @property
@@ -179,10 +189,7 @@ def _obtain(asset: Asset, source: Source, work: Path, quiet: bool) -> list[Path]
             raise FetchError("no such file")
         _verify(local, source.sha256)
         copy = work / local.name
-        try:
-            os.link(local, copy)  # checkpoints are large
-        except OSError:
-            shutil.copyfile(local, copy)
+        shutil.copyfile(local, copy)
         return [copy]
     if os.environ.get("INVERSION_BENCH_OFFLINE") == "1":
         raise FetchError("the network is forbidden by INVERSION_BENCH_OFFLINE=1")
