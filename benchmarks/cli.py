@@ -60,6 +60,35 @@ def parser() -> argparse.ArgumentParser:
             )
             command.add_argument("--shard", default="0/1", help="i/n: every n-th image from i on, for several machines")
             command.add_argument("--only", choices=["invert", "edit"], help="stop after inverting, or edit only")
+            command.add_argument(
+                "--executor",
+                choices=["local", "submitit", "ray"],
+                default="local",
+                help="what starts the workers: processes here (default), SLURM through submitit, or Ray",
+            )
+            command.add_argument(
+                "--workers", type=int, default=0, metavar="N", help="workers (default: the suite's setting)"
+            )
+            command.add_argument(
+                "--threads",
+                type=int,
+                default=1,
+                metavar="N",
+                help="threads of a worker on a CPU; more than 1 may change last digits; 0: cores divided by workers",
+            )
+            command.add_argument(
+                "--timeout",
+                type=float,
+                default=0.0,
+                metavar="SECONDS",
+                help="end a worker whose image takes longer; its images are tried again (default: wait for ever)",
+            )
+            command.add_argument(
+                "--engine", action="append", default=[], metavar="KEY=VALUE", help="a setting of submitit or Ray"
+            )
+            # Of workers that an executor starts.
+            command.add_argument("--worker", default="", help=argparse.SUPPRESS)
+            command.add_argument("--before", default="", help=argparse.SUPPRESS)
         if name == "report":
             command.add_argument(
                 "--layout",

@@ -8,15 +8,18 @@ from collections import Counter
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from benchmarks import editing_sets
+from benchmarks.checklist import needs
 from benchmarks.config import SuiteConfig, load_suite
 from benchmarks.editing import edit
 from benchmarks.errors import ConfigError
-from benchmarks.executors import run_local, worker_count
+from benchmarks.executors import Fleet, options_of, worker_count
+from benchmarks.executors import run as run_fleet
 from benchmarks.plan import Plan, expand
 from benchmarks.results import compact
-from benchmarks.runner import Shard, invert
+from benchmarks.runner import Duty, Shard, invert
 from benchmarks.score import score
 from benchmarks.store import CellStore
 from reports.frame import ReportError
@@ -27,6 +30,8 @@ def run_suite_command(options: argparse.Namespace) -> int:
     shard = parse_shard(getattr(options, "shard", "0/1"))
     suite = load_suite(options.suite, options.overrides)
     out = options.out or Path("runs") / suite.name
+    if options.command == "plan" and _print_needs(suite):
+        return 2
     plan = expand(suite)
     if options.command == "plan":
         return _print_plan(plan, out)
@@ -35,21 +40,30 @@ def run_suite_command(options: argparse.Namespace) -> int:
     check_writable(out)
     _check_layouts(getattr(options, "layout", []))
     if options.command == "run":
+        workers, threads, timeout = options.workers, options.threads, options.timeout
+        fleet = Fleet(options.executor, workers, threads, timeout, options_of(options.engine))
+        if min(workers, threads) < 0 or timeout < 0:
+            raise ConfigError(
+                f"--workers {workers}, --threads {threads}, --timeout {timeout:g}: expected numbers of at least 0"
+            )
         if options.only or shard.of > 1:
-            torch.set_num_threads(1)
+            torch.set_num_threads(options.threads or 1)
             if options.only != "edit":
-                invert(plan, out, options.resume, shard, progress=False)
+                duty = Duty(options.worker, options.workers or 1, options.timeout, options.before)
+                invert(plan, out, options.resume, shard, progress=False, duty=duty)
             if options.only != "invert":
                 edit(plan, out, shard, progress=False)
             if options.only:
                 return 0
         else:
-            run_local(plan, out, options.suite, options.overrides, options.resume)
-    if options.command in ("run", "score"):
-        edit(plan, out)  # what shards left: lines to images that other shards inverted later
-        score(plan, out)
-        editing_sets.score(plan, out)
-    return _report(plan, out, options)
+            run_fleet(plan, out, options.suite, options.overrides, options.resume, fleet)
+    # Of several commands that end in one folder, one scores and reports at a time; the next finds little to do.
+    with FileLock(out / ".lock"):
+        if options.command in ("run", "score"):
+            edit(plan, out)  # what shards left: lines to images that other shards inverted later
+            score(plan, out)
+            editing_sets.score(plan, out)
+        return _report(plan, out, options)
 
 
 def parse_shard(text: str) -> Shard:
@@ -101,6 +115,18 @@ def _report(plan: Plan, out: Path, options: argparse.Namespace) -> int:
     if len(failed):
         print(f"{len(failed)} images have failed rows; reasons are in {out / 'report' / 'tables.md'}")
     return 1 if len(failed) else 0
+
+
+def _print_needs(suite: SuiteConfig) -> int:
+    """The list of what the user has to bring, where the suite asks for such; returns how much of it is missing."""
+    found = needs(suite)
+    lacking = sum(not need.present for need in found)
+    if found:
+        print(f"{suite.name}: {suite.title}\n{len(found) - lacking} of {len(found)} files and folders are here:")
+        print("\n".join(need.line() for need in found))
+    if lacking:
+        print(f"{lacking} missing; nothing can run before they are in place (`fetch {suite.name}` brings the others)")
+    return lacking
 
 
 def _print_plan(plan: Plan, out: Path) -> int:

@@ -69,13 +69,26 @@ class JsonLines:
 
 def read_lines(paths: list[Path]) -> Iterator[Row]:
     for path in paths:
-        for line in path.read_bytes().splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue  # torn by a kill; its image counts as not done
-            if isinstance(row, dict):
-                yield row
+        yield from _parse(path.read_bytes())
+
+
+def _parse(data: bytes) -> Iterator[Row]:
+    for line in data.splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # torn by a kill; its image counts as not done
+        if isinstance(row, dict):
+            yield row
+
+
+def read_new_lines(path: Path, start: int) -> tuple[list[Row], int]:
+    """Rows of the whole lines from byte `start` on, and the byte where the next reading starts."""
+    with path.open("rb") as handle:
+        handle.seek(start)
+        data = handle.read()
+    whole = data[: data.rfind(b"\n") + 1]
+    return list(_parse(whole)), start + len(whole)
 
 
 def rank(row: Row) -> tuple[bool, int]:
@@ -99,11 +112,17 @@ class CellStore:
             image, old = row["image"], standing.get(row["image"])
             if old is None or rank(row) >= rank(old):
                 standing[image] = row
-        return {image: row for image, row in standing.items() if row["status"] != "ok" or self.complete(image)}
+        return {image: row for image, row in standing.items() if row["status"] != "ok" or self.complete(row)}
 
-    def complete(self, image: str) -> bool:
-        """Whether the image's files are there. A power cut can leave empty ones behind a row that says ok."""
-        return all(path.exists() and path.stat().st_size for path in (self.latent(image), self.picture(image)))
+    def complete(self, row: Row) -> bool:
+        """Whether the image's files are there and whole. A power cut can tear them behind a row that says ok."""
+        found = self.sizes(row["image"])
+        return found == row["bytes"] if "bytes" in row else all(found)
+
+    def sizes(self, image: str) -> list[int]:
+        """Bytes of the latent's file and of the picture; 0 for one that is not there."""
+        paths = (self.latent(image), self.picture(image))
+        return [path.stat().st_size if path.exists() else 0 for path in paths]
 
     def picture(self, image: str) -> Path:
         return self.folder / f"{image}.png"

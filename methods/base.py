@@ -178,6 +178,11 @@ class Method(pl.LightningModule):
         return 1
 
     @classmethod
+    def together(cls, config: Any) -> int:
+        """Images that cost no more than one of them alone: fewer are not worth handing to a worker of their own."""
+        return 1
+
+    @classmethod
     def assets(cls, config: Any) -> tuple[str, ...]:
         """Weights that the stage needs beside the generator, by their names in the asset manifest."""
         return ()

@@ -39,6 +39,10 @@ class _LatentOptimization(Method):
     def assets(cls, config: LatentOptimizationConfig) -> tuple[str, ...]:
         return (config.features,)
 
+    @classmethod
+    def together(cls, config: LatentOptimizationConfig) -> int:
+        return config.lanes
+
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         if self.config.steps == 0 and init is not None:
             return init

@@ -1,0 +1,132 @@
+"""Several workers in one folder: nothing twice, the dead replaced, what kills workers put aside, by every executor."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.cli import main
+from tests.integration.tiny_suite import INVERTED, reference, rows, suite, tables, world
+
+__all__ = ["reference", "suite", "world"]  # fixtures
+pytestmark = pytest.mark.assets
+ROOT = Path(__file__).parents[2]
+
+# Makes one image end or hang its process, as a sitecustomize of the workers does.
+POISON = """
+import os, signal, sys, time
+if sys.argv[0].endswith("benchmarks/__main__.py") or "benchmarks" in " ".join(sys.orig_argv):
+    from methods.latent_optimization import WOptimization
+    whole = WOptimization.invert
+    def invert(self, images, ids, init=None):
+        if "folder/p1" in ids:
+            HOW
+        return whole(self, images, ids, init)
+    WOptimization.invert = invert
+"""
+
+
+def doubled(out: Path) -> list[tuple[str, str]]:
+    """Images of cells that have more than one row."""
+    count: Counter[tuple[str, str]] = Counter()
+    for path in out.glob("cells/*/rows-*.jsonl"):
+        count.update((path.parent.name, json.loads(line)["image"]) for line in path.read_bytes().splitlines())
+    return [each for each, n in count.items() if n > 1]
+
+
+def poisoned(folder: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(POISON.replace("HOW", how))
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "said", "options"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "it ended with signal 9", []),
+        ("time.sleep(1000)", "no result within", ["--timeout", "3"]),
+    ],
+)
+def test_image_that_ends_workers_is_put_aside(how, said, options, suite, tmp_path, monkeypatch, reference):
+    out = tmp_path / "out"
+    arguments = ["run", suite, "--out", str(out)]
+    with monkeypatch.context() as patch:
+        poisoned(tmp_path / "poison", how, patch)
+        assert main([*arguments, "--workers", "2", *options]) == 1
+    frame = pd.read_parquet(out / "results.parquet")
+    failed = frame[frame["status"] == "failed"]
+    assert set(failed["image"]) == {"p1"} and set(failed["method"]) == {"sg2_w", "pti"}
+    assert failed["reason"].str.contains(f"the worker died 4 times at this image: {said}").all()
+    assert rows(out) == INVERTED and not doubled(out)
+    assert main([*arguments, "--resume", "failed"]) == 0 and tables(out) == tables(reference)
+
+
+@pytest.mark.slow
+def test_two_runs_share_a_folder(suite, tmp_path, reference):
+    command = [sys.executable, "-m", "benchmarks", "run", suite, "batch_size=1", "--out", str(tmp_path)]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert rows(tmp_path) == INVERTED and not doubled(tmp_path)
+    assert tables(tmp_path) == tables(reference)
+    assert not list(tmp_path.glob("work/claims/*/*")), "nothing is claimed after a run"
+
+
+@pytest.mark.slow
+def test_submitit_starts_workers_and_replaces_a_dead_one(suite, tmp_path, reference):
+    pytest.importorskip("submitit", reason="the extra submitit is not installed")
+    arguments = ["run", suite, "--out", str(tmp_path), "--executor", "submitit", "--engine", "cluster=local"]
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks", *arguments, "--workers", "2"], cwd=ROOT)
+    assert kill_one(tmp_path), "no worker began"
+    assert process.wait() == 0
+    assert rows(tmp_path) == INVERTED and not doubled(tmp_path) and tables(tmp_path) == tables(reference)
+
+
+def kill_one(out: Path, patience: float = 60.0) -> int:
+    """SIGKILL to the owner of the first claim that is seen; returns its id, 0 when none is seen in time."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        for claim in out.glob("work/claims/*/[!.]*"):
+            try:
+                worker = json.loads(claim.read_text())["worker"]
+            except FileNotFoundError:
+                continue
+            for pid in holders(out / "work" / "workers" / worker):
+                os.kill(pid, signal.SIGKILL)
+                return pid
+        time.sleep(0.005)
+    return 0
+
+
+def holders(path: Path) -> list[int]:
+    """Processes that have a file open."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(link) == str(path):
+                found.append(int(link.parts[2]))
+        except OSError:
+            continue  # it ended meanwhile
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--executor", "local", "--engine", "a=b"], "takes no options"),
+        (["--engine", "fast"], "not of the form KEY=VALUE"),
+        (["--workers", "-1"], "expected numbers of at least 0"),
+    ],
+)
+def test_wrong_fleet_starts_nothing(arguments, said, suite, tmp_path, capsys):
+    assert main(["run", suite, "--out", str(tmp_path), "workers=2", *arguments]) == 2
+    assert said in capsys.readouterr().err and not rows(tmp_path)
