@@ -52,6 +52,16 @@ def test_config_f(name: str) -> None:
     case.assert_close("img_zeronoise", g.synthesis(w_plus, "none"))
 
 
+@pytest.mark.slow
+@torch.no_grad()
+def test_config_f_at_1024_px() -> None:
+    case = parity.Case("ros_1024_cm2")
+    g = config_f(case, "ros_1024_cm2")
+    case.assert_close("w_from_z", g.mapping(case["in_z"])[:, 0])
+    case.assert_close("w_trunc", g.mapping(case["in_z"], truncation=0.7)[:, 0])
+    case.assert_close("img_wplus", g.synthesis(case["in_wplus"]))
+
+
 @pytest.mark.parametrize("name", ["ros_64_small", "ros_32_cm2"])
 def test_config_f_gradients(name: str) -> None:
     case = parity.Case(name)
