@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from methods.base import Inversion, Method, MethodInfo, rendered
 from methods.features import perceptual
-from methods.tuning.tune import TuningConfig, copy_for_tuning, tunable, tuning
+from methods.generators.stylegan2 import Generator
+from methods.tuning.tune import TuningConfig, TuningStep, copy_for_tuning, tunable, tuning
+from metrics.networks.lpips import Lpips
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class PivotalTuning(Method):
         parts = [slice(i, i + group) for i in range(0, len(ids), group)]
         return Inversion.concatenate([self._tune(images[p], ids[p], init[p]) for p in parts])
 
+    def steps(
+        self, tuned: Generator, pivots: Tensor, images: Tensor, network: Lpips, draw_z: Callable[[], Tensor]
+    ) -> Iterator[TuningStep]:
+        """Tune `tuned` in place, step by step."""
+        return tuning(self.generator, tuned, pivots, images, network, self.config, draw_z)
+
     def _tune(self, images: Tensor, ids: Sequence[str], init: Inversion) -> Inversion:
         tuned = copy_for_tuning(self.generator)
         network = perceptual(self.config.network).to(images)
@@ -68,7 +76,7 @@ class PivotalTuning(Method):
         def draw_z() -> Tensor:
             return torch.randn(1, self.generator.z_dim, generator=stream).to(images)
 
-        taken = [s.taken for s in tuning(self.generator, tuned, pivots, images, network, self.config, draw_z)]
+        taken = [step.taken for step in self.steps(tuned, pivots, images, network, draw_z)]
         weights = {name: value.detach() for name, value in tunable(tuned)}
         n = len(ids)
         draft = Inversion(

@@ -28,6 +28,7 @@ STAGES = {
     "restyle_e4e": "methods.encoders.restyle:ReStyleE4e",
     "interestyle": "methods.encoders.interestyle:IntereStyle",
     "pivotal_tuning": "methods.pivotal_tuning:PivotalTuning",
+    "fast_pivotal_tuning": "methods.fast_pivotal_tuning:FastPivotalTuning",
 }
 
 

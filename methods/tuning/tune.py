@@ -60,15 +60,19 @@ def tuning(
     lpips: PairDistance,
     config: TuningConfig,
     draw_z: Callable[[], Tensor],
+    rate: Callable[[int], float] | None = None,
+    adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
 ) -> Iterator[TuningStep]:
     """Tune `tuned`, a copy of `frozen`, in place; yields once a step.
 
     pivots [N, num_ws, w_dim], targets [N, 3, R, R] in [-1, 1]. One image: at most `steps` steps, ended by the
     stopping rule. Several: one step an image in turn, `steps` rounds, no early stop (the code's MultiIDCoach).
-    draw_z: next z [1, z_dim] of the locality samples, which are directions for the pivot being tuned.
+    draw_z: next z [1, z_dim] of the locality samples, which are directions for the pivot being tuned. rate: factor of
+    the learning rate at each step, counted from 0; always 1 where it is None, as in paper and code. adam: makes the
+    optimiser of parameters and lr.
     """
     parameters = [p.requires_grad_(True) for _, p in tunable(tuned)]
-    optimiser = torch.optim.Adam(parameters, lr=config.lr)
+    optimiser = adam(parameters, lr=config.lr)
     locality = config.locality
     count = 0
     for _ in range(config.steps):
@@ -92,6 +96,8 @@ def tuning(
             if not bool(loss.isfinite()):
                 raise FloatingPointError(f"the loss became {float(loss.detach())} at tuning step {count}; lower lr")
             if not stop:
+                if rate is not None:
+                    optimiser.param_groups[0]["lr"] = config.lr * rate(count)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()

@@ -22,6 +22,7 @@ FEW = {
     "w_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},
     "w_plus_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},
     "pivotal_tuning": {"steps": 2, "stop_lpips": 0.0},
+    "fast_pivotal_tuning": {"steps": 2},
     **{name: {"weights": "toy", "lanes": 2} for name in DESIGNS},
 }
 IDS = ["set/a", "set/b", "set/c", "set/d"]
