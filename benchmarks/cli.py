@@ -19,6 +19,7 @@ EPILOG = """examples:
   python -m benchmarks plan faces64                     what would run, and what is missing
   python -m benchmarks report faces64 --layout pti_paper  the table of a paper, in markdown, LaTeX and CSV
   python -m benchmarks compare runs/a runs/b            two versions of the code, paired by image
+  python -m benchmarks faults smoke --rounds 20 --out /tmp/faults   what kills and full disks leave: nothing lost
   python -m benchmarks merge runs/all runs/a runs/b     the results of several machines in one folder
   python -m benchmarks list methods                     names of methods, datasets, metrics, directions, suites, assets
   python -m benchmarks invert pti photo.jpg --out out   align and invert any photograph
@@ -114,6 +115,11 @@ def parser() -> argparse.ArgumentParser:
         help="compare although these differ; metrics and images must agree always; may be repeated",
     )
     command.add_argument("--out", type=Path, help="file to write (default: print)")
+    command = add("faults", "kill, tear and starve runs of a suite at random; resume; compare the tables")
+    command.add_argument("suite", help="name of a shipped suite, or a YAML file")
+    command.add_argument("overrides", nargs="*", help="settings as key=value")
+    command.add_argument("--rounds", type=int, default=10, help="faults to inject, one a round (default: 10)")
+    command.add_argument("--out", type=Path, required=True, help="folder of the runs")
     command = add("merge", "merge the results of several machines; refuses mixed recipes")
     command.add_argument("out", type=Path, help="folder of the merged results; what it holds already comes first")
     command.add_argument("folders", nargs="+", type=Path, help="--out folders of the machines")
@@ -218,6 +224,10 @@ def _dispatch(options: argparse.Namespace) -> int:
         return edit_photographs(
             options.method, options.images, options.out, options.suite, options.set, options.edit, options.directions
         )
+    if options.command == "faults":
+        from benchmarks.faults import inject_faults
+
+        return inject_faults(options.suite, options.overrides, options.rounds, options.out)
     if options.command in ("compare", "merge"):
         from benchmarks import sharing
 
