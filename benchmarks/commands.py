@@ -58,7 +58,7 @@ def run_suite_command(options: argparse.Namespace) -> int:
         else:
             run_fleet(plan, out, options.suite, options.overrides, options.resume, fleet)
     # Of several commands that end in one folder, one scores and reports at a time; the next finds little to do.
-    with FileLock(out / ".lock"):
+    with FileLock(out / "run.lock"):
         if options.command in ("run", "score"):
             edit(plan, out)  # what shards left: lines to images that other shards inverted later
             score(plan, out)

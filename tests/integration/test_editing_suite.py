@@ -144,7 +144,8 @@ def test_new_inversions_by_shards_are_edited_again_and_give_the_same_tables(refe
     assert tables(out) == tables(reference)
 
 
-def test_weights_that_are_gone_are_failures_with_a_reason(reference, suite, tmp_path):
+def test_weights_that_are_gone_are_failures_with_a_reason(reference, suite, tmp_path, monkeypatch):
+    monkeypatch.setattr(CellStore, "complete", lambda *_: True)  # files of another size pass for torn ones
     out = tmp_path / "out"
     shutil.copytree(reference, out)
     plan = expand(load_suite(suite))
