@@ -1,6 +1,7 @@
 """`python -m benchmarks.perf.rows`: what `report` costs on a million rows.
 
-By default 20 methods on 3 sets of 2,824 images, 8 numbers each. Rows are random numbers; tables, intervals, paired comparisons, figures and the dashboard are computed as ever.
+By default 20 methods on 3 sets of 2,824 images, 8 numbers each. Rows are random numbers; tables, intervals, paired
+comparisons, figures and the dashboard are computed as ever.
 """
 
 from __future__ import annotations
