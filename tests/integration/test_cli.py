@@ -75,7 +75,9 @@ def test_shards_add_up(suite, tmp_path, reference):
 def test_workers_side_by_side(suite, tmp_path, reference):
     assert main(["run", suite, "workers=2", "--out", str(tmp_path)]) == 0
     assert tables(tmp_path) == tables(reference)
-    assert len(list(tmp_path.glob("cells/*/rows-*.jsonl"))) == 2 * 3
+    files = list(tmp_path.glob("cells/*/rows-*.jsonl"))
+    # A worker that comes late to a cell may find nothing left in it.
+    assert 3 <= len(files) <= 2 * 3
 
 
 def test_picture_that_no_set_can_take_is_a_failed_row(world, suite, tmp_path):
