@@ -19,7 +19,7 @@ EPILOG = """examples:
   python -m benchmarks plan faces64                     what would run, and what is missing
   python -m benchmarks report faces64 --layout pti_paper  the table of a paper, in markdown, LaTeX and CSV
   python -m benchmarks compare runs/a runs/b            two versions of the code, paired by image
-  python -m benchmarks faults smoke --rounds 20 --out /tmp/faults   what kills and full disks leave: nothing lost
+  python -m benchmarks faults smoke --rounds 20 --out runs/faults  what kills and full disks leave behind
   python -m benchmarks merge runs/all runs/a runs/b     the results of several machines in one folder
   python -m benchmarks list methods                     names of methods, datasets, metrics, directions, suites, assets
   python -m benchmarks invert pti photo.jpg --out out   align and invert any photograph
