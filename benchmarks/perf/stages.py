@@ -1,7 +1,9 @@
-"""Seconds an image and steps a second of every stage, and the harness's own share: `python -m benchmarks.perf.stages`.
+"""`python -m benchmarks.perf.stages`: what every stage and metric costs, beside its plainest faithful form.
 
-One process and one thread on a CPU, as a worker of a run has. Prints markdown tables: medians over repeats with the
-least and the greatest. `--run DIR` reads the stages' figures from a finished run instead of timing them again.
+One process and one thread on a CPU, as a worker of a run has. Stage and plain form (benchmarks/perf/plain.py) take
+turns on the same images, so that whatever else the machine does falls on both. Seconds are processor time of the
+process; the ratios are given by wall time, too. Optimising stages take `--steps` steps, and their figures are by step.
+`--run DIR` reads seconds of whole stages from a finished run instead.
 """
 
 from __future__ import annotations
@@ -11,39 +13,163 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.config import load_suite
+from benchmarks.allocator import keep_freed_memory
+from benchmarks.config import SuiteConfig, load_suite
+from benchmarks.perf import plain
 from benchmarks.plan import expand
 from benchmarks.runner import Shard, device_name, invert
 from benchmarks.store import CellStore
 from datasets import registry as datasets_registry
 from datasets.images import read_rgb, to_tensor
-from methods.base import Inversion
+from methods.base import Inversion, Method
 from methods.generators import load_generator
-from methods.registry import load_pipeline
+from methods.generators.stylegan2 import Generator
+from methods.registry import StageSpec, load_pipeline
 from metrics import registry as metrics_registry
+from metrics.base import SampleMetric
 
 
-def spread(values: list[float]) -> str:
+def spread(values: Sequence[float]) -> str:
+    """Median, least and greatest."""
     return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
-def timed(action: Callable[[], object], repeats: int) -> list[float]:
-    """Wall seconds of each repeat, after one that is not counted."""
-    action()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
+@dataclass
+class Taken:
+    """Seconds of each repeat: of the process on its processor, and on the wall."""
+
+    processor: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+
+
+def interleaved(actions: Sequence[Callable[[], object]], repeats: int) -> list[Taken]:
+    """Each action once uncounted, then in turns, `repeats` times each."""
+    for action in actions:
         action()
-        seconds.append(time.perf_counter() - start)
-    return seconds
+    taken = [Taken() for _ in actions]
+    for round_ in range(repeats):
+        for i in range(len(actions)):
+            i = (i + round_) % len(actions)
+            wall, processor = time.perf_counter(), time.process_time()
+            actions[i]()
+            taken[i].processor.append(time.process_time() - processor)
+            taken[i].wall.append(time.perf_counter() - wall)
+    return taken
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A stage as a suite sets it, and what it works on. steps: optimisation steps an image, 1 for an encoder."""
+
+    title: str
+    stage: Method
+    images: Tensor
+    ids: list[str]
+    init: Inversion | None
+    steps: int
+
+    def run(self) -> Inversion:
+        return self.stage.invert(self.images, self.ids, self.init)
+
+
+def pictures(suite: SuiteConfig, count: int) -> tuple[Tensor, list[str]]:
+    """Images [N, 3, R, R] of the suite's last data set that all methods run on, and their ids."""
+    entry = next(entry for entry in reversed(suite.datasets) if not entry.methods)
+    manifest = datasets_registry.load(entry.name, **entry.options).subset(count)
+    parts = [to_tensor(read_rgb(manifest.root / manifest.by_id[i].file)) for i in manifest.ids]
+    return torch.stack(parts), [f"{manifest.name}/{i}" for i in manifest.ids]
+
+
+def shortened(stage: StageSpec, steps: int) -> StageSpec:
+    """The stage with that many optimisation steps and no early stop; an encoder as it is."""
+    if not hasattr(stage.config, "steps"):
+        return stage
+    still: dict[str, Any] = {"stop_lpips": 0.0} if hasattr(stage.config, "stop_lpips") else {}
+    return StageSpec(stage.name, replace(stage.config, steps=steps, **still))
+
+
+def subjects(suite: SuiteConfig, generator: Generator, count: int, steps: int) -> Iterator[Subject]:
+    """Every stage of the suite's methods, once for each setting."""
+    images, ids = pictures(suite, count)
+    seen: dict[str, Inversion] = {}
+    for name in suite.methods:
+        init: Inversion | None = None
+        for spec in load_pipeline(name, suite.stage_settings).stages:
+            spec = shortened(spec, steps)
+            if repr(spec) not in seen:
+                stage = spec.build(generator, suite.seed)
+                stage.check(images, ids, init)
+                off = hasattr(spec.config, "locality") and not spec.config.locality.weight
+                title = spec.name + " (no locality)" * off
+                seen[repr(spec)] = stage.invert(images, ids, init)
+                yield Subject(title, stage, images, ids, init, steps if hasattr(spec.config, "steps") else 1)
+            init = seen[repr(spec)]
+
+
+def metrics(suite: SuiteConfig, count: int) -> Iterator[tuple[SampleMetric, Tensor, Tensor]]:
+    """Every per-image metric that can be computed here, with images and targets to measure."""
+    targets, _ = pictures(suite, count)
+    noise = torch.randn(targets.shape, generator=torch.Generator().manual_seed(0))
+    images = (targets + 0.1 * noise).clamp(-1, 1)
+    for name in suite.metrics:
+        if metrics_registry.missing(name) is None:
+            yield metrics_registry.load(name), images, targets
+
+
+def compared(title: str, taken: Sequence[Taken], parts: int) -> str:
+    """A line of the tables; taken: the suite's form, then the plain one, if there is one."""
+    own = [1000 * s / parts for s in taken[0].processor]
+    if len(taken) == 1:
+        return f"| {title} | {spread(own)} | | | |"
+    other = [1000 * s / parts for s in taken[1].processor]
+    ratios = [b / a for a, b in zip(own, other, strict=True)]
+    walls = [b / a for a, b in zip(taken[0].wall, taken[1].wall, strict=True)]
+    return f"| {title} | {spread(own)} | {spread(other)} | {spread(ratios)} | {spread(walls)} |"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.stages", description=__doc__)
+    parser.add_argument("--suite", default="faces64", help="whose generator, settings and data set are used")
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=12, help="of optimising stages")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--run", type=Path, help="folder of a finished run of the suite")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    suite = load_suite(options.suite)
+    if options.run:
+        from_run(options.run)
+    else:
+        compare(suite, options.images, options.steps, options.repeats)
+    harness(suite, options.images)
+
+
+def compare(suite: SuiteConfig, count: int, steps: int, repeats: int) -> None:
+    """Print the tables of stages and metrics."""
+    print(f"{device_name()}, 1 thread, torch {torch.__version__}, {count} images, {repeats} repeats in turns, ", end="")
+    print("processor time: median (least to greatest)\n")
+    print("| stage | ms / image and step | plain form | plain / suite | by wall time |\n| :-- |" + " --: |" * 4)
+    for subject in subjects(suite, load_generator(suite.generator), count, steps):
+        actions: list[Callable[[], object]] = [subject.run]
+        if plain.known(subject.stage):
+            form = plain.stage_of(subject.stage)
+            actions.append(partial(plain.invert, form, subject.images, subject.ids, subject.init))
+        print(compared(subject.title, interleaved(actions, repeats), count * subject.steps), flush=True)
+    print("\n| metric | ms / image | plain form | plain / suite | by wall time |\n| :-- |" + " --: |" * 4)
+    with torch.no_grad():
+        for metric, images, targets in metrics(suite, count):
+            both = [partial(metric, images, targets), partial(plain.score, metric, images, targets)]
+            print(compared(metric.info.name, interleaved(both, repeats), count), flush=True)
 
 
 def from_run(folder: Path) -> None:
@@ -65,59 +191,8 @@ def from_run(folder: Path) -> None:
     print("\nDevice, threads a worker, torch: " + "; ".join(", ".join(map(str, one)) for one in sorted(used)))
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--suite", default="faces64", help="whose generator, settings and first data set are used")
-    arguments.add_argument("--images", type=int, default=8)
-    arguments.add_argument("--repeats", type=int, default=3)
-    arguments.add_argument("--run", type=Path, help="folder of a finished run of the suite")
-    options = arguments.parse_args()
-    torch.set_num_threads(1)
-    suite = load_suite(options.suite)
-    if options.run:
-        from_run(options.run)
-        _harness(options.suite, options.images)
-        return
-    generator = load_generator(suite.generator)
-    manifest = datasets_registry.load(suite.datasets[-1].name, **suite.datasets[-1].options).subset(options.images)
-    pictures = [to_tensor(read_rgb(manifest.root / manifest.by_id[i].file)) for i in manifest.ids]
-    images, ids = torch.stack(pictures), [f"perf/{i}" for i in manifest.ids]
-    n = len(ids)
-    print(f"{device_name()}, 1 thread, torch {torch.__version__}, {n} images of {manifest.name}", end="")
-    print(f", {options.repeats} repeats\n")
-    print("| stage | in | s / image | steps / s / image |\n| :-- | :-- | --: | --: |")
-    seen = set()
-    for name in suite.methods:
-        spec = load_pipeline(name, suite.stage_settings)
-        init: Inversion | None = None
-        for depth, stage in enumerate(spec.stages):
-            method, key = stage.build(generator, suite.seed), repr(spec.stages[: depth + 1])
-            before = init
-            init = method.invert(images, ids, before)
-            if key in seen:
-                continue
-            seen.add(key)
-            seconds = timed(partial(method.invert, images, ids, before), options.repeats)
-            rates = [float(init.steps.sum()) / s for s in seconds]
-            print(f"| {stage.name} | {name} | {spread([s / n for s in seconds])} | {spread(rates)} |")
-    _metrics(suite.metrics, images, options.repeats)
-    _harness(options.suite, options.images)
-
-
-def _metrics(names: list[str], images: Tensor, repeats: int) -> None:
-    print("\n| metric | ms / image |\n| :-- | --: |")
-    noisy = (images + 0.1 * torch.randn_like(images)).clamp(-1, 1)
-    for name in names:
-        if metrics_registry.missing(name) is None:
-            metric = metrics_registry.load(name)
-            with torch.no_grad():
-                seconds = timed(partial(metric, noisy, images), repeats)
-            print(f"| {name} | {spread([1000 * s / len(images) for s in seconds])} |")
-
-
-def _harness(name: str, count: int) -> None:
+def harness(suite: SuiteConfig, count: int) -> None:
     """Wall time of inverting through the harness against the methods' own seconds in it."""
-    suite = load_suite(name)
     last = next(entry for entry in reversed(suite.datasets) if not entry.methods)
     suite = replace(suite, methods=suite.methods[:1], datasets=[replace(last, limit=count)], inline=[], protocols=[])
     used = {stage.name for stage in load_pipeline(suite.methods[0]).stages}

@@ -1,0 +1,220 @@
+"""The plainest faithful way to compute what the suite's stages compute, as the released code runs it.
+
+One image at a time; modulation by a weight of its own for every image in a grouped convolution, blurring with the
+4x4 kernel, contiguous maps; tuning renders pivot and neighbour one after the other and looks at its target again at
+every step; encoders decode image by image; scoring looks at the target anew for every metric. What speed figures
+compare with (`benchmarks.perf.stages`); tests/unit/test_perf_plain.py shows that the numbers are the stages'.
+
+Reference: NVlabs/stylegan2-ada-pytorch@d72cc7d (training/networks.py modulated_conv2d, projector.py);
+danielroich/PTI@da94d59 (training/projectors, training/coaches/single_id_coach.py, criteria/localitly_regulizer.py);
+omertov/encoder4editing@99ea505 scripts/inference.py. Read for facts only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from methods.base import Inversion, Method
+from methods.encoders.design import pooled, shrunk
+from methods.encoders.stage import EncoderStage
+from methods.features import perceptual, projector_features
+from methods.generators.stylegan2 import Blur, Generator, ModulatedConv, Noise, StyledConv, ToRGB
+from methods.latent_optimization import WPlusOptimization, _LatentOptimization
+from methods.optimization.projector import StreamDraws, learning_rate, noise_autocorrelation, w_statistics
+from methods.pivotal_tuning import PivotalTuning
+from methods.tuning.locality import neighbour_code
+from metrics import regions
+from metrics.base import SampleMetric
+from metrics.region import KINDS
+
+
+def blurred(blur: Blur, x: Tensor) -> Tensor:
+    kernel: Any = blur.kernel
+    before, after = blur.padding
+    weight = kernel.flip(0, 1).expand(x.shape[1], 1, -1, -1).to(x.dtype)
+    return F.conv2d(F.pad(x, (before, after, before, after)), weight, groups=x.shape[1])
+
+
+def modulated(conv: ModulatedConv, x: Tensor, w: Tensor) -> Tensor:
+    """A convolution with weights of its own for every image: [N, I, h, w] -> [N, O, h', w']."""
+    n, inputs, height, width = x.shape
+    weight = conv.scale * conv.weight * conv.modulation(w)[:, None, :, None, None]  # [N, O, I, k, k]
+    if conv.demod_eps is not None:
+        weight = weight * torch.rsqrt(weight.square().sum(dim=(2, 3, 4), keepdim=True) + conv.demod_eps)
+    outputs, k = weight.shape[1], weight.shape[-1]
+    x = x.reshape(1, n * inputs, height, width)
+    if conv.upsample:
+        shared = weight.transpose(1, 2).reshape(n * inputs, outputs, k, k)
+        x = F.conv_transpose2d(x, shared, stride=2, groups=n)
+        return blurred(conv.blur, x.reshape(n, outputs, *x.shape[2:]))
+    x = F.conv2d(x, weight.reshape(n * outputs, inputs, k, k), padding=k // 2, groups=n)
+    return x.reshape(n, outputs, *x.shape[2:])
+
+
+def styled(layer: StyledConv, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+    x = modulated(layer.conv, x, w)
+    if noise is not None:
+        x = x + layer.noise.weight * noise
+    x = F.leaky_relu(x + layer.activate.bias[:, None, None], 0.2) * sqrt(2)
+    return x if layer.clamp is None else x.clamp(-layer.clamp, layer.clamp)
+
+
+def coloured(layer: ToRGB, x: Tensor, w: Tensor, skip: Tensor | None) -> Tensor:
+    rgb = modulated(layer.conv, x, w) + layer.bias
+    rgb = rgb if layer.clamp is None else rgb.clamp(-layer.clamp, layer.clamp)
+    if skip is None:
+        return rgb
+    n, c, height, width = skip.shape
+    spread = F.pad(skip.reshape(n, c, height, 1, width, 1), (0, 1, 0, 0, 0, 1)).reshape(n, c, 2 * height, 2 * width)
+    return rgb + blurred(layer.upsample, spread)
+
+
+def synthesis(generator: Generator, w_plus: Tensor, noise: Noise = "const") -> Tensor:
+    """W+ [N, num_ws, w_dim] -> image [N, 3, R, R], unclamped, as `Generator.synthesis`."""
+    maps = generator._noise_maps(noise, len(w_plus))
+    rows = w_plus.unbind(1)
+    x = styled(generator.conv1, generator.input.input.expand(len(w_plus), -1, -1, -1), rows[0], maps[0])
+    image = coloured(generator.to_rgb1, x, rows[1], None)
+    for level in range(len(generator.to_rgbs)):
+        convs, to_rgb, i = generator.convs, generator.to_rgbs[level], 2 * level + 1
+        for step in (0, 1):
+            layer: Any = convs[i - 1 + step]
+            x = styled(layer, x, rows[i + step], maps[i + step])
+        image = coloured(to_rgb, x, rows[i + 2], image)  # type: ignore[arg-type]
+    return image
+
+
+def optimise_latent(stage: _LatentOptimization, target: Tensor, name: str, init: Inversion | None) -> Inversion:
+    """The projector on one target [1, 3, R, R]."""
+    generator, config = stage.generator, stage.config
+    draws = StreamDraws(stage.generators_for([name]))
+    features = projector_features(config.features, target)
+    rows = generator.num_ws if isinstance(stage, WPlusOptimization) else 1
+    centre, deviation = w_statistics(generator, config.w_avg_samples, config.w_avg_seed)
+    first = centre.expand(1, rows, -1) if init is None else init.latent[:, :rows]
+    w = first.detach().clone().requires_grad_(True)
+    noise = generator.noise_buffers()
+    if config.optimise_noise:
+        noise = [draws.noise_map(i, b.shape).requires_grad_(True) for i, b in enumerate(noise)]
+    optimiser = torch.optim.Adam([w, *(noise if config.optimise_noise else [])], lr=config.lr, foreach=False)
+    with torch.no_grad():
+        wanted = features(target)
+    for step in range(config.steps):
+        t = step / config.steps
+        strength = config.w_noise * max(0.0, 1.0 - t / config.w_noise_until) ** 2
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(t, config)
+        moved = w + draws.perturbation(step, tuple(w.shape)) * deviation * strength
+        image = synthesis(generator, moved.expand(-1, generator.num_ws, -1), noise)
+        loss = (wanted - features(image)).square().sum()
+        if config.l2:
+            loss = loss + config.l2 * (image - target).square().mean()
+        if config.optimise_noise:
+            loss = loss + config.noise_regularisation * noise_autocorrelation(noise).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if config.optimise_noise:
+            with torch.no_grad():
+                for level in noise:
+                    level -= level.mean()
+                    level *= level.square().mean().rsqrt()
+    latent = w.detach().expand(-1, generator.num_ws, -1)
+    return _found(stage, generator, latent, name, config.steps)
+
+
+def tune(stage: PivotalTuning, target: Tensor, name: str, init: Inversion) -> Inversion:
+    """Pivotal tuning of a copy of the generator for one target [1, 3, R, R]."""
+    frozen, config, pivot = stage.generator, stage.config, init.latent
+    tuned = copy.deepcopy(frozen).requires_grad_(True)
+    network = perceptual(config.network)
+    stream = stage.generators_for([name])[0]
+    optimiser = torch.optim.Adam(tuned.parameters(), lr=config.lr, foreach=False)
+    steps, local = 0, config.locality
+    for _ in range(config.steps):
+        image = synthesis(tuned, pivot)
+        distance = network(image, target).sum()
+        loss = config.l2 * F.mse_loss(image, target) + config.lpips * distance
+        if float(distance.detach()) <= config.stop_lpips:
+            break
+        if local.weight and steps % local.interval == 0:
+            for _ in range(local.samples):
+                code = neighbour_code(frozen, pivot, torch.randn(1, frozen.z_dim, generator=stream), local)
+                new = synthesis(tuned, code, "none")
+                with torch.no_grad():
+                    old = synthesis(frozen, code, "none")
+                near = local.l2 * F.mse_loss(new, old) + local.lpips * network(new, old).sum()
+                loss = loss + local.weight * near / local.samples
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        steps += 1
+    return _found(stage, tuned, pivot, name, steps)
+
+
+def encode(stage: EncoderStage, image: Tensor, name: str) -> Inversion:
+    """All looks of an encoder at one image [1, 3, R, R]."""
+    encoder = stage.encoder
+    shown = shrunk(image, encoder.config.resolution)
+    latent, current = None, None
+    with torch.no_grad():
+        for _ in range(stage._looks()):
+            latent = encoder(shown, latent, current)
+            current = pooled(synthesis(stage.generator, latent), encoder.config.resolution)
+    assert latent is not None
+    return _found(stage, stage.generator, latent, name, stage._looks())
+
+
+def _found(stage: Method, generator: Generator, latent: Tensor, name: str, steps: int) -> Inversion:
+    with torch.no_grad():
+        image = synthesis(generator, latent).clamp(-1, 1)
+    return Inversion((name,), latent, stage.info.space, image, torch.tensor([steps]))
+
+
+def stage_of(stage: Method) -> Method:
+    """A copy of the stage whose weights lie in the usual layout, not in the one that CPU convolutions like."""
+    return copy.deepcopy(stage).to(memory_format=torch.contiguous_format)
+
+
+def known(stage: Method) -> bool:
+    """Whether there is a plain form of the stage; variants of this suite have none."""
+    return isinstance(stage, _LatentOptimization | EncoderStage) or type(stage) is PivotalTuning
+
+
+def invert(stage: Method, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
+    """What `stage.invert` computes, image by image; the tuned weights are not part of what is returned."""
+    assert known(stage), f"{stage.info.name} has no plain form"
+    found = []
+    for i, name in enumerate(ids):
+        one, before = images[i : i + 1], init[i : i + 1] if init is not None else None
+        if isinstance(stage, _LatentOptimization):
+            found.append(optimise_latent(stage, one, name, before))
+        elif isinstance(stage, EncoderStage):
+            found.append(encode(stage, one, name))
+        else:
+            assert isinstance(stage, PivotalTuning) and before is not None
+            found.append(tune(stage, one, name, before))
+    return Inversion.concatenate(found)
+
+
+def score(metric: SampleMetric, images: Tensor, targets: Tensor) -> Tensor:
+    """Values [N] of a metric, image by image, with nothing kept of a target from one call to the next."""
+    return torch.cat([_one(metric, images[i : i + 1], targets[i : i + 1]) for i in range(len(images))])
+
+
+def _one(metric: SampleMetric, image: Tensor, target: Tensor) -> Tensor:
+    if not metric.region:
+        return metric(image, target)
+    kind = KINDS[metric.info.name.removesuffix(f"_{metric.region}")]
+    mask, reasons = regions.load_parser(metric.region)(target)
+    weight = 1 - mask if kind.outside else mask
+    if reasons[0] or not weight.any():
+        return torch.full((1,), torch.nan)
+    return kind.distance(image, target, weight)
