@@ -1,7 +1,8 @@
 """The command line: `python -m benchmarks COMMAND --help` teaches each command.
 
 Exit codes: 0 complete, 1 some images failed or the run had to stop, 2 a configuration that cannot be run and
-nothing started, 130 interrupted. The same command goes on where it ended.
+nothing started, 130 interrupted. The same command goes on where it ended. A number that a picture cannot have, as an
+angle where no face is left, is a failed row, too, its reason begins with `undefined`; it does not count for the code.
 """
 
 from __future__ import annotations

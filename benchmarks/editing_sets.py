@@ -23,6 +23,7 @@ from datasets.base import Manifest
 from datasets.images import read_rgb, to_tensor
 from methods.editing.pictures import tiles
 from metrics.attributes import predict
+from metrics.base import UNDEFINED
 from metrics.distribution import AlexFeatures
 from metrics.edit_protocol import SEGMENTS
 from metrics.editing import STEP, frechet_pseudo_values, mean, moments
@@ -98,9 +99,11 @@ def _of_edits(plan: Plan, editing: Editing, out: Path, key: str, real: _Referenc
               for place, tile in enumerate(tiles(editing.directions)) if abs(tile.strength) == STEP}  # fmt: skip
     wanted = [(half, places[half]) for half in real.halves]
     if not wanted:
-        return dict.fromkeys(images, f"fewer than {2 * LEAST_REFERENCES} real images of the set have the attribute")
+        return dict.fromkeys(
+            images, f"{UNDEFINED}fewer than {2 * LEAST_REFERENCES} real images of the set have the attribute"
+        )
     if len(images) < 3:
-        return dict.fromkeys(images, f"a distance of sets needs three edited images, found {len(images)}")
+        return dict.fromkeys(images, f"{UNDEFINED}a distance of sets needs three edited images, found {len(images)}")
     sheets = torch.stack([cut(kept.sheet(image))[[place for _, place in wanted]] for image in images])
     found = [frechet_pseudo_values(real.features(sheets[:, n]), *real.halves[half])
              for n, (half, _) in enumerate(wanted)]  # fmt: skip
@@ -111,7 +114,7 @@ def _of_middles(plan: Plan, out: Path, key: str, real: _References) -> dict[str,
     kept = EditStore(out, key)
     images = [image for image, row in _rows(plan, out, key).items() if "reason" not in row["line"]]
     if len(images) < 3:
-        return dict.fromkeys(images, f"a distance of sets needs three lines, found {len(images)}")
+        return dict.fromkeys(images, f"{UNDEFINED}a distance of sets needs three lines, found {len(images)}")
     middles = torch.stack([cut(kept.line(image))[SEGMENTS // 2] for image in images])
     values = frechet_pseudo_values(real.features(middles), *real.all)
     return dict(zip(images, values, strict=True))

@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks.store import CellStore, Row
 from datasets.base import Manifest, Record
 from datasets.images import ImageError, pixel_sha256, read_rgb, to_tensor
+from metrics.base import Undefined
 from metrics.paired import PARSER, Input, PairedMetric
 from metrics.regions import load_parser
 
@@ -19,10 +20,6 @@ NATURAL = "natural"  # the label `object` of images that are occluded by themsel
 NO_TWIN = "the image is occluded by itself: no clean picture agrees with it pixel by pixel"
 
 Regions = Mapping[str, tuple[Tensor, str]]  # by id of a clean record: [1, H, W] and why there is none ("")
-
-
-class Undefined(ValueError):
-    """A metric has no value for a pair; the message says why."""
 
 
 def pairs(manifest: Manifest) -> list[Record]:
@@ -62,7 +59,7 @@ def inputs(
 ) -> tuple[Tensor, ...]:
     """What the metric takes for one record of a cell with these rows.
 
-    Raises ImageError for a picture that cannot be read and Undefined for a part that does not exist.
+    Raises ImageError for a picture that cannot be had and Undefined for a part that does not exist.
     """
     clean = manifest.by_id[str(record.labels["clean"])]
 
@@ -70,7 +67,7 @@ def inputs(
         row = rows.get(clean.id)
         if clean.failure or row is None or row["status"] != "ok":
             reason = clean.failure or (row["reason"] if row else "not run yet")
-            raise Undefined(f"the clean image's inversion failed: {reason}")
+            raise ImageError(f"the clean image's inversion failed: {reason}")
         return to_tensor(read_rgb(store.picture(clean.id)))
 
     def region() -> Tensor:

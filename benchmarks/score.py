@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from benchmarks.pairs import Regions, Undefined, inapplicable, inputs, interest_regions, pairs
+from benchmarks.pairs import Regions, inapplicable, inputs, interest_regions, pairs
 from benchmarks.plan import Plan
 from benchmarks.store import CellStore, JsonLines, finite, read_lines
+from datasets.alignment import NoFaceError
 from datasets.images import ImageError, read_rgb, to_tensor
 from metrics import registry as metrics_registry
-from metrics.base import SampleMetric
+from metrics.base import UNDEFINED, SampleMetric, Undefined
 from metrics.paired import PairedMetric, load_protocol
 
 BATCH = 16
@@ -108,7 +109,8 @@ def _update(
                 parts.append(load(image))
                 good.append(image)
             except (ImageError, Undefined) as error:
-                rows.append({"image": image, "stamp": stamps[image], "value": None, "reason": str(error)})
+                reason = f"{UNDEFINED if isinstance(error, Undefined) else ''}{error}"
+                rows.append({"image": image, "stamp": stamps[image], "value": None, "reason": reason})
         if parts:
             for image, (value, reason) in zip(good, measure(metric, parts), strict=True):
                 rows.append({"image": image, "stamp": stamps[image], "value": value, "reason": reason})
@@ -124,6 +126,8 @@ def measure(metric: Metric, parts: Sequence[tuple[Tensor, ...]]) -> list[tuple[f
     except (RuntimeError, ValueError) as error:
         if len(parts) > 1:
             return [measure(metric, [each])[0] for each in parts]
+        if isinstance(error, NoFaceError | Undefined):
+            return [(None, f"{UNDEFINED}{error}")]
         return [(None, f"{type(error).__name__}: {error}")]
     return [(finite(v), "" if np.isfinite(v) else _why(metric, v, part)) for v, part in zip(found, parts, strict=True)]
 
@@ -131,4 +135,4 @@ def measure(metric: Metric, parts: Sequence[tuple[Tensor, ...]]) -> list[tuple[f
 def _why(metric: Metric, value: float, part: tuple[Tensor, ...]) -> str:
     """Why the value of one image is not a number."""
     known = metric.undefined(part[1][None])[0] if isinstance(metric, SampleMetric) and metric.undefined else ""
-    return known or f"the metric is {value}"
+    return UNDEFINED + known if known else f"the metric is {value}"

@@ -8,7 +8,12 @@ from typing import Literal
 
 from torch import Tensor
 
+UNDEFINED = "undefined: "  # how the reason begins of a number that a picture cannot have: nothing went wrong
 RANGE = 1.001  # resampling and JPEG-like rounding may leave [-1, 1] by a hair; another scale leaves it by far
+
+
+class Undefined(ValueError):
+    """A picture cannot have the number that is asked for; the message says why."""
 
 
 @dataclass(frozen=True)

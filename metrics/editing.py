@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metrics.base import UNDEFINED
+
 STEP = 1.5  # strength of the same-step protocol; its nominal effect is the range of identity at equal effect
 STRENGTHS = (STEP, 2 * STEP)  # the sweep, to both sides
 LEAST_SHARE = 0.1  # of the nominal effect: what other changes are divided by is never less
@@ -148,7 +150,7 @@ def at_equal_effect(edits: Edits, target: Target, *, kept: bool = False) -> tupl
     """
     if math.isnan(edits.target_values[target.name]):
         reason = f"{target.name} cannot be read from the input"
-        return (None, reason), (None, reason)
+        return _undefined(reason), _undefined(reason)
     sides = [identity_over_effect(*path(edits, target.name, sign, kept=kept), target.reach) for sign in (-1, 1)]
     return (mean([side[0] for side in sides]), ""), (mean([side[1] for side in sides]), "")
 
@@ -158,7 +160,8 @@ def same_step(edits: Edits, target: Target) -> tuple[Value, Value]:
     identity = mean([edits.single[target.name, sign * STEP].identity for sign in (-1, 1)])
     effects = [sign * effect(edits, target.name, sign * STEP) for sign in (-1, 1)]
     if math.isnan(sum(effects)):
-        return (None, f"{target.name} cannot be read from the inversion or from an edited picture"), (identity, "")
+        reason = f"{target.name} cannot be read from the inversion or from an edited picture"
+        return _undefined(reason), (identity, "")
     return (mean(effects), ""), (identity, "")
 
 
@@ -172,7 +175,7 @@ def in_sequence(edits: Edits, targets: Sequence[Target]) -> tuple[Value, Value]:
         if not math.isnan(share):
             shares.append(share)
     if not shares:
-        return (None, "no attribute can be read from the pictures edited in sequence"), (identity, "")
+        return _undefined("no attribute can be read from the pictures edited in sequence"), (identity, "")
     return (mean(shares), ""), (identity, "")
 
 
@@ -196,7 +199,7 @@ def entanglement(edits: Edits, targets: Sequence[Target]) -> Value:
         (own, _), _ = same_step(edits, target)
         if own is not None and readable:
             found.append(mean(readable) / max(own / (STEP * target.slope), LEAST_SHARE))
-    return (mean(found), "") if found else (None, "no attribute can be read with another one")
+    return (mean(found), "") if found else _undefined("no attribute can be read with another one")
 
 
 def change_outside(edits: Edits, targets: Sequence[Target]) -> Value:
@@ -207,7 +210,13 @@ def change_outside(edits: Edits, targets: Sequence[Target]) -> Value:
         change = mean([edits.single[target.name, sign * STEP].outside for sign in (-1, 1)])
         if own is not None and not math.isnan(change):
             found.append(change / max(own / (STEP * target.slope), LEAST_SHARE))
-    return (mean(found), "") if found else (None, "no interest region in the input, or no attribute can be read")
+    if not found:
+        return _undefined("no interest region in the input, or no attribute can be read")
+    return mean(found), ""
+
+
+def _undefined(reason: str) -> Value:
+    return None, f"{UNDEFINED}{reason}"
 
 
 def average(values: Sequence[Value]) -> Value:
