@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.commands import say_failures
+
+
+def frame(*rows):
+    return pd.DataFrame(rows, columns=["dataset", "image", "status", "reason"])
+
+
+FINE = ("orl", "a", "ok", "")
+LOST_FACE = ("orl", "b", "failed", "undefined: yaw cannot be read from the inversion")
+BROKEN = ("orl", "c", "failed", "the loss became nan")
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "said"),
+    [
+        ((FINE,), 0, ()),
+        ((FINE, LOST_FACE, LOST_FACE), 0, ("1 images have numbers that are not defined; reasons are in tables.md",)),
+        ((LOST_FACE, BROKEN), 1, ("1 images have failed rows", "1 images have numbers that are not defined")),
+        ((FINE, ("orl", "d", "skipped", "no weights")), 0, ()),
+    ],
+)
+def test_only_faults_make_the_exit_code(rows, code, said, capsys):
+    assert say_failures(frame(*rows), Path("tables.md")) == code
+    printed = capsys.readouterr().out
+    assert all(line in printed for line in said) and len(printed.splitlines()) == len(said)
