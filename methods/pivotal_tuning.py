@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.base import Inversion, Method, MethodInfo, rendered
+from methods.base import Inversion, Method, MethodInfo, Weights, rendered
 from methods.features import perceptual
 from methods.generators.stylegan2 import Generator
 from methods.tuning.tune import TuningConfig, TuningStep, copy_for_tuning, tunable, tuning
@@ -29,7 +29,11 @@ class PivotalTuningConfig(TuningConfig):
 
 
 class PivotalTuning(Method):
-    """PTI around the pivot that the stage before found."""
+    """PTI around the pivot that the stage before found.
+
+    Where that stage has changed the generator for an image (HyperStyle), tuning goes on from its weights; the locality
+    term compares with the shared generator all the same, as it is the one that is known to be editable.
+    """
 
     Config = PivotalTuningConfig
     config: PivotalTuningConfig
@@ -68,7 +72,13 @@ class PivotalTuning(Method):
         return tuning(self.generator, tuned, pivots, images, network, self.config, draw_z)
 
     def _tune(self, images: Tensor, ids: Sequence[str], init: Inversion) -> Inversion:
-        tuned = copy_for_tuning(self.generator)
+        start = init.weights[0]
+        if not all(same(each, start) for each in init.weights):
+            raise ValueError(
+                f"{self.info.name} tunes one generator for {len(ids)} images, which came with generators of their own: "
+                "set group to 1, or put a stage before it that leaves the generator as it is"
+            )
+        tuned = copy_for_tuning(self.generator, start)
         network = perceptual(self.config.network).to(images)
         stream = self.generators_for([" ".join(ids)])[0]
         images, pivots = images.contiguous(), init.latent.to(images).contiguous()
@@ -77,7 +87,7 @@ class PivotalTuning(Method):
             return torch.randn(1, self.generator.z_dim, generator=stream).to(images)
 
         taken = [step.taken for step in self.steps(tuned, pivots, images, network, draw_z)]
-        weights = {name: value.detach() for name, value in tunable(tuned)}
+        weights = {**(start or {}), **{name: value.detach() for name, value in tunable(tuned)}}
         n = len(ids)
         draft = Inversion(
             ids=tuple(ids),
@@ -88,3 +98,10 @@ class PivotalTuning(Method):
             weights=(weights,) * n,
         )
         return rendered(self.generator, draft)
+
+
+def same(one: Weights | None, other: Weights | None) -> bool:
+    """Whether two images have the same generator."""
+    if one is None or other is None or one is other:
+        return one is other
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

@@ -27,6 +27,8 @@ STAGES = {
     "restyle_psp": "methods.encoders.restyle:ReStylePsp",
     "restyle_e4e": "methods.encoders.restyle:ReStyleE4e",
     "interestyle": "methods.encoders.interestyle:IntereStyle",
+    "hyperstyle_w_encoder": "methods.hypernetworks.stage:HyperStyleW",
+    "hyperstyle": "methods.hypernetworks.stage:HyperStyle",
     "pivotal_tuning": "methods.pivotal_tuning:PivotalTuning",
     "fast_pivotal_tuning": "methods.fast_pivotal_tuning:FastPivotalTuning",
 }

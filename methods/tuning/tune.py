@@ -6,7 +6,7 @@ Reference: Roich et al., arXiv 2106.05744, section 3.2 and 3.3; danielroich/PTI 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -116,6 +116,11 @@ def noise_of_pivot_only(generator: Generator, neighbours: int) -> list[Tensor]:
     ]
 
 
-def copy_for_tuning(generator: Generator) -> Generator:
-    """An independent copy whose weights may change."""
-    return copy.deepcopy(generator)
+@torch.no_grad()
+def copy_for_tuning(generator: Generator, weights: Mapping[str, Tensor] | None = None) -> Generator:
+    """An independent copy whose weights may change. weights: the parameters that it begins with instead of its own."""
+    tuned = copy.deepcopy(generator)
+    own = dict(tuned.named_parameters())
+    for name, value in (weights or {}).items():
+        own[name].copy_(value)
+    return tuned

@@ -1,0 +1,60 @@
+"""Passes of a hypernetwork: each sees the reconstruction under the last one's weights and adds to their change.
+
+Reference: Alaluf et al., HyperStyle, arXiv 2111.15666, section 3.3; yuval-alaluf/hyperstyle@21193fb
+utils/inference_utils.py and models/stylegan2/model.py, where a change multiplies the stored weight before it is
+modulated and demodulated. So a changed weight is just another weight of the same layer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from methods.base import Inversion, Weights, synthesise
+from methods.encoders.design import pooled
+from methods.generators.stylegan2 import Generator
+from methods.hypernetworks.network import Hypernetwork
+
+
+@torch.no_grad()
+def passes(
+    hypernet: Hypernetwork, generator: Generator, images: Tensor, init: Inversion, steps: int, lanes: int
+) -> Iterator[list[Weights]]:
+    """Each image's changed weights after every pass.
+
+    images: [N, 3, S, S] in [-1, 1] of the hypernetwork's side. init: their inversion; its codes and noise stay, and
+    weights of its own are what the changes multiply. lanes: images that the network sees together, at least N, filled
+    up with the last one, so that an image's result does not depend on how many came with it.
+    """
+    own = dict(generator.named_parameters())
+    started: list[Weights] = [dict(each or {}) for each in init.weights]
+    weights = started
+    total: dict[str, Tensor] = {}
+    for _ in range(steps):
+        pictures = [
+            synthesise(generator, init.latent[n : n + 1].to(images), weights[n] or None, init.noise[n])
+            for n in range(len(images))
+        ]
+        current = pooled(torch.cat(pictures), images.shape[-1])
+        change = hypernet(filled(images, lanes), filled(current, lanes))
+        total = {name: total[name] + each if total else each for name, each in change.items()}
+        weights = [
+            {**start, **{name: start.get(name, own[name]) * (1 + each[n : n + 1]) for name, each in total.items()}}
+            for n, start in enumerate(started)
+        ]
+        yield weights
+
+
+def refined(
+    hypernet: Hypernetwork, generator: Generator, images: Tensor, init: Inversion, steps: int, lanes: int
+) -> list[Weights]:
+    """Each image's changed weights after the last of at least one pass; arguments as of `passes`."""
+    return deque(passes(hypernet, generator, images, init, steps, lanes), maxlen=1).pop()
+
+
+def filled(images: Tensor, lanes: int) -> Tensor:
+    """Images [N, ...] and copies of the last one, [lanes, ...]."""
+    return torch.cat([images, images[-1:].expand(lanes - len(images), *images.shape[1:])]).contiguous()
