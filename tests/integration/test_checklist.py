@@ -11,7 +11,7 @@ from benchmarks.cli import main
 from benchmarks.config import load_suite
 
 FILES = ["stylegan2-ffhq-config-f.pt", "psp_ffhq_encode.pt", "e4e_ffhq_encode.pt", "restyle_psp_ffhq_encode.pt",
-         "restyle_e4e_ffhq_encode.pt", "CurricularFace_Backbone.pth"]  # fmt: skip
+         "restyle_e4e_ffhq_encode.pt", "faces_w_encoder.pt", "hyperstyle_ffhq.pt", "CurricularFace_Backbone.pth"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +25,20 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_machine_that_lacks_everything_gets_a_checklist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "celeba-hq"]) == 2
     said = capsys.readouterr().out
-    assert "0 of 7 files and folders are here" in said and said.count("[ ]") == 7
+    assert "0 of 9 files and folders are here" in said and said.count("[ ]") == 9
     for file in FILES:
         assert f"$INVERSION_BENCH_WEIGHTS/{file}" in said
     assert "github.com/switchablenorms/CelebAMask-HQ" in said and str(tmp_path / "data" / "CelebAMask-HQ") in said
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_method_without_its_weights_says_how_to_get_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "celeba-hq", "methods=[hyperstyle+pti]"]) == 2
+    said = capsys.readouterr().out
+    assert "$INVERSION_BENCH_WEIGHTS/hyperstyle_ffhq.pt; SHA-256 not published" in said
+    assert "README of github.com/yuval-alaluf/hyperstyle" in said and "e4e_ffhq_encode" not in said
+    assert main(["plan", "smoke", "methods=[hyperstyle]", "reference_method=hyperstyle"]) == 2
+    assert "has not trained it. Set stage_settings.hyperstyle_w_encoder.weights" in capsys.readouterr().err
 
 
 def test_what_is_there_is_ticked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
