@@ -119,6 +119,7 @@ def load_hyperstyle(
 
 def _options(checkpoint: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     options = checkpoint.get("opts", {})
+    options = vars(options) if hasattr(options, "__dict__") else options
     if not isinstance(options, Mapping):
         raise ValueError(f"{path}: opts is no dictionary but of type {type(options).__name__}")
     kind = options.get("encoder_type", "SharedWeightsHyperNetResNet")

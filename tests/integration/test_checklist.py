@@ -11,7 +11,8 @@ from benchmarks.cli import main
 from benchmarks.config import load_suite
 
 FILES = ["stylegan2-ffhq-config-f.pt", "psp_ffhq_encode.pt", "e4e_ffhq_encode.pt", "restyle_psp_ffhq_encode.pt",
-         "restyle_e4e_ffhq_encode.pt", "faces_w_encoder.pt", "hyperstyle_ffhq.pt", "CurricularFace_Backbone.pth"]  # fmt: skip
+         "restyle_e4e_ffhq_encode.pt", "faces_w_encoder.pt", "hyperstyle_ffhq.pt",
+         "CurricularFace_Backbone.pth"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
