@@ -2,11 +2,13 @@
 
 `torch.load(weights_only=True)` restricts the pickle. What it leaves open is closed here: tar archives (old releases of
 torch read them through an unrestricted path), zips whose members point outside or are packed, and content that is not
-what a reader expects.
+what a reader expects. Beside tensors, files hold what they were trained with: options as argparse's Namespace and
+numbers of numpy are read as plain values.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import re
 import tarfile
@@ -19,9 +21,17 @@ import torch
 from torch import Tensor
 
 from datasets.archives import UnsafeArchiveError, check_member
+from datasets.pickles import Number, number
 
 COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")  # older releases of torch wrote none
 Network = TypeVar("Network", bound=torch.nn.Module)
+# Data that training code puts beside weights, by the names that files give it.
+_PLAIN: list[Any] = [
+    argparse.Namespace,
+    (Number, "numpy.dtype"),
+    (number, "numpy.core.multiarray.scalar"),
+    (number, "numpy._core.multiarray.scalar"),
+]
 _PARALLEL = re.compile(r"(^|(?<=\.))module\.")
 
 
@@ -52,7 +62,8 @@ def load_plain(handle: Any, name: str) -> Any:
                     raise UnsafeArchiveError(f"{name}: member {info.filename!r} is packed; torch writes plain members")
     handle.seek(0)
     try:
-        return torch.load(handle, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_PLAIN):
+            return torch.load(handle, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for broken or unsafe files
         raise ValueError(_reason(error)) from error
 

@@ -28,6 +28,28 @@ _NUMPY_GLOBALS: dict[tuple[str, str], Any] = {
 }
 
 
+class Number:
+    """numpy's type of one number, by its name; nothing of numpy is called with what a file says."""
+
+    def __init__(self, name: str, *_: bool):
+        if name not in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"):
+            raise UnsafePickleError(f"refused numpy type {name!r}")
+        self.name, self.order = name, "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1] if state[1] in ("<", ">") else "="
+
+    def read(self, raw: bytes) -> Any:
+        return np.frombuffer(raw, np.dtype(self.order + self.name))[0].item()
+
+
+def number(kind: Number, raw: bytes) -> Any:
+    """One number as numpy pickles it, as Python's own."""
+    if not isinstance(kind, Number) or not isinstance(raw, bytes):
+        raise UnsafePickleError("refused a numpy scalar that is not one number")
+    return kind.read(raw)
+
+
 class _NumpyUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         try:

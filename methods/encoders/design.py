@@ -52,10 +52,16 @@ class Pass:
 
 
 class Encoder(nn.Module):
-    """A network with the mean of W that its offsets start from. Parameters are named as in official files."""
+    """A network with the mean of W that its offsets start from. Parameters are named as in official files.
+
+    wide: it sees the middle three quarters of a square picture's rows (published encoders of cars). rows: how many of
+    its rows are used, where a published encoder makes more than its generator has.
+    """
 
     latent_avg: Tensor
     average_image: Tensor
+    wide = False
+    rows: int | None = None
 
     def __init__(self, design: Design, config: EncoderConfig):
         super().__init__()
@@ -72,6 +78,19 @@ class Encoder(nn.Module):
         self.average_image = pooled(image, self.config.resolution)[0]
         return self
 
+    def shown(self, images: Tensor) -> Tensor:
+        """Pictures as the network sees them: bilinear with antialiasing, as Pillow resizes for the official encoders.
+
+        A picture that has the network's width is taken as it is, apart from the rows that a wide encoder leaves out.
+        """
+        side = self.config.resolution
+        if not self.wide:
+            return shrunk(images, side)
+        height = side * 3 // 4
+        if images.shape[-1] == images.shape[-2]:
+            images = middle(images, (images.shape[-1] * 3 // 4, images.shape[-1]))
+        return images if images.shape[-2:] == (height, side) else _resized(images, (height, side))
+
     def forward(
         self, images: Tensor, latent: Tensor | None = None, current: Tensor | None = None, stage: int | None = None
     ) -> Tensor:
@@ -82,10 +101,10 @@ class Encoder(nn.Module):
         """
         x = images
         if self.design.iterative:
-            partner = self.average_image.expand_as(images) if current is None else current
-            x = torch.cat([images, partner], dim=1)
+            partner = self.average_image.expand(len(images), -1, -1, -1) if current is None else current
+            x = torch.cat([images, middle(partner, images.shape[-2:])], dim=1)
         offsets = base_and_deltas(self.encoder, x, stage) if self.design.deltas else independent_rows(self.encoder, x)
-        return offsets + (self.latent_avg if latent is None else latent)
+        return (offsets + (self.latent_avg if latent is None else latent))[:, : self.rows]
 
 
 def looks(encoder: Encoder, generator: Generator, views: Sequence[Tensor], stage: int | None = None) -> Iterator[Pass]:
@@ -105,9 +124,20 @@ def looks(encoder: Encoder, generator: Generator, views: Sequence[Tensor], stage
 
 def shrunk(images: Tensor, side: int) -> Tensor:
     """Pictures at the encoder's side: bilinear with antialiasing, as Pillow resizes for the official encoders."""
-    if images.shape[-1] == side:
-        return images
-    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+    return images if images.shape[-1] == side else _resized(images, (side, side))
+
+
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def middle(images: Tensor, size: Sequence[int]) -> Tensor:
+    """The middle rows of pictures [N, C, H, W], size[0] of them; W has to be size[1]."""
+    height, width = size
+    if images.shape[-1] != width or images.shape[-2] < height:
+        raise ValueError(f"expected pictures of at least {height} rows, {width} px wide, found {list(images.shape)}")
+    first = (images.shape[-2] - height) // 2
+    return images[..., first : first + height, :]
 
 
 def pooled(images: Tensor, side: int) -> Tensor:

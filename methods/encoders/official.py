@@ -19,13 +19,14 @@ from torch import Tensor, nn
 
 from datasets.checkpoints import assemble, part, read_checkpoint, tensors
 from methods.encoders.backbone import EncoderConfig, Flat, Network, Pyramid, SingleCode, WholeCode
-from methods.encoders.design import Design, Encoder, Pass, looks, shrunk
+from methods.encoders.design import Design, Encoder, Pass, looks
 from methods.generators.readers import from_state
 from methods.generators.stylegan2 import Generator
 from methods.registry import did_you_mean
 
 SIDE = 256  # of the pictures that official encoders see
 ITERATIONS = 5  # looks of the released iterative encoders
+ALL_ROWS, CARS_ROWS = 18, 16  # e4e's inference takes 16 of the 18 rows that some of its encoders of cars make
 # Names of `opts.encoder_type`: whether rows are w plus deltas. What else differs shows in the tensors.
 TYPES = {
     "GradualStyleEncoder": False,
@@ -40,7 +41,15 @@ TYPES = {
     "ResNetGradualStyleEncoder": False,
     "WEncoder": False,
 }
-NAMES = {"psp": False, "e4e": True, "restyle_psp": False, "restyle_e4e": True, "interestyle": False, "w_encoder": False}
+NAMES = {
+    "psp": False,
+    "e4e": True,
+    "restyle_psp": False,
+    "restyle_e4e": True,
+    "interestyle": False,
+    "w_encoder": False,
+    "hyperstyle_w_encoder": False,
+}
 ITERATIVE = ("restyle_psp", "restyle_e4e", "interestyle")
 
 
@@ -52,18 +61,21 @@ class OfficialEncoder(nn.Module):
     def __init__(self, encoder: Encoder, generator: Generator | None, options: Mapping[str, Any]):
         super().__init__()
         self.encoder, self.generator, self.options = encoder, generator, dict(options)
+        self._seen_in: tuple[torch.dtype, torch.device] | None = None
 
     @torch.no_grad()
-    def encode(self, images: Tensor, iterations: int | None = None) -> Tensor:
-        """Images [N, 3, 256, 256] in [-1, 1], RGB -> W+ [N, num_ws, w_dim].
+    def encode(self, images: Tensor, iterations: int | None = None, stage: int | None = None) -> Tensor:
+        """Images [N, C, 256, 256] in [-1, 1], RGB (C = 3; seg-to-face and sketch-to-face have 19 and 1 maps instead) ->
+        W+ [N, num_ws, w_dim].
 
-        Images of another side are resized, bilinear with antialiasing. iterations: looks of an iterative encoder, as
-        many as it was trained with when None.
+        Images of another side are resized, bilinear with antialiasing; encoders of cars see 192x256 px and cut the bars
+        off square pictures. iterations: looks of an iterative encoder, as many as it was trained with when None.
+        stage: the last row with a delta, for encoders of e4e's design whose progressive training had not ended.
         """
-        return self.trace(images, iterations)[-1]
+        return self.trace(images, iterations, stage)[-1]
 
     @torch.no_grad()
-    def trace(self, images: Tensor, iterations: int | None = None) -> list[Tensor]:
+    def trace(self, images: Tensor, iterations: int | None = None, stage: int | None = None) -> list[Tensor]:
         """The codes after each look, [N, num_ws, w_dim] each; one for an encoder that looks once.
 
         Raises ValueError for several looks of an encoder that looks once.
@@ -71,26 +83,36 @@ class OfficialEncoder(nn.Module):
         if not self.encoder.design.iterative:
             if iterations not in (None, 1):
                 raise ValueError(f"this encoder looks once, found iterations={iterations}")
-            return [self.encoder(shrunk(images, self.encoder.config.resolution))]
-        return [each.latent for each in self.passes(images, iterations)]
+            return [self.encoder(self.encoder.shown(images), stage=stage)]
+        return [each.latent for each in self.passes(images, iterations, stage)]
 
     @torch.no_grad()
-    def passes(self, images: Tensor, iterations: int | None = None) -> list[Pass]:
+    def passes(self, images: Tensor, iterations: int | None = None, stage: int | None = None) -> list[Pass]:
         """Codes and pictures of each look of an iterative encoder."""
-        if self.generator is None:
+        if not self.encoder.design.iterative:
             raise ValueError("an encoder that looks once has no passes; use encode")
+        assert self.generator is not None, "load_encoder gives every iterative encoder its generator"
         count = self.encoder.design.iterations if iterations is None else iterations
         if count < 1:
             raise ValueError(f"expected at least one iteration, found {iterations}")
-        return list(looks(self.encoder, self.generator, [shrunk(images, self.encoder.config.resolution)] * count))
+        encoder = self.ready()
+        return list(looks(encoder, self.generator, [encoder.shown(images)] * count, stage))
+
+    def ready(self) -> Encoder:
+        """The network, with its first partner made in the module's own precision and on its device."""
+        here = (self.encoder.latent_avg.dtype, self.encoder.latent_avg.device)
+        if self.encoder.design.iterative and self.generator is not None and self._seen_in != here:
+            self.encoder.look_at(self.generator)
+            self._seen_in = here
+        return self.encoder
 
 
 def load_encoder(path: str | Path, name: str | None = None, generator: Generator | None = None) -> OfficialEncoder:
     """A published encoder in eval mode, float32 (`.double()` works), frozen. Nothing in the file is run.
 
-    name: one of NAMES, for files whose options do not tell pSp's rows from e4e's. generator: what to decode with
-    instead of the file's own decoder. Raises FileNotFoundError, or ValueError that names the file, what was found and
-    the fix.
+    name: one of NAMES (or of TYPES), for files whose options do not tell pSp's rows from e4e's. generator: what to
+    decode with instead of the file's own decoder. Raises FileNotFoundError, or ValueError that names the file, what was
+    found and the fix.
     """
     path = Path(path)
     checkpoint = read_checkpoint(path)
@@ -111,8 +133,10 @@ def load_encoder(path: str | Path, name: str | None = None, generator: Generator
         generator = from_state(decoder, mean, path)
     if design.iterative and generator is None:
         raise ValueError(f"{path}: an iterative encoder needs a generator; the file holds none, give generator=")
-    if generator is not None and generator.num_ws != rows:
-        raise ValueError(f"{path}: serves a generator of {rows} rows, this one has {generator.num_ws}")
+    cars = str(options.get("dataset_type", "")).startswith("cars")
+    used = CARS_ROWS if cars and rows == ALL_ROWS else rows
+    if generator is not None and generator.num_ws != used:
+        raise ValueError(f"{path}: serves a generator of {used} rows, this one has {generator.num_ws}")
     average = _average(mean, design, config, options, generator, path)
     encoder = assemble(
         path,
@@ -121,8 +145,7 @@ def load_encoder(path: str | Path, name: str | None = None, generator: Generator
     )
     encoder.encoder.to(memory_format=torch.channels_last)
     encoder.average_image = torch.zeros(3, SIDE, SIDE)
-    if design.iterative and generator is not None:
-        encoder.look_at(generator)
+    encoder.wide, encoder.rows = cars, used
     return OfficialEncoder(encoder, generator, options)
 
 
@@ -155,9 +178,9 @@ def _shape(
     design = Design(
         network,
         deltas=_deltas(network, options, name, path),
-        iterations=int(options.get("n_iters_per_batch") or ITERATIONS) if channels == 6 else 1,
+        iterations=_looks(options) if channels == 6 else 1,
     )
-    if name is not None and design.iterative != (name in ITERATIVE):
+    if name in NAMES and design.iterative != (name in ITERATIVE):
         raise ValueError(
             f"{path}: named {name!r}, but its first convolution has {channels} channels; iterative encoders "
             f"({', '.join(ITERATIVE)}) have 6, others 3"
@@ -171,19 +194,26 @@ def _shape(
     return design, EncoderConfig(**settings, num_ws=max(1, len(styles)))
 
 
+def _looks(options: Mapping[str, Any]) -> int:
+    """As many as in training; five where that was one, as the released scripts do whatever the training did."""
+    count = int(options.get("n_iters_per_batch") or ITERATIONS)
+    return count if count > 1 else ITERATIONS
+
+
 def _deltas(
     network: Callable[[EncoderConfig], Network], options: Mapping[str, Any], name: str | None, path: Path
 ) -> bool:
     """Whether rows are w plus deltas: by the caller's name, else by the file's options."""
-    if name is not None and name not in NAMES:
-        raise ValueError(f"{name!r} is no encoder: {did_you_mean(name, NAMES)}known: {', '.join(NAMES)}")
+    known = NAMES | TYPES
+    if name is not None and name not in known:
+        raise ValueError(f"{name!r} is no encoder: {did_you_mean(name, known)}known: {', '.join(known)}")
     if network in (SingleCode, WholeCode):
         return False
     kind = options.get("encoder_type")
     if name is not None:
-        if kind in TYPES and TYPES[kind] != NAMES[name]:
+        if kind in TYPES and TYPES[kind] != known[name]:
             raise ValueError(f"{path}: named {name!r}, but its options say encoder_type {kind!r}")
-        return NAMES[name]
+        return known[name]
     if kind not in TYPES:
         raise ValueError(
             f"{path}: its options say encoder_type {kind!r}, which does not tell how rows are made; give name= one of "

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from methods.base import Inversion, Method, rendered
 from methods.encoders import official
-from methods.encoders.design import Design, Encoder, looks, shrunk
+from methods.encoders.design import Design, Encoder, looks
 from methods.encoders.weights import OFFICIAL, TOY, file_hash, find, load_encoder, toy_encoder
 from methods.generators.stylegan2 import Generator
 
@@ -46,7 +46,7 @@ class EncoderStage(Method):
             return
         path = find(source, self.info.name)
         if path.suffix in OFFICIAL:
-            self.encoder = official.load_encoder(path, self.info.name, generator).encoder
+            self.encoder = official.load_encoder(path, self.info.name, generator).ready()
         else:
             self.encoder = load_encoder(path, self.design, generator)
 
@@ -84,7 +84,7 @@ class EncoderStage(Method):
 
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Tensor:
-        shown = shrunk(images, self.encoder.config.resolution)
+        shown = self.encoder.shown(images)
         if not self.encoder.design.iterative:
             return self.encoder(shown)
         latent = images.new_empty(0)

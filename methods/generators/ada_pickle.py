@@ -16,12 +16,11 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from datasets.checkpoints import load_plain_bytes
-from datasets.pickles import UnsafePickleError
+from datasets.pickles import Number, UnsafePickleError, number
 
 _DEPTH = 16  # modules within modules; a generator has four levels
 
@@ -76,21 +75,6 @@ class _Call:
         raise UnsafePickleError("refused to change a function")
 
 
-class _Number:
-    """numpy's type of one number, by its name; nothing of numpy is called with what a file says."""
-
-    def __init__(self, name: str, *_: bool):
-        if name not in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"):
-            raise UnsafePickleError(f"refused numpy type {name!r}")
-        self.name, self.order = name, "="
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.order = state[1] if state[1] in ("<", ">") else "="
-
-    def read(self, raw: bytes) -> Any:
-        return np.frombuffer(raw, np.dtype(self.order + self.name))[0].item()
-
-
 def _record(meta: Any) -> Record:
     if not isinstance(meta, dict) or meta.get("type") != "class" or not isinstance(meta.get("state"), dict):
         raise UnsafePickleError("a persistent object without class and state")
@@ -104,12 +88,6 @@ def _tensor(blob: bytes, offset: int, size: tuple[int, ...], stride: tuple[int, 
     return StoredTensor(blob, offset, tuple(size), tuple(stride))
 
 
-def _scalar(kind: _Number, raw: bytes) -> Any:
-    if not isinstance(kind, _Number) or not isinstance(raw, bytes):
-        raise UnsafePickleError("refused a numpy scalar that is not one number")
-    return kind.read(raw)
-
-
 def _first(value: Any, *_: Any) -> Any:
     return value
 
@@ -119,9 +97,9 @@ _GLOBALS: dict[tuple[str, str], Any] = {
     ("builtins", "set"): set,
     ("collections", "OrderedDict"): OrderedDict,
     ("dnnlib.util", "EasyDict"): dict,
-    ("numpy", "dtype"): _Call(_Number),
-    ("numpy.core.multiarray", "scalar"): _Call(_scalar),
-    ("numpy._core.multiarray", "scalar"): _Call(_scalar),
+    ("numpy", "dtype"): _Call(Number),
+    ("numpy.core.multiarray", "scalar"): _Call(number),
+    ("numpy._core.multiarray", "scalar"): _Call(number),
     ("torch._utils", "_rebuild_parameter"): _Call(_first),
     ("torch._utils", "_rebuild_tensor_v2"): _Call(_tensor),
     ("torch.storage", "_load_from_bytes"): _Call(_first),
@@ -175,6 +153,8 @@ def read_generator(path: Path) -> tuple[dict[str, Tensor], float | None]:
             for name, value in module.state.get(part, {}).items()
             if isinstance(value, StoredTensor)
         }
+        for prefix, module in modules.items():
+            _check_kind(prefix, module.state)
         clamps = {module.state["conv_clamp"] for module in modules.values() if "conv_clamp" in module.state}
         if len(clamps) > 1:
             raise ValueError(f"layers with different conv_clamp: {sorted(clamps, key=str)}; one for all is read")
@@ -183,6 +163,21 @@ def read_generator(path: Path) -> tuple[dict[str, Tensor], float | None]:
         raise UnsafePickleError(f"{path}: {error}") from None
     except (ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path}: no StyleGAN2-ADA generator that can be read ({error})") from error
+
+
+def _check_kind(prefix: str, attributes: Mapping[str, Any]) -> None:
+    """Raises ValueError for a layer that its arguments made another function than the one that is built here."""
+    linear = prefix.endswith(("affine.", "embed."))
+    expected = {
+        "architecture": "skip",
+        "activation": "linear" if linear else "lrelu",
+        "bias_gain": 0.01 if prefix.startswith("mapping.fc") else 1,  # the learning rate's multiplier
+        "use_noise": True,
+        "img_channels": 3,
+    }
+    for name, wanted in expected.items():
+        if name in attributes and attributes[name] != wanted:
+            raise ValueError(f"{prefix}{name} is {attributes[name]!r}; only {wanted!r} is read")
 
 
 def _modules(record: Record, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Record]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import lpips
@@ -16,25 +17,52 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datasets import assets
+from datasets.checkpoints import check_tensors, read_checkpoint, tensors
+
+_CONSTANTS = {"scaling_layer.shift", "scaling_layer.scale"}  # ImageNet's, which the module has itself
 
 
-def load_lpips(net: str = "alex", path: Path | None = None) -> Lpips:
-    """LPIPS v0.1 with `net` "alex" or "vgg"; weights from `path` or the asset `lpips_<net>`."""
+def load_lpips(net: str = "alex", path: Path | None = None, trunk: Path | None = None) -> Lpips:
+    """LPIPS v0.1 with `net` "alex" or "vgg", in eval mode and frozen.
+
+    path: this suite's safetensors, the state dict of a whole lpips module, or the authors' own file, which holds the
+    heads only (weights/v0.1/alex.pth); the asset `lpips_<net>` by default. trunk: torchvision's AlexNet or VGG16
+    (alexnet-owt-7be5be79.pth, vgg16-397923af.pth) where `path` has none; the asset's by default. Raises ValueError that
+    names the file and what it lacks.
+    """
     if net not in ("alex", "vgg"):
         raise ValueError(f"LPIPS network must be 'alex' or 'vgg', found {net!r}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchvision's deprecated `pretrained` argument inside lpips
-        module = lpips.LPIPS(pretrained=False, net=net, pnet_rand=True, verbose=False)
-    stored = load_file(path or assets.ensure(f"lpips_{net}"))
-    state = module.state_dict()
-    for key in state:
-        trunk = re.fullmatch(r"net\.slice\d+\.(\d+\.(?:weight|bias))", key)
-        head = re.fullmatch(r"lins\.(\d)\.(.*)", key)
-        name = f"features.{trunk[1]}" if trunk else f"lin{head[1]}.{head[2]}" if head else key
-        if name in stored:
-            state[key] = stored[name]
-    module.load_state_dict(state)
+        with torch.device("meta"):  # drawing random weights to throw them away takes seconds
+            module = lpips.LPIPS(pretrained=False, net=net, pnet_rand=True, verbose=False)
+    module.scaling_layer = lpips.ScalingLayer()
+    wanted = module.state_dict()
+    path = path or assets.ensure(f"lpips_{net}")
+    state = _read(path, wanted)
+    if not any(key.startswith("net.") for key in state):
+        features = _read(trunk or assets.ensure(f"lpips_{net}"), wanted)
+        state |= {key: value for key, value in features.items() if key.startswith("net.")}
+    check_tensors(path, state, wanted, optional=_CONSTANTS)
+    constants = {key: wanted[key] for key in _CONSTANTS}
+    module.load_state_dict(constants | {key: value.float() for key, value in state.items()}, assign=True)
     return Lpips(module)
+
+
+def _read(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A file's tensors under the names of lpips' module, which holds every head twice (lin0, lins.0)."""
+    stored = load_file(path) if path.suffix == ".safetensors" else tensors(read_checkpoint(path), path)
+    slices = {key.split(".", 2)[2]: key for key in wanted if key.startswith("net.")}
+    state: dict[str, Tensor] = {}
+    for key, value in stored.items():
+        if key.startswith("classifier."):  # torchvision's files have all of the network
+            continue
+        head = re.fullmatch(r"lin(?:s\.)?(\d)\.(.+)", key)
+        if head:
+            state |= dict.fromkeys((f"lin{head[1]}.{head[2]}", f"lins.{head[1]}.{head[2]}"), value)
+        else:
+            state[slices.get(key.removeprefix("features."), key)] = value
+    return state
 
 
 class Lpips(nn.Module):

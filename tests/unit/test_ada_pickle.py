@@ -11,6 +11,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -158,3 +159,58 @@ def test_tensorflow_pickles_are_told_how_to_be_converted(tmp_path: Path) -> None
     (tmp_path / "tf.pkl").write_bytes(b"\x80\x03cdnnlib.tflib.network\nNetwork\n.")
     with pytest.raises(UnsafePickleError, match=r"tf\.pkl: refused global dnnlib\.tflib.*legacy\.py"):
         load_generator(tmp_path / "tf.pkl")
+
+
+class EasyDict(dict):
+    """As dnnlib's: options of the training stand in it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+def test_what_training_left_in_the_file_is_read_over(
+    state: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options, numbers of numpy under their old name, other networks, and layers' arguments that change nothing."""
+    dnnlib = types.ModuleType("dnnlib.util")
+    dnnlib.EasyDict = EasyDict
+    monkeypatch.setattr(EasyDict, "__module__", "dnnlib.util")
+    monkeypatch.setitem(sys.modules, "dnnlib", types.ModuleType("dnnlib"))
+    monkeypatch.setitem(sys.modules, "dnnlib.util", dnnlib)
+    critic = {"b4.out.weight": torch.zeros(1, 4), "b4.out.bias": torch.zeros(1)}
+    arguments = EasyDict(z_dim=64, c_dim=0, w_dim=64, synthesis_kwargs=EasyDict(num_fp16_res=4, conv_clamp=None))
+    attributes = {
+        "_init_kwargs": arguments,
+        "architecture": "skip",
+        "num_fp16_res": 4,
+        "hooks": OrderedDict(),
+        "s": {1},
+    }
+    content = {
+        "G": network(state), "D": network(critic), "G_ema": network(state, **attributes), "augment_pipe": None,
+        "training_set_kwargs": EasyDict(path="x.zip", max_size=np.int64(70000), xflip=np.bool_(False)),
+    }  # fmt: skip
+    for protocol in (3, 4):
+        path = write(tmp_path / "ffhq.pkl", content, protocol)
+        path.write_bytes(path.read_bytes().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"))
+        found = load_generator(path)
+        assert found.resolution == 64 and torch.equal(found.latent_avg, state["mapping.w_avg"])
+
+
+def test_layers_of_another_kind_are_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
+    for attributes, said in (
+        ({"architecture": "resnet"}, "architecture is 'resnet'; only 'skip' is read"),
+        ({"activation": "relu"}, "activation is 'relu'; only 'lrelu' is read"),
+        ({"bias_gain": 0.5}, "bias_gain is 0.5; only 1 is read"),
+        ({"use_noise": False}, "use_noise is False; only True is read"),
+    ):
+        with pytest.raises(ValueError, match=rf"kind\.pkl: .*{said}"):
+            load_generator(write(tmp_path / "kind.pkl", {"G_ema": network(state, **attributes)}))
+
+
+def test_a_bound_on_layers_is_the_files(state: dict[str, Tensor], tmp_path: Path) -> None:
+    case = Case("ada_small_64_clamp")
+    path = write(tmp_path / "clamped.pkl", {"G_ema": network(state, conv_clamp=2.0)})
+    found = load_generator(path)
+    assert found.config.conv_clamp == 2.0
+    case.assert_close("img", found.double().synthesis(case["in_ws"]))
