@@ -65,6 +65,10 @@ class Plan:
                 return cell
         raise KeyError(f"no cell {key!r} in suite {self.suite.name}")
 
+    def feeds(self, key: str) -> bool:
+        """Whether a cell is the beginning of another one, which then goes on from its inversions."""
+        return any(cell.parent == key for cell in self.cells)
+
 
 def digest(value: Any) -> str:
     """SHA-256 of canonical JSON, the first 20 hexadecimal digits."""

@@ -12,10 +12,11 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -36,6 +37,7 @@ from methods.base import Inversion, Method, Outcome
 
 Resume = Literal["missing", "failed", "all", "none"]
 BEFORE = "the stage before"  # begins the reason of an image that a stage never saw
+NOT_KEPT = "not kept"  # in rows of images whose own generator weights were thrown away: nothing can go on from them
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def wanted(cell: Cell, plan: Plan, out: Path, resume: Resume, shard: Shard) -> l
         if resume == "all" or row is None:
             return True
         if row["status"] == "ok":
-            return False
+            return row.get("weights") == NOT_KEPT and plan.feeds(cell.key)
         late = row["reason"].startswith(BEFORE) and parents.get(image, row)["status"] == "ok"
         return resume == "failed" or late
 
@@ -157,9 +159,11 @@ class _Writer(BasePredictionWriter):
                     extra[name] = self._measure(name, one)
             editing = self.plan.editing
             edited = editing is not None and editing.takes(self.cell.key, self.cell.dataset, image)
-            self.store.save(image, one, self.plan.suite.save_weights or edited)
+            keep = self.plan.suite.save_weights or edited or self.plan.feeds(self.cell.key)
+            self.store.save(image, one, keep)
             seconds = prediction.seconds[one.ids[0]]
-            self._row(image, "ok", "", seconds, memory, int(one.steps[0]), extra)
+            more = {} if keep or one.weights[0] is None else {"weights": NOT_KEPT}
+            self._row(image, "ok", "", seconds, memory, int(one.steps[0]), extra, more)
         for key, reason in prediction.failures.items():
             self._row(key.split("/", 1)[1], "failed", reason, prediction.seconds[key], memory, 0, {})
         for image, reason in batch["failures"].items():
@@ -176,8 +180,9 @@ class _Writer(BasePredictionWriter):
         return {key: finite(value) for key, value in values.items()}
 
     def _row(
-        self, image: str, status: str, reason: str, seconds: float, memory: float | None, steps: int, extra: dict
-    ) -> None:
+        self, image: str, status: str, reason: str, seconds: float, memory: float | None, steps: int, extra: dict,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         row = {
             "image": image,
             "status": status,
@@ -188,6 +193,7 @@ class _Writer(BasePredictionWriter):
             "inline": extra,
             "attempt": self.work.attempts.count.get(image, 0) + 1,
             **self.facts,
+            **more,
         }
         if status == "ok":
             row["bytes"] = self.store.sizes(image)
