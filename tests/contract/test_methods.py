@@ -108,6 +108,26 @@ def test_more_steps_come_closer(name: str, generator: Generator, targets: Tensor
     assert (end.image - targets).square().mean() < (start.image - targets).square().mean()
 
 
+TUNERS = [
+    name
+    for name in registry.STAGES
+    if registry.stage_class(name).info.refines and hasattr(registry.stage_class(name).Config(), "lr")
+]
+
+
+@pytest.mark.parametrize("name", TUNERS)
+def test_tuning_goes_on_from_the_weights_that_an_image_came_with(
+    name: str, generator: Generator, targets: Tensor
+) -> None:
+    first = invert(generator, spec("hyperstyle"), targets[:2], IDS[:2])
+    plain = replace(first, weights=(None, None))
+    still = registry.resolve_stage(name, FEW[name] | {"steps": 1, "lr": 1e-9}).build(generator, 0)
+    found = still.invert(targets[:2], IDS[:2], first)
+    torch.testing.assert_close(found.image, first.image, rtol=0, atol=1e-5)
+    assert (render(generator, plain) - found.image).abs().max() > 0.01
+    assert torch.equal(render(generator, found), found.image)
+
+
 @pytest.mark.parametrize("name", list(registry.STAGES))
 def test_stage_describes_itself(name: str) -> None:
     cls = registry.stage_class(name)
