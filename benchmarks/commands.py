@@ -14,7 +14,7 @@ from filelock import FileLock
 from benchmarks import editing_sets
 from benchmarks.checklist import needs
 from benchmarks.config import SuiteConfig, load_suite
-from benchmarks.editing import edit
+from benchmarks.editing_work import edit
 from benchmarks.errors import ConfigError
 from benchmarks.executors import Fleet, options_of, worker_count
 from benchmarks.executors import run as run_fleet
@@ -50,11 +50,11 @@ def run_suite_command(options: argparse.Namespace) -> int:
             )
         if options.only or shard.of > 1:
             torch.set_num_threads(options.threads or 1)
+            duty = Duty(options.worker, options.workers or 1, options.timeout, options.before)
             if options.only != "edit":
-                duty = Duty(options.worker, options.workers or 1, options.timeout, options.before)
                 invert(plan, out, options.resume, shard, progress=False, duty=duty)
             if options.only != "invert":
-                edit(plan, out, shard, progress=False)
+                edit(plan, out, shard, progress=False, duty=duty)
             if options.only:
                 return 0
         else:

@@ -13,11 +13,10 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from benchmarks.claims import RETRIES, Claims
 from benchmarks.plan import Cell
-from benchmarks.store import read_new_lines
+from benchmarks.store import RowFiles
 
 HUNG = 75  # exit code of a worker that took too long at an image
 
@@ -25,16 +24,13 @@ HUNG = 75  # exit code of a worker that took too long at an image
 class Attempts:
     """The number of attempts at each image of a cell, kept up to date by reading only what is new."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, files: RowFiles):
+        self.files = files
         self.count: dict[str, int] = {}
-        self._read: dict[Path, int] = {}
 
     def refresh(self) -> dict[str, int]:
-        for path in sorted(self.folder.glob("rows-*.jsonl")):
-            rows, self._read[path] = read_new_lines(path, self._read.get(path, 0))
-            for row in rows:
-                self.count[row["image"]] = max(self.count.get(row["image"], 0), row["attempt"])
+        for row in self.files.new_rows():
+            self.count[row["image"]] = max(self.count.get(row["image"], 0), row["attempt"])
         return self.count
 
 

@@ -5,15 +5,13 @@
     DIR/edits/<key>/<image>.line.png     the line to the next edited image and the mixture with it
 
 It comes after all inverting, as lines need two images, and starts from the store, so new directions or predictors
-need no new inversion.
+need no new inversion. benchmarks/editing_work.py deals the images.
 """
 
 from __future__ import annotations
 
-import os
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +21,11 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from benchmarks.editing_plan import Editing
 from benchmarks.plan import Cell, Plan
 from benchmarks.runner import Shard, group_size
-from benchmarks.store import CellStore, JsonLines, Row, finite, read_lines
+from benchmarks.store import CellStore, JsonLines, Row, RowFiles, finite, read_lines
 from datasets.images import ImageError, read_rgb, save_png, to_image, to_tensor
 from methods.base import Inversion
 from methods.editing.pictures import edited, faithful, line, mixed, tiles, undone
@@ -45,16 +42,15 @@ class EditStore:
 
     def __init__(self, root: Path, key: str):
         self.folder = root / "edits" / key
+        self.names = root / "work" / "rows" / f"edits-{key}"
 
-    def writer(self) -> JsonLines:
-        return JsonLines(self.folder / f"rows-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl")
+    def row_files(self) -> RowFiles:
+        return RowFiles(self.folder, self.names)
 
     def rows(self, digest: str) -> dict[str, Row]:
         """The newest row of every image under these directions."""
         found: dict[str, Row] = {}
-        for row in read_lines(sorted(self.folder.glob("rows-*.jsonl"))):
-            if row["digest"] == digest and row["made"] >= found.get(row["image"], row)["made"]:
-                found[row["image"]] = row
+        newest(found, read_lines(self.row_files().paths()), digest)
         return found
 
     def sheet(self, image: str) -> Path:
@@ -64,33 +60,50 @@ class EditStore:
         return self.folder / f"{image}.line.png"
 
 
+def newest(found: dict[str, Row], rows: Iterable[Row], digest: str) -> None:
+    """Put rows under these directions in the place of older ones. made counts up by image: clocks jump."""
+    for row in rows:
+        if row["digest"] == digest and row["made"] >= found.get(row["image"], row)["made"]:
+            found[row["image"]] = row
+
+
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """One image of one cell. other: the next edited image, to which its line leads. stamps: of both pictures."""
 
     image: str
     other: str
     again: bool
     stamps: list[int]
+    made: int  # what its row will say
+
+    def done(self, row: Row | None) -> bool:
+        """Whether a row has all of it."""
+        return row is not None and row["stamps"] == self.stamps and (not self.again or "again" in row)
+
+    def row(self, editing: Editing) -> Row:
+        """The beginning of its row."""
+        return {"image": self.image, "stamps": self.stamps, "digest": editing.digest, "made": self.made}
 
 
-def due(plan: Plan, out: Path, key: str, shard: Shard = WHOLE) -> list[_Task]:
+def due(plan: Plan, out: Path, key: str, shard: Shard = WHOLE) -> list[Task]:
     """Images of a cell that are inverted and have not been edited since."""
     editing = plan.editing
     assert editing is not None
     dataset = plan.cell(key).dataset
     ids, store = editing.images[dataset], CellStore(out, key)
+    after = dict(zip(ids, [*ids[1:], *ids[:1]], strict=True))
     rows, done = store.rows(), EditStore(out, key).rows(editing.digest)
     found = []
     for image in shard.take([[image] for image in ids]):
         if rows.get(image, {}).get("status") != "ok":
             continue
-        other = ids[(ids.index(image) + 1) % len(ids)]
+        other, old = after[image], done.get(image)
         again = key in editing.again_keys and image in editing.again[dataset]
         stamps = [_stamp(store, each, rows) for each in (image, other)]
-        old = done.get(image)
-        if old is None or old["stamps"] != stamps or (again and "again" not in old):
-            found.append(_Task(image, other, again, stamps))
+        task = Task(image, other, again, stamps, old["made"] + 1 if old else 1)
+        if not task.done(old):
+            found.append(task)
     return found
 
 
@@ -105,28 +118,16 @@ def missing(plan: Plan, out: Path) -> dict[str, int]:
     return {key: len(due(plan, out, key)) for key in plan.editing.keys} if plan.editing else {}
 
 
-def edit(plan: Plan, out: Path, shard: Shard = WHOLE, progress: bool = True) -> int:
-    """Edit and read what is due; returns the number of images."""
-    if plan.editing is None:
-        return 0
-    tasks = {key: due(plan, out, key, shard) for key in plan.editing.keys}
-    count = sum(map(len, tasks.values()))
-    with tqdm(total=count, desc="editing", unit="image", disable=not (progress and count)) as bar:
-        for key, todo in tasks.items():
-            if todo:
-                _edit_cell(plan, plan.editing, out, plan.cell(key), todo, bar)
-    return count
-
-
-def _edit_cell(plan: Plan, editing: Editing, out: Path, cell: Cell, todo: Sequence[_Task], bar: Any) -> None:
+def edit_images(plan: Plan, editing: Editing, out: Path, cell: Cell, todo: Sequence[Task], lines: JsonLines) -> None:
+    """Edit and read images of one cell; each row is written as soon as it is known."""
     store, kept = CellStore(out, cell.key), EditStore(out, cell.key)
     manifest = plan.manifests[cell.dataset]
     kept.folder.mkdir(parents=True, exist_ok=True)
-    lines, sheet = kept.writer(), tiles(editing.directions)
+    sheet = tiles(editing.directions)
     again = _again(plan, editing, cell, store, [task.image for task in todo if task.again])
     for task in todo:
         start = time.perf_counter()
-        row: Row = {"image": task.image, "stamps": task.stamps, "digest": editing.digest, "made": time.time_ns()}
+        row = task.row(editing)
         try:
             target = to_tensor(read_rgb(manifest.root / manifest.by_id[task.image].file))[None]
             inversion = load(plan, store, cell, task.image)
@@ -141,7 +142,6 @@ def _edit_cell(plan: Plan, editing: Editing, out: Path, cell: Cell, todo: Sequen
         if task.again:
             row["again"] = again[task.image]
         lines.append(row)
-        bar.update()
 
 
 _BROKEN = (RuntimeError, OSError, SafetensorError, ImageError, KeyError)
@@ -159,7 +159,7 @@ def load(plan: Plan, store: CellStore, cell: Cell, image: str) -> Inversion:
     return inversion
 
 
-def _line(plan: Plan, store: CellStore, kept: EditStore, cell: Cell, task: _Task) -> Part:
+def _line(plan: Plan, store: CellStore, kept: EditStore, cell: Cell, task: Task) -> Part:
     """The line to the next edited image, and the mixture with it."""
     if task.other == task.image:
         return {"reason": "no other image is edited"}

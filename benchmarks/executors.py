@@ -22,10 +22,11 @@ from tqdm.auto import tqdm
 
 from benchmarks import editing
 from benchmarks.claims import write_ending
+from benchmarks.editing_work import edit
 from benchmarks.errors import ConfigError, StoppedError
 from benchmarks.plan import Plan
 from benchmarks.runner import ALONE, Resume, Shard, invert, save_before, wanted
-from benchmarks.store import CellStore
+from benchmarks.store import CellStore, RowFiles
 
 EXECUTORS = {name: f"benchmarks.executor_{name}:Launcher" for name in ("local", "submitit", "ray")}
 STOPPED = (1, 2, 130)  # exit codes of a worker that decided to stop; another one would decide alike
@@ -84,12 +85,13 @@ def run(plan: Plan, out: Path, suite: str, overrides: list[str], resume: Resume,
     workers = worker_count(fleet.workers or plan.suite.workers)
     threads = fleet.threads or max(1, (cpu_count() or 1) // workers)
     alone = fleet.executor == "local" and workers == 1 and not fleet.timeout
-    command = ["run", suite, *overrides, "--out", str(out.absolute()), "--threads", str(threads)]
+    command = ["run", suite, *overrides, "--out", str(out.absolute()), "--threads", str(threads),
+               "--workers", str(workers), "--timeout", str(fleet.timeout)]  # fmt: skip
     torch.set_num_threads(threads)
     left = editing.missing(plan, out)
     if alone or not (missing or any(left.values())):
         invert(plan, out, resume, Shard(), duty=replace(ALONE, workers=workers))
-        editing.edit(plan, out)
+        edit(plan, out)
         return
     module, name = EXECUTORS[fleet.executor].split(":")
     launcher: Launcher = getattr(import_module(module), name)(out, workers, threads, fleet.options)
@@ -97,44 +99,41 @@ def run(plan: Plan, out: Path, suite: str, overrides: list[str], resume: Resume,
         if missing:
             before = out / "work" / f"before-{uuid.uuid4().hex[:8]}.json"
             save_before(plan, out, resume, before)
-            dealt = [*command, "--only", "invert", "--workers", str(workers), "--timeout", str(fleet.timeout)]
-            folders = [CellStore(out, cell.key).folder for cell in plan.cells]
+            files = [CellStore(out, cell.key).row_files() for cell in plan.cells]
+            inverting = [*command, "--only", "invert", "--before", str(before.absolute())]
             try:
-                watch(launcher, [[*dealt, "--before", str(before.absolute())]] * min(workers, missing), out, folders,
-                      "inverting", missing)  # fmt: skip
+                watch(launcher, [inverting] * min(workers, missing), out, files, "inverting", missing)
             finally:
                 before.unlink(missing_ok=True)
         # After all inverting: a line leads from one image to another.
         left = editing.missing(plan, out)
-        parts = min(workers, max(left.values(), default=0))
-        shards = [[*command, "--only", "edit", "--shard", f"{i}/{parts}"] for i in range(parts)]
-        watch(launcher, shards, out, [editing.EditStore(out, key).folder for key in left], "editing",
-              sum(left.values()))  # fmt: skip
+        files = [editing.EditStore(out, key).row_files() for key in left]
+        count = sum(left.values())
+        watch(launcher, [[*command, "--only", "edit"]] * min(workers, count), out, files, "editing", count)
     finally:
         launcher.close()
 
 
 def watch(
-    launcher: Launcher, commands: list[list[str]], out: Path, folders: list[Path], doing: str, total: int
+    launcher: Launcher, commands: list[list[str]], out: Path, files: list[RowFiles], doing: str, total: int
 ) -> None:
     """Run the commands side by side, each until it ends by itself; one that dies is started again."""
-    dealt = doing == "inverting"
     slots = list(range(len(commands)))
     names = {slot: _name(slot) for slot in slots}
     jobs: dict[int, Job] = {}
     idle_deaths = dict.fromkeys(slots, 0)
 
     def start(which: list[int]) -> None:
-        lines = [[*commands[slot], *(["--worker", names[slot]] if dealt else [])] for slot in which]
+        lines = [[*commands[slot], "--worker", names[slot]] for slot in which]
         jobs.update(zip(which, launcher.start(which, lines), strict=True))
 
     try:
         start(slots)
         with tqdm(total=total, desc=f"{doing} ({len(slots)} workers)", unit="image", disable=not slots) as bar:
-            before = rows_written(folders)
+            new_rows(files)
             while jobs:
                 time.sleep(0.2)
-                bar.update(rows_written(folders) - before - bar.n)
+                bar.update(new_rows(files))
                 for slot, how in [(slot, how) for slot, job in jobs.items() if (how := job.ended()) is not None]:
                     del jobs[slot]
                     if how == 0:
@@ -142,7 +141,7 @@ def watch(
                     if how in STOPPED:
                         raise StoppedError(f"worker {slot} ended early (exit {how}); its message is above")
                     write_ending(out / "work" / "workers" / names[slot], f"it ended with {_said(how)}")
-                    idle_deaths[slot] = 0 if dealt and _held(out, names[slot]) else idle_deaths[slot] + 1
+                    idle_deaths[slot] = 0 if _held(out, names[slot]) else idle_deaths[slot] + 1
                     if idle_deaths[slot] == TRIES:
                         raise StoppedError(
                             f"worker {slot} died {TRIES} times without beginning an image, last with {_said(how)}"
@@ -175,8 +174,8 @@ def _held(out: Path, worker: str) -> bool:
     return False
 
 
-def rows_written(folders: list[Path]) -> int:
-    return sum(f.read_bytes().count(b"\n") for folder in folders for f in folder.glob("rows-*.jsonl"))
+def new_rows(files: list[RowFiles]) -> int:
+    return sum(1 for each in files for _ in each.new_rows())
 
 
 def options_of(words: Sequence[str]) -> dict[str, str]:

@@ -139,7 +139,7 @@ def _merge_cell(out: Path, sources: Sequence[Path], key: str, done: Merged) -> N
 
 
 def _attempts(store: CellStore) -> Iterator[Row]:
-    return read_lines(sorted(store.folder.glob("rows-*.jsonl")))
+    return read_lines(store.row_files().paths())
 
 
 def _note_conflict(

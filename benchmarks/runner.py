@@ -78,7 +78,8 @@ def wanted(cell: Cell, plan: Plan, out: Path, resume: Resume, shard: Shard) -> l
     missing = [image for image in mine if due(image)]
     if size == 1:
         return missing
-    touched = {mine.index(image) // size for image in missing}
+    places = {image: place for place, image in enumerate(mine)}
+    touched = {places[image] // size for image in missing}
     return [image for i, image in enumerate(mine) if i // size in touched]
 
 
@@ -219,7 +220,7 @@ def save_before(plan: Plan, out: Path, resume: Resume, path: Path) -> None:
     """Write down what a run has to do, so that workers that begin later do not take its own results for old ones."""
     found = {}
     for cell in plan.cells:
-        count = Attempts(CellStore(out, cell.key).folder).refresh()
+        count = Attempts(CellStore(out, cell.key).row_files()).refresh()
         found[cell.key] = {image: count.get(image, 0) for image in wanted(cell, plan, out, resume, Shard())}
     write_atomically(path, json.dumps(found).encode())
 
@@ -257,7 +258,7 @@ def _works(plan: Plan, out: Path, resume: Resume, shard: Shard, duty: Duty, pres
     for cell in plan.cells:
         store, size = CellStore(out, cell.key), group_size(cell)
         describe(cell, plan, store)
-        attempts = Attempts(store.folder)
+        attempts = Attempts(store.row_files())
         # Counted first: what a peer finishes in between is then seen as done, not as what was there before.
         count = dict(attempts.refresh())
         todo = list(told[cell.key]) if told else wanted(cell, plan, out, resume, shard)

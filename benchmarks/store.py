@@ -5,6 +5,7 @@
     DIR/cells/<key>/<image>.png          the reconstruction, 8 bit, from which everything is scored
     DIR/cells/<key>/<image>.safetensors  latent, own noise maps, and the tuned weights when they are kept
     DIR/scores/<key>/<metric>-v<n>.jsonl one line an image
+    DIR/work/rows/<key>/                 names of the files of rows, so that nobody lists the pictures to find them
     DIR/results.parquet, DIR/run.json    compacted for reading; never the truth
 
 A torn last line is ignored. Files appear whole: temporary name, then os.replace.
@@ -91,6 +92,41 @@ def read_new_lines(path: Path, start: int) -> tuple[list[Row], int]:
     return list(_parse(whole)), start + len(whole)
 
 
+class RowFiles:
+    """The row files of a folder: one a writer; each is named in a small folder of its own before it is begun.
+
+    Whoever works in the folder looks for others' new rows after every image. A listing of the folder itself, which
+    holds all pictures, is made once.
+    """
+
+    def __init__(self, folder: Path, names: Path):
+        self.folder, self.names = folder, names
+        self._read: dict[Path, int] = {}
+        self._listed = False
+
+    def writer(self) -> JsonLines:
+        name = f"rows-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+        self.names.mkdir(parents=True, exist_ok=True)
+        (self.names / name).touch()
+        return JsonLines(self.folder / name)
+
+    def paths(self) -> list[Path]:
+        return sorted(self.folder.glob("rows-*.jsonl"))
+
+    def new_rows(self) -> Iterator[Row]:
+        """Rows that have been written since the last call, by whomever."""
+        found = set(os.listdir(self.names)) if self.names.exists() else set()
+        if not self._listed:
+            found |= {path.name for path in self.paths()}
+            self._listed = True
+        for path in sorted({*self._read, *(self.folder / name for name in found)}):
+            start = self._read.setdefault(path, 0)
+            # A file that is named may not be begun yet.
+            if path.exists() and path.stat().st_size > start:
+                rows, self._read[path] = read_new_lines(path, start)
+                yield from rows
+
+
 def rank(row: Row) -> tuple[bool, int]:
     """Which of an image's attempts stands: the highest."""
     return row["status"] == "ok", row["attempt"]
@@ -101,14 +137,18 @@ class CellStore:
 
     def __init__(self, root: Path, key: str):
         self.folder = root / "cells" / key
+        self.names = root / "work" / "rows" / key
+
+    def row_files(self) -> RowFiles:
+        return RowFiles(self.folder, self.names)
 
     def writer(self) -> JsonLines:
-        return JsonLines(self.folder / f"rows-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl")
+        return self.row_files().writer()
 
     def rows(self) -> dict[str, Row]:
         """The standing row of every image: the last ok one if there is any, else the last attempt."""
         standing: dict[str, Row] = {}
-        for row in read_lines(sorted(self.folder.glob("rows-*.jsonl"))):
+        for row in read_lines(self.row_files().paths()):
             image, old = row["image"], standing.get(row["image"])
             if old is None or rank(row) >= rank(old):
                 standing[image] = row

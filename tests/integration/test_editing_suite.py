@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from benchmarks.claims import machine
 from benchmarks.cli import main
 from benchmarks.config import load_suite
 from benchmarks.editing import EditStore, cut, missing
 from benchmarks.plan import expand
-from benchmarks.store import CellStore
+from benchmarks.store import CellStore, read_lines
 from datasets import assets
 from datasets.images import read_rgb, to_tensor
 from methods.editing.directions import Direction, in_strengths
@@ -127,7 +129,7 @@ def test_what_is_edited_is_not_edited_again(reference, suite, tmp_path, monkeypa
     shutil.copytree(reference, out)
     plan = expand(load_suite(suite))
     assert set(missing(plan, out).values()) == {0}
-    monkeypatch.setattr("benchmarks.editing._edit_cell", lambda *_: pytest.fail("edited again"))
+    monkeypatch.setattr("benchmarks.editing_work.edit_images", lambda *_: pytest.fail("edited again"))
     assert main(["run", suite, "--out", str(out)]) == 0
     assert tables(out) == tables(reference)
 
@@ -136,12 +138,35 @@ def test_new_inversions_by_shards_are_edited_again_and_give_the_same_tables(refe
     out, plan = tmp_path / "out", expand(load_suite(suite))
     shutil.copytree(reference, out)
     key, digest = plan.leaf["pti", "folder"], plan.editing.digest
+    # Rows of an older version count nanoseconds: here of a clock that has jumped back since.
+    for path in EditStore(out, key).row_files().paths():
+        rows = [row | {"made": row["made"] + time.time_ns() * 2} for row in read_lines([path])]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     before = {image: row["made"] for image, row in EditStore(out, key).rows(digest).items()}
     for shard in ("0/2", "1/2"):
         assert main(["run", suite, "--out", str(out), "--shard", shard, "--resume", "all"]) == 0
     after = {image: row["made"] for image, row in EditStore(out, key).rows(digest).items()}
     assert len(before) == IMAGES and all(after[image] > before[image] for image in before)
     assert tables(out) == tables(reference)
+
+
+@pytest.mark.parametrize(("deaths", "code"), [(1, 0), (4, 1)])
+def test_image_at_whose_editing_workers_died(deaths, code, reference, suite, tmp_path):
+    out, plan = tmp_path / "out", expand(load_suite(suite))
+    shutil.copytree(reference, out)
+    key = plan.leaf["sg2_w", "folder"]
+    shutil.rmtree(out / "edits" / key)
+    claims = out / "work" / "claims" / f"edits-{key}"
+    claims.mkdir(exist_ok=True)
+    image = plan.editing.images["folder"][0]
+    for number in range(1, deaths + 1):
+        (claims / f"{image}.{number}").write_text(json.dumps({"worker": f"gone{number}", "machine": machine()}))
+    assert main(["run", suite, "--out", str(out)]) == code
+    # Distances of sets want more pictures than are left.
+    failed = rows_of(out).query("status == 'failed' and not metric.str.contains('frechet')")
+    assert set(failed["image"]) == ({image} if code else set()) and not list(claims.iterdir())
+    assert failed["reason"].str.contains("the worker died 4 times as it edited this image: it was killed").all()
+    assert code or tables(out) == tables(reference)
 
 
 def test_weights_that_are_gone_are_failures_with_a_reason(reference, suite, tmp_path, monkeypatch):
