@@ -1,0 +1,175 @@
+"""`python -m benchmarks.perf.harness`: what the harness itself costs, and what a second worker is worth.
+
+    (no option)             10,000 pictures through a method that does nothing: seconds and memory are the harness's own
+    --share METHOD          the same share measured in a run of a real method, 100 images of faces64's openpeople
+    --workers 2             one suite with one worker and with so many, and their efficiency; wants as many quiet cores
+
+The method that does nothing is known to this module only. Everything else is what `run` does: claims, decoding and its
+check, Lightning's loop, rows, pictures and latents on disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.config import SuiteConfig, load_suite
+from benchmarks.executors import Fleet, run
+from benchmarks.machine import peak_memory_mb
+from benchmarks.plan import Cell, Plan, cell_key, expand
+from benchmarks.results import compact
+from benchmarks.runner import Shard, invert
+from benchmarks.score import score
+from benchmarks.store import CellStore
+from datasets.base import Manifest, Record
+from datasets.images import pixel_sha256
+from methods.base import Inversion, Method, MethodInfo
+from methods.generators import load_generator
+from methods.registry import STAGES, PipelineSpec, StageSpec, stage_class
+from methods.tuning.deltas import fingerprint
+
+MARKS = (1_000, 5_000, 10_000)
+# A part of faces64 that takes a worker about two minutes.
+PART = ["methods=[sg2_w,pti]", "datasets=[{name: openpeople, limit: 16}]", "inline=[]", "protocols=[]",
+        "editing.images=0"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NullConfig:
+    """Nothing to set."""
+
+
+class Null(Method):
+    """Gives the mean code and the picture back; notes seconds and memory as images go by."""
+
+    info = MethodInfo("null", "Nothing", 1, "", 2026, "", "", "W+")
+    Config = NullConfig
+    passed: ClassVar[list[tuple[int, float, float, float]]] = []  # images, wall and processor seconds, MiB
+
+    def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
+        count = (self.passed[-1][0] if self.passed else 0) + len(ids)
+        self.passed.append((count, time.perf_counter(), time.process_time(), peak_memory_mb(torch.device("cpu"))))
+        latent = self.generator.latent_avg.expand(len(ids), self.generator.num_ws, -1)
+        return Inversion(tuple(ids), latent, "W+", images, torch.zeros(len(ids), dtype=torch.long))
+
+
+def simulated(folder: Path, count: int, side: int) -> Manifest:
+    """Pictures of coarse noise as a built set."""
+    stream, records = np.random.default_rng(0), []
+    for n in range(count):
+        coarse = Image.fromarray(stream.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        picture = coarse.resize((side, side), Image.Resampling.BICUBIC)
+        picture.save(folder / f"{n:06}.png")
+        records.append(Record(f"{n:06}", f"{n:06}.png", pixel_sha256(picture)))
+    return Manifest("simulated", "Noise", 1, "as drawn", side, "none", "out", folder, tuple(records))
+
+
+def null_plan(manifest: Manifest) -> Plan:
+    """One cell of nothing over a set, on the toy generator."""
+    STAGES["null"] = "benchmarks.perf.harness:Null"
+    generator = load_generator("toy")
+    stage = StageSpec("null", NullConfig())
+    suite = SuiteConfig(name="null", generator="toy", methods=["null"], metrics=["mse"])
+    key = cell_key((stage,), fingerprint(generator), manifest.key, 0)
+    pipeline = PipelineSpec("null", "Nothing", (stage,))
+    return Plan(
+        suite, generator, fingerprint(generator), (pipeline,), {manifest.name: manifest},
+        (Cell(key, (stage,), manifest.name, 0, None),), {("null", manifest.name): key}, ("mse",), {},
+    )  # fmt: skip
+
+
+def own_cost(count: int) -> None:
+    """Print seconds and memory of a run of nothing, at its marks, and of what comes after inverting."""
+    with tempfile.TemporaryDirectory() as folder:
+        root, out = Path(folder) / "pictures", Path(folder) / "out"
+        root.mkdir()
+        plan = null_plan(simulated(root, count, 64))
+        wall, spent = time.perf_counter(), time.process_time()
+        assert invert(plan, out, "missing", Shard(), progress=False) == count
+        print("| images | ms / image since the row above: wall | processor | peak memory, MiB |")
+        print("| --: | --: | --: | --: |")
+        # `python -m` knows this module as __main__, which is another one.
+        passed = cast(type[Null], stage_class("null")).passed
+        last = (0, wall, spent, 0.0)
+        for mark in [mark for mark in MARKS if mark < count] + [count]:
+            now = next(each for each in passed if each[0] >= mark)
+            each = [1000 * (now[n] - last[n]) / (now[0] - last[0]) for n in (1, 2)]
+            print(f"| {now[0]:,} | {each[0]:.2f} | {each[1]:.2f} | {now[3]:.0f} |")
+            last = now
+        print("\n| then | seconds | peak memory, MiB |\n| :-- | --: | --: |")
+        for what, action in (
+            ("the same again: nothing is missing", lambda: invert(plan, out, "missing", Shard(), progress=False)),
+            ("score mse", lambda: score(plan, out, progress=False)),
+            ("gather rows and pictures", lambda: compact(plan, out)),
+        ):
+            start = time.perf_counter()
+            action()
+            print(f"| {what} | {time.perf_counter() - start:.1f} | {peak_memory_mb(torch.device('cpu')):.0f} |")
+
+
+def share(method: str, count: int) -> None:
+    """Print the harness's seconds in a run of a real method, against the method's own."""
+    suite = load_suite("faces64", [f"methods=[{method}]", "inline=[]", "protocols=[]", "editing.images=0"])
+    entry = next(entry for entry in suite.datasets if entry.name == "openpeople")
+    plan = expand(replace(suite, datasets=[replace(entry, limit=count, methods=[])]))
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        invert(plan, Path(folder), "missing", Shard(), progress=False)
+        wall = time.perf_counter() - start
+        own = sum(row["seconds"] for c in plan.cells for row in CellStore(Path(folder), c.key).rows().values())
+    print(f"{method}, {count} images: method {own:.2f} s, harness {wall - own:.2f} s "
+          f"({1000 * (wall - own) / count:.1f} ms an image, {(wall - own) / own:.1%} of the method's)")  # fmt: skip
+
+
+def efficiency(suite: str, overrides: list[str], workers: int, repeats: int) -> None:
+    """Print seconds of inverting with one worker and with several; both are processes of the local executor."""
+    plan = expand(load_suite(suite, overrides))
+    count = sum(len(plan.manifests[cell.dataset].ids) for cell in plan.cells)
+    print(f"{count} images of {len(plan.cells)} cells of {suite}, one thread a worker\n")
+    print("| workers | start, s | inverting, s | images / s |\n| --: | --: | --: | --: |")
+    walls: dict[int, list[float]] = {number: [] for number in (1, workers)}
+    for number in list(walls) * repeats:
+        with tempfile.TemporaryDirectory() as folder:
+            out, begin = Path(folder), time.time()
+            # A timeout that never comes: a single worker would else be this process itself.
+            run(plan, out, suite, overrides, "missing", Fleet(workers=number, timeout=86_400))
+            end = time.time()
+            begun = min(path.stat().st_mtime for path in out.glob("cells/*/cell.json"))
+        walls[number].append(end - begun)
+        print(f"| {number} | {begun - begin:.1f} | {end - begun:.1f} | {count / (end - begun):.2f} |", flush=True)
+    one, several = (statistics.median(found) for found in walls.values())
+    print(f"\nEfficiency of {workers} workers, start left out: {one / several / workers:.0%}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.harness", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("overrides", nargs="*", default=PART, help="settings of the suite, for --workers")
+    parser.add_argument("--images", type=int, help="10,000 of nothing, 100 of a method")
+    parser.add_argument("--share", metavar="METHOD")
+    parser.add_argument("--workers", type=int, metavar="N")
+    parser.add_argument("--suite", default="faces64", help="for --workers")
+    parser.add_argument("--repeats", type=int, default=3, help="for --workers")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if options.workers:
+        efficiency(options.suite, options.overrides, options.workers, options.repeats)
+    elif options.share:
+        share(options.share, options.images or 100)
+    else:
+        own_cost(options.images or MARKS[-1])
+
+
+if __name__ == "__main__":
+    main()
