@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from math import log2
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from datasets.checkpoints import assemble, part, read_checkpoint, tensors
-from methods.base import Inversion, rendered
+from methods.base import Inversion
 from methods.encoders.design import shrunk
 from methods.encoders.official import OfficialEncoder, load_encoder
 from methods.generators.readers import config_from_state, from_state
@@ -66,8 +67,8 @@ class OfficialHyperStyle(nn.Module):
         steps = torch.full((n,), iterations)
         init = Inversion(ids, pivots, "W" if codes is None else "W+", images.new_empty(n, 3, side, side), steps)
         shown = shrunk(images, self.hypernet.shape.resolution)
-        weights = refined(self.hypernet, self.generator, shown, init, iterations, lanes=n)
-        return rendered(self.generator, Inversion(ids, pivots, init.space, init.image, steps, tuple(weights)))
+        found = refined(self.hypernet, self.generator, shown, init, iterations, lanes=n)
+        return replace(init, image=found.image.clamp(-1, 1), weights=tuple(found.weights))
 
 
 def load_hyperstyle(

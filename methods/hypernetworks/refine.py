@@ -8,7 +8,8 @@ modulated and demodulated. So a changed weight is just another weight of the sam
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,11 +20,18 @@ from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import Hypernetwork
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Pass:
+    """Each image's changed weights, and its picture under them [N, 3, R, R], unclamped."""
+
+    weights: list[Weights]
+    image: Tensor
+
+
 def passes(
     hypernet: Hypernetwork, generator: Generator, images: Tensor, init: Inversion, steps: int, lanes: int
-) -> Iterator[list[Weights]]:
-    """Each image's changed weights after every pass.
+) -> Iterator[Pass]:
+    """Pass after pass, without gradient from one to the next (as the authors train).
 
     images: [N, 3, S, S] in [-1, 1] of the hypernetwork's side. init: their inversion; its codes and noise stay, and
     weights of its own are what the changes multiply. lanes: images that the network sees together, at least N, filled
@@ -31,27 +39,31 @@ def passes(
     """
     own = dict(generator.named_parameters())
     started: list[Weights] = [dict(each or {}) for each in init.weights]
-    weights = started
+    with torch.no_grad():
+        image = _pictures(generator, init, started)
     total: dict[str, Tensor] = {}
     for _ in range(steps):
-        pictures = [
-            synthesise(generator, init.latent[n : n + 1].to(images), weights[n] or None, init.noise[n])
-            for n in range(len(images))
-        ]
-        current = pooled(torch.cat(pictures), images.shape[-1])
+        current = pooled(image.detach(), images.shape[-1])
         change = hypernet(filled(images, lanes), filled(current, lanes))
-        total = {name: total[name] + each if total else each for name, each in change.items()}
+        total = {name: total[name].detach() + each if total else each for name, each in change.items()}
         weights = [
             {**start, **{name: start.get(name, own[name]) * (1 + each[n : n + 1]) for name, each in total.items()}}
             for n, start in enumerate(started)
         ]
-        yield weights
+        image = _pictures(generator, init, weights)
+        yield Pass(weights, image)
 
 
+def _pictures(generator: Generator, init: Inversion, weights: Sequence[Weights]) -> Tensor:
+    codes, noise = init.latent.to(generator.latent_avg), init.noise
+    return torch.cat([synthesise(generator, codes[n : n + 1], w or None, noise[n]) for n, w in enumerate(weights)])
+
+
+@torch.no_grad()
 def refined(
     hypernet: Hypernetwork, generator: Generator, images: Tensor, init: Inversion, steps: int, lanes: int
-) -> list[Weights]:
-    """Each image's changed weights after the last of at least one pass; arguments as of `passes`."""
+) -> Pass:
+    """The last of at least one pass; arguments as of `passes`."""
     return deque(passes(hypernet, generator, images, init, steps, lanes), maxlen=1).pop()
 
 

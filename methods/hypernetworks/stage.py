@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from datasets import assets
-from methods.base import Inversion, Method, MethodInfo, Weights, rendered
+from methods.base import Inversion, Method, MethodInfo
 from methods.encoders.backbone import SingleCode
 from methods.encoders.design import Design, shrunk
 from methods.encoders.stage import EncoderStage, EncoderStageConfig
@@ -109,22 +109,20 @@ class HyperStyle(Method):
         assert init is not None  # checked in `check`
         if self.config.steps == 0:
             return init
-        found: list[Weights | None] = []
-        lanes = self.config.lanes
+        found, lanes = [], self.config.lanes
         for start in range(0, len(ids), lanes):
             part = slice(start, start + lanes)
             shown = shrunk(images[part], self.hypernet.shape.resolution)
-            found += refined(self.hypernet, self.generator, shown, init[part], self.config.steps, lanes)
-        draft = Inversion(
+            found.append(refined(self.hypernet, self.generator, shown, init[part], self.config.steps, lanes))
+        return Inversion(
             ids=tuple(ids),
             latent=init.latent,
             space=init.space,
-            image=torch.empty_like(images),
+            image=torch.cat([each.image for each in found]).clamp(-1, 1),
             steps=torch.full((len(ids),), self.config.steps),
-            weights=tuple(found),
+            weights=tuple(weights for each in found for weights in each.weights),
             noise=init.noise,
         )
-        return rendered(self.generator, draft)
 
 
 def find(source: str) -> Path:
