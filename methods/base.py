@@ -138,8 +138,8 @@ class Synthesis(torch.nn.Module):
         super().__init__()
         self.g = generator
 
-    def forward(self, w_plus: Tensor, noise: Any) -> Tensor:
-        return self.g.synthesis(w_plus, noise)
+    def forward(self, w_plus: Tensor, noise: Any, own_layout: bool = True) -> Tensor:
+        return self.g.synthesis(w_plus, noise, own_layout)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ STAGES = {
     "hyperstyle_w_encoder": "methods.hypernetworks.stage:HyperStyleW",
     "hyperstyle": "methods.hypernetworks.stage:HyperStyle",
     "pivotal_tuning": "methods.pivotal_tuning:PivotalTuning",
+    "lane_pivotal_tuning": "methods.lane_pivotal_tuning:LanePivotalTuning",
     "fast_pivotal_tuning": "methods.fast_pivotal_tuning:FastPivotalTuning",
 }
 

@@ -304,15 +304,19 @@ class Generator(nn.Module):
             raise ValueError(f"expected {len(buffers)} noise maps, found {len(noise)}")
         return noise
 
-    def synthesis(self, w_plus: Tensor, noise: Noise = "const") -> Tensor:
-        """W+ [N, num_ws, w_dim] -> image [N, 3, R, R], about [-1, 1], unclamped."""
+    def synthesis(self, w_plus: Tensor, noise: Noise = "const", own_layout: bool = True) -> Tensor:
+        """W+ [N, num_ws, w_dim] -> image [N, 3, R, R], about [-1, 1], unclamped.
+
+        own_layout: choose the memory layout of the maps, which torch.func.vmap does not allow.
+        """
         if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"w_plus must be [N, {self.num_ws}, {self.w_dim}], found {list(w_plus.shape)}")
         n = len(w_plus)
         maps = self._noise_maps(noise, n)
         rows = w_plus.unbind(1)
         x = self.input.input.expand(n, -1, -1, -1)
-        if x.device.type == "cpu":  # every later map inherits the layout; it is the faster one for CPU convolutions
+        if own_layout and x.device.type == "cpu":
+            # Every later map inherits the layout; it is the faster one for CPU convolutions.
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.conv1(x, rows[0], maps[0])
         image = self.to_rgb1(x, rows[1], None)

@@ -23,6 +23,7 @@ FEW = {
     "w_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},
     "w_plus_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},
     "pivotal_tuning": {"steps": 2, "stop_lpips": 0.0},
+    "lane_pivotal_tuning": {"steps": 2, "stop_lpips": 0.0, "lanes": 2},
     "fast_pivotal_tuning": {"steps": 2},
     **{name: {"weights": "toy", "lanes": 2} for name in LEARNED},
 }
@@ -98,6 +99,7 @@ def test_more_steps_come_closer(name: str, generator: Generator, targets: Tensor
         "w_optimization": {"steps": 24, "l2": 1.0},
         "w_plus_optimization": {"steps": 24, "l2": 1.0},
         "pivotal_tuning": {"steps": 12},
+        "lane_pivotal_tuning": {"steps": 12},
     }
     which = spec(name, **more)
     last = which.stages[-1]
