@@ -83,6 +83,11 @@ def wanted(cell: Cell, plan: Plan, out: Path, resume: Resume, shard: Shard) -> l
     return [image for i, image in enumerate(mine) if i // size in touched]
 
 
+def _unmeasured(part: dict[str, Any]) -> bool:
+    """Whether an inline measurement of an image has failed."""
+    return "reason" in part or None in part.values()
+
+
 _NOTHING: dict[str, Any] = {"ids": [], "images": torch.empty(0, 3, 1, 1), "failures": {}}
 
 
