@@ -39,7 +39,7 @@ def _assets(suite: SuiteConfig) -> Iterator[str]:
     settings = (values for stage, values in suite.stage_settings.items() if stage in used)
     named = [suite.generator, *(str(values.get("weights", "")) for values in settings)]
     for metric in suite.metrics:
-        named.append(metrics_registry.load(metric).asset)
+        named.append(metrics_registry.find(metric).asset)
     known = assets.registry()
     for name in named:
         if name in known and all(source.path for source in known[name].sources):

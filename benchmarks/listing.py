@@ -27,7 +27,8 @@ def _entries(what: str) -> list[tuple[str, str]]:
     if what == "metrics":
         from metrics import registry
 
-        return [(n, f"{registry.load(n).info.title}. {registry.missing(n) or ''}") for n in registry.names()]
+        names = registry.names() + registry.set_names()
+        return [(n, f"{registry.find(n).info.title}. {registry.missing(n) or ''}") for n in names]
     if what == "directions":
         from methods.editing.weights import load_directions
         from methods.generators import load_generator

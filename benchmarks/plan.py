@@ -102,7 +102,7 @@ def expand(suite: SuiteConfig) -> Plan:
         if suite.reference_method:
             load_pipeline(suite.reference_method)
         for metric in suite.metrics:
-            metrics_registry.load(metric)
+            metrics_registry.find(metric)
         for name in suite.inline:
             inline_metrics.infos(name)
         paired = [metric for name in suite.protocols for metric in load_protocol(name)]

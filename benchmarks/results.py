@@ -19,7 +19,7 @@ from benchmarks import editing_results
 from benchmarks.editing import EditStore
 from benchmarks.pairs import inapplicable, pairs, protocol_of
 from benchmarks.plan import Plan
-from benchmarks.score import scores
+from benchmarks.score_files import scores
 from benchmarks.store import CellStore, Row, write_atomically
 from methods import inline as inline_metrics
 from methods.registry import StageSpec, flatten
@@ -63,7 +63,7 @@ def _lineage(plan: Plan, key: str | None) -> list[str]:
 
 
 def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[Row]:
-    loaded = {name: metrics_registry.load(name) for name in plan.suite.metrics}
+    loaded = {name: metrics_registry.find(name) for name in plan.suite.metrics}
     for (method, dataset), key in plan.leaf.items():
         values = {name: scores(out, key, loaded[name]) for name in plan.metrics}
         paired = [
@@ -169,7 +169,7 @@ def describe(plan: Plan, out: Path) -> dict[str, Any]:
             "note": pipeline.note or "; ".join(dict.fromkeys(info.note for info in infos)),
             "space": next(info.space for info in infos if not info.refines),
         }
-    metrics = {name: asdict(metrics_registry.load(name).info) for name in plan.suite.metrics}
+    metrics = {name: asdict(metrics_registry.find(name).info) for name in plan.suite.metrics}
     metrics |= {
         metric.info.name: asdict(metric.info) for name in plan.suite.protocols for metric in load_protocol(name)
     }

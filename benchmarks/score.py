@@ -14,25 +14,17 @@ from tqdm.auto import tqdm
 
 from benchmarks.pairs import Regions, inapplicable, inputs, interest_regions, pairs
 from benchmarks.plan import Plan
-from benchmarks.store import CellStore, JsonLines, finite, read_lines
+from benchmarks.score_files import score_path, scores, stamp
+from benchmarks.set_scores import SetScorer
+from benchmarks.store import CellStore, JsonLines, finite
 from datasets.alignment import NoFaceError
 from datasets.images import ImageError, read_rgb, to_tensor
 from metrics import registry as metrics_registry
-from metrics.base import UNDEFINED, SampleMetric, Undefined
+from metrics.base import UNDEFINED, SampleMetric, SetMetric, Undefined
 from metrics.paired import PairedMetric, load_protocol
 
 BATCH = 16
-Metric = SampleMetric | PairedMetric
-
-
-def score_path(out: Path, key: str, metric: Metric) -> Path:
-    return out / "scores" / key / f"{metric.info.name}-v{metric.info.version}.jsonl"
-
-
-def scores(out: Path, key: str, metric: Metric) -> dict[str, dict[str, Any]]:
-    """Stored scores of a cell by image: value (None when undefined), reason, and the pictures' time stamps."""
-    path = score_path(out, key, metric)
-    return {row["image"]: row for row in read_lines([path] if path.exists() else [])}
+Measured = SampleMetric | PairedMetric  # what one image is enough for
 
 
 @torch.no_grad()
@@ -44,11 +36,16 @@ def score(plan: Plan, out: Path, progress: bool = True) -> int:
     regions = cache(lambda dataset: interest_regions(plan.manifests[dataset]))
     computed = 0
     with tqdm(total=len(leaves) * (len(plan.metrics) + len(paired)), desc="scoring", disable=not progress) as bar:
-        for name in plan.metrics:
-            metric = metrics_registry.load(name)
+        found = [metrics_registry.find(name) for name in plan.metrics]
+        for metric in (each for each in found if isinstance(each, SampleMetric)):
             for key in leaves:
                 computed += _score_cell(plan, out, key, metric)
                 bar.update()
+        # Cells outside, metrics inside: those on one network share the features of a cell's pictures.
+        scorer, of_sets = SetScorer(plan, out), [each for each in found if isinstance(each, SetMetric)]
+        for key in leaves if of_sets else ():
+            computed += scorer.score(key, of_sets)
+            bar.update(len(of_sets))
         for each in paired:
             for key in leaves:
                 computed += _score_pairs(plan, out, key, each, regions)
@@ -64,7 +61,7 @@ def _score_cell(plan: Plan, out: Path, key: str, metric: SampleMetric) -> int:
         target = to_tensor(read_rgb(manifest.root / manifest.by_id[image].file))
         return to_tensor(read_rgb(store.picture(image))), target
 
-    return _update(out, key, metric, {image: _stamp(store, image) for image in done}, load)
+    return _update(out, key, metric, {image: stamp(store, image) for image in done}, load)
 
 
 def _score_pairs(plan: Plan, out: Path, key: str, metric: PairedMetric, regions: Callable[[str], Regions]) -> int:
@@ -76,7 +73,7 @@ def _score_pairs(plan: Plan, out: Path, key: str, metric: PairedMetric, regions:
             used = [record.id]
             if "clean_reconstruction" in metric.inputs:
                 used.append(str(record.labels["clean"]))
-            stamps[record.id] = [_stamp(store, image) for image in used]
+            stamps[record.id] = [stamp(store, image) for image in used]
 
     def load(image: str) -> tuple[Tensor, ...]:
         return inputs(metric, manifest.by_id[image], manifest, store, rows, regions(dataset))
@@ -84,14 +81,8 @@ def _score_pairs(plan: Plan, out: Path, key: str, metric: PairedMetric, regions:
     return _update(out, key, metric, stamps, load)
 
 
-def _stamp(store: CellStore, image: str) -> int:
-    """When the picture was written; a score of an older one is stale. 0: there is none."""
-    path = store.picture(image)
-    return path.stat().st_mtime_ns if path.exists() else 0
-
-
 def _update(
-    out: Path, key: str, metric: Metric, stamps: Mapping[str, Any], load: Callable[[str], tuple[Tensor, ...]]
+    out: Path, key: str, metric: Measured, stamps: Mapping[str, Any], load: Callable[[str], tuple[Tensor, ...]]
 ) -> int:
     """Compute and store the scores of a cell that are missing or of older pictures; returns how many."""
     known = scores(out, key, metric)
@@ -119,7 +110,7 @@ def _update(
 
 
 @torch.no_grad()
-def measure(metric: Metric, parts: Sequence[tuple[Tensor, ...]]) -> list[tuple[float | None, str]]:
+def measure(metric: Measured, parts: Sequence[tuple[Tensor, ...]]) -> list[tuple[float | None, str]]:
     """Value and reason of each image, given as picture and target; one that cannot be measured spoils no other."""
     try:
         found = [float(v) for v in metric(*(torch.stack(part) for part in zip(*parts, strict=True)))]
@@ -132,7 +123,7 @@ def measure(metric: Metric, parts: Sequence[tuple[Tensor, ...]]) -> list[tuple[f
     return [(finite(v), "" if np.isfinite(v) else _why(metric, v, part)) for v, part in zip(found, parts, strict=True)]
 
 
-def _why(metric: Metric, value: float, part: tuple[Tensor, ...]) -> str:
+def _why(metric: Measured, value: float, part: tuple[Tensor, ...]) -> str:
     """Why the value of one image is not a number."""
     known = metric.undefined(part[1][None])[0] if isinstance(metric, SampleMetric) and metric.undefined else ""
     return UNDEFINED + known if known else f"the metric is {value}"

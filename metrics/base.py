@@ -81,3 +81,24 @@ class SampleMetric:
         values = self.function(images, targets)
         assert values.shape == images.shape[:1], f"{name} returned {list(values.shape)} for {len(images)} images"
         return values
+
+
+Features = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class SetMetric:
+    """A metric of all pictures together against all targets, as one share for each picture; the mean is the number.
+
+    network: what the features are of; metrics with the same name share them. features: makes the network, images
+    [N, 3, S, S] in [-1, 1] -> [N, D]; it raises Undefined for pictures that it is not for. shares: features of pictures
+    and of targets, [n, D] each -> [n]. asset: the weights that are needed. package: what has to be installed, with the
+    extra that brings it.
+    """
+
+    info: MetricInfo
+    network: str
+    features: Callable[[], Features]
+    shares: Callable[[Tensor, Tensor], Tensor]
+    asset: str = ""
+    package: tuple[str, str] = ("", "")

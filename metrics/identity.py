@@ -22,7 +22,8 @@ def embed(images: Tensor, network: str) -> Tensor:
     return net.embed(net.crop(images))
 
 
-def _similarity(images: Tensor, targets: Tensor, network: str) -> Tensor:
+def cosine(images: Tensor, targets: Tensor, network: str) -> Tensor:
+    """Similarity [N] of the embeddings of two batches, by the network's own recipe."""
     a, b = embed(images, network), embed(targets, network)
     return (a * b).sum(dim=1).clamp(-1, 1)  # rounding may leave [-1, 1]
 
@@ -39,7 +40,7 @@ def _identity(network: str, title: str, recipe: str, reference: str) -> SampleMe
         reference=reference,
         digits=3,
     )
-    return SampleMetric(info, partial(_similarity, network=network), asset=network)
+    return SampleMetric(info, partial(cosine, network=network), asset=network)
 
 
 def id_sface() -> SampleMetric:

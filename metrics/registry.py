@@ -1,4 +1,4 @@
-"""All per-image metrics by name. A new metric is its function and one line here."""
+"""All metrics by name. A new metric is its function and one line here."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from datasets import assets
-from metrics.base import SampleMetric
+from metrics.base import SampleMetric, SetMetric
 
 # On the target's interest region, of metrics.region; each on the region of every parser that metrics.regions has.
 _REGION = (
@@ -34,29 +35,51 @@ METRICS: dict[str, str] = {
     "id_facenet": "metrics.identity:id_facenet",
     "id_ir_se50": "metrics.identity:id_ir_se50",
     "id_curricularface": "metrics.identity:id_curricularface",
+    "sim_moco": "metrics.similarity:sim_moco",
     **{name: f"metrics.region:metric:{name}" for name in _REGION},
     **{f"{name}_bisenet": f"metrics.region:metric:{name}:bisenet" for name in _REGION},
 }
 
+# Of whole sets, likewise.
+SETS: dict[str, str] = {
+    f"{name}_inception_torchfidelity_{side}": f"metrics.inception_distances:{name}:{side}"
+    for side in (256, 1024)
+    for name in ("fid", "kid")
+}
+
 
 def names() -> list[str]:
-    """Names of all metrics, in the order of the tables."""
+    """Names of all per-image metrics, in the order of the tables."""
     return list(METRICS)
 
 
-@cache
+def set_names() -> list[str]:
+    """Names of all metrics of whole sets."""
+    return list(SETS)
+
+
 def load(name: str) -> SampleMetric:
-    """The metric `name`. Its weights are read at its first use, so that descriptions cost nothing.
+    """The per-image metric `name`. Its weights are read at its first use, so that descriptions cost nothing.
 
     Raises KeyError for an unknown name, with the nearest and all known ones.
     """
-    if name not in METRICS:
-        near = get_close_matches(name, METRICS, n=1)
+    metric = find(name)
+    if not isinstance(metric, SampleMetric):
+        raise KeyError(f"{name!r} is a metric of whole sets, which no single picture has")
+    return metric
+
+
+@cache
+def find(name: str) -> SampleMetric | SetMetric:
+    """The metric `name`, of either kind. Raises KeyError as `load`."""
+    known = METRICS | SETS
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise KeyError(f"unknown metric {name!r}: {hint}known: {', '.join(METRICS)}")
-    module, function, *arguments = METRICS[name].split(":")
-    metric: SampleMetric = getattr(import_module(module), function)(*arguments)
-    assert metric.info.name == name, f"{METRICS[name]} describes itself as {metric.info.name!r}, expected {name!r}"
+        raise KeyError(f"unknown metric {name!r}: {hint}known: {', '.join(known)}")
+    module, function, *arguments = known[name].split(":")
+    metric: SampleMetric | SetMetric = getattr(import_module(module), function)(*arguments)
+    assert metric.info.name == name, f"{known[name]} describes itself as {metric.info.name!r}, expected {name!r}"
     return metric
 
 
@@ -65,9 +88,13 @@ def missing(name: str) -> str | None:
 
     Weights that the package index offers count as present, unless the network is forbidden.
     """
-    metric = load(name)
+    metric = find(name)
     reason = missing_asset(name, metric.asset)
-    if reason is None and metric.region:
+    if isinstance(metric, SetMetric):
+        package, extra = metric.package
+        if package and not find_spec(package):
+            return f"{name} needs {package}: pip install 'inversion-bench[{extra}]'"
+    elif reason is None and metric.region:
         from metrics import regions  # imports this module
 
         reason = regions.missing(metric.region, name)

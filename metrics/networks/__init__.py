@@ -15,6 +15,7 @@ IDENTITY_NETWORKS: dict[str, str] = {
     "facenet": "metrics.networks.facenet:load_facenet",
     "ir_se50": "metrics.networks.arcface:load_ir_se50",
     "curricularface": "metrics.networks.arcface:load_curricularface",
+    "moco": "metrics.networks.moco:load_moco",  # no identity: features of any picture, for domains without faces
 }
 PARSERS: dict[str, str] = {"bisenet": "metrics.networks.bisenet:load_bisenet"}
 

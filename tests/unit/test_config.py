@@ -33,7 +33,7 @@ def test_shipped_suites_resolve(name):
     assert suite.name == name and suite.title
     stages = {s.name for method in suite.methods for s in load_pipeline(method, suite.stage_settings).stages}
     assert set(suite.stage_settings) <= stages
-    assert all(metrics_registry.load(metric).info.name == metric for metric in suite.metrics)
+    assert all(metrics_registry.find(metric).info.name == metric for metric in suite.metrics)
     assert all(inline.infos(measurement) for measurement in suite.inline)
     assert suite.reference_method in suite.methods
 
