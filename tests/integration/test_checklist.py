@@ -12,7 +12,7 @@ from benchmarks.config import load_suite
 
 FILES = ["stylegan2-ffhq-config-f.pt", "psp_ffhq_encode.pt", "e4e_ffhq_encode.pt", "restyle_psp_ffhq_encode.pt",
          "restyle_e4e_ffhq_encode.pt", "faces_w_encoder.pt", "hyperstyle_ffhq.pt",
-         "CurricularFace_Backbone.pth"]  # fmt: skip
+         "CurricularFace_Backbone.pth", "weights-inception-2015-12-05-6726825d.pth"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_machine_that_lacks_everything_gets_a_checklist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "celeba-hq"]) == 2
     said = capsys.readouterr().out
-    assert "0 of 9 files and folders are here" in said and said.count("[ ]") == 9
+    assert "0 of 10 files and folders are here" in said and said.count("[ ]") == 10
     for file in FILES:
         assert f"$INVERSION_BENCH_WEIGHTS/{file}" in said
     assert "github.com/switchablenorms/CelebAMask-HQ" in said and str(tmp_path / "data" / "CelebAMask-HQ") in said
@@ -48,7 +48,7 @@ def test_what_is_there_is_ticked(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "data" / "CelebAMask-HQ").mkdir(parents=True)
     assert main(["plan", "celeba-hq", "methods=[e4e]"]) == 2
     said = capsys.readouterr().out
-    assert "2 of 4 files and folders are here" in said and "[x] e4e_ffhq_encode" in said
+    assert "2 of 5 files and folders are here" in said and "[x] e4e_ffhq_encode" in said
     assert main(["plan", "celeba-hq-ood"]) == 2
     assert "data set metfaces" in capsys.readouterr().out
 
