@@ -52,9 +52,20 @@ def missing_file(asset: assets.Asset) -> Need | None:
     return None if need is None or need.present else need
 
 
+def compared(asset: assets.Asset) -> str:
+    """Whether a file that the user brought is the one that others have; "" where nothing is known of it."""
+    seen = asset.sources[0].seen
+    if not seen or asset.brought is None:
+        return ""
+    found = assets.sha256(asset.brought)
+    if found == seen:
+        return "SHA-256 as in public copies"
+    return f"SHA-256 {found}, in public copies {seen}: trained anew, saved again, or damaged"
+
+
 def _of_asset(asset: assets.Asset) -> Need:
     source = asset.sources[0]
-    hashed = source.sha256 or "not published"
+    hashed = source.sha256 or (f"{source.seen} in public copies" if source.seen else "not published")
     place = asset.location if asset.present else source.path
     return Need(
         f"{asset.name}: {asset.title} [{asset.licence}]", asset.present, f"{place}; SHA-256 {hashed}", source.note

@@ -56,7 +56,7 @@ def fetch(name: str) -> int:
             file=sys.stderr,
         )
         return 2
-    from benchmarks.checklist import missing_file
+    from benchmarks.checklist import compared, missing_file
 
     failed = 0
     for each in chosen:
@@ -69,6 +69,8 @@ def fetch(name: str) -> int:
         print(f"{each}: {asset.title}\n  licence: {asset.licence}; from {asset.sources[0].describe()}, {size:.0f} MB")
         try:
             print(f"  {assets.ensure(each, quiet=False)}")
+            if said := compared(asset):
+                print(f"  {said}")
         except assets.AssetMissingError as error:
             print(f"  {error}", file=sys.stderr)
             failed += 1

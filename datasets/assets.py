@@ -37,12 +37,14 @@ class AssetMissingError(RuntimeError):
 class Source:
     """Where an asset comes from: a file of the user (`path`), a package's archive, or the authors' URL.
 
-    sha256: of the archive for a package, of the file for a path or a URL.
+    sha256: of the archive for a package, of the file for a path or a URL. seen: of public copies of a file whose
+    authors publish no hash; it is shown and compared, and another file is not refused.
     member: shell pattern of the files inside the archive. note: what the user has to do where nothing may be
     fetched (a licence to accept, a form to fill in).
     """
 
     sha256: str = ""
+    seen: str = ""
     package: str = ""
     member: str = ""
     path: str = ""

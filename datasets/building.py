@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ class Candidate:
 
 
 AS_IS = "square_as_is"
+FAILURES = "failures.tsv"
 Prepare = Callable[[Candidate, int], Image.Image]
 
 
@@ -66,11 +70,13 @@ def build(
     candidates: Callable[[], Iterable[Candidate]],
     total: int | None = None,
     prepare: Prepare = aligned,
+    workers: int = 1,
 ) -> Manifest:
     """The set from the cache, or made of `candidates` and put there as a whole.
 
     head: the manifest without records. identity: what else the content depends on (options, hashes of sources).
-    A picture that cannot be read or aligned becomes a record with its failure.
+    A picture that cannot be read or aligned becomes a record with its failure, and a line of failures.tsv. workers:
+    threads that prepare pictures side by side, for candidates that do not depend on one another; the set is the same.
     """
     folder = cached_folder(head, identity)
     if not folder.exists():
@@ -80,11 +86,29 @@ def build(
                 with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{head.name}-") as work:
                     made = Path(work) / "made"
                     (made / "images").mkdir(parents=True)
-                    bar = tqdm(candidates(), total=total, desc=f"building {head.name}", unit="img")
-                    records = tuple(_record(candidate, made, head.resolution, prepare) for candidate in bar)
+                    work_on = partial(_record, folder=made, resolution=head.resolution, prepare=prepare)
+                    with ThreadPoolExecutor(max(1, workers)) as pool:
+                        found = pool.map(work_on, candidates()) if workers > 1 else map(work_on, candidates())
+                        records = tuple(tqdm(found, total=total, desc=f"building {head.name}", unit="img"))
                     replace(head, records=records).save(made)
+                    _report(records, made)
                     os.replace(made, folder)
+                    if any(record.failure for record in records):
+                        tqdm.write(f"{head.name}: {_summary(records)}; all in {folder / FAILURES}", file=sys.stderr)
     return load_manifest_file(folder)
+
+
+def _report(records: Sequence[Record], folder: Path) -> None:
+    """failures.tsv: id and reason of each picture that is not in the set, where there is any."""
+    failed = [f"{record.id}\t{' '.join(record.failure.split())}\n" for record in records if record.failure]
+    if failed:
+        (folder / FAILURES).write_text("id\treason\n" + "".join(failed), encoding="utf-8")
+
+
+def _summary(records: Sequence[Record]) -> str:
+    failed = [record for record in records if record.failure]
+    named = ", ".join(record.id for record in failed[:3])
+    return f"{len(failed)} of {len(records)} pictures could not be taken ({named}{' ...' if len(failed) > 3 else ''})"
 
 
 def cached_folder(head: Manifest, identity: Mapping[str, Any]) -> Path:

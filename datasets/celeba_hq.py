@@ -11,6 +11,7 @@ face_parsing/Data_preprocessing/g_partition.py); Liu et al., CelebA, arXiv 1411.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +57,8 @@ def build(path: str, split: str = "test", mapping: str = "", resolution: int = 1
         if text is None:
             raise FileNotFoundError(
                 f"data set 'celeba_hq': the split {split!r} needs {MAPPING}, which is not in {path!r}; it comes with "
-                "CelebAMask-HQ: name it with the option mapping, or set split=all"
+                "CelebAMask-HQ, and lies in thirdparty of github.com/mit-han-lab/anycost-gan: name it with the option "
+                "mapping, or set split=all"
             )
         origin = read_mapping(text)
         pictures = {number: each for number, each in pictures.items() if split_of(origin, number) == split}
@@ -74,7 +76,8 @@ def build(path: str, split: str = "test", mapping: str = "", resolution: int = 1
         records=(),
     )
     identity = {"split": split, "numbers": sorted(pictures), "source": _fingerprint(source)}
-    return building.build(head, identity, partial(_candidates, pictures, origin), len(pictures), building.as_is)
+    candidates = partial(_candidates, pictures, origin)
+    return building.build(head, identity, candidates, len(pictures), building.as_is, os.cpu_count() or 1)
 
 
 def read_mapping(text: str) -> dict[int, int]:

@@ -8,6 +8,7 @@ centres and mouth corners stand for them: another recipe, `mtcnn5_ffhq`, and nam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 from PIL import Image
@@ -105,6 +106,24 @@ def _padded(image: Image.Image, corners: np.ndarray, side: float, border: int) -
     pixels += (np.median(pixels, axis=(0, 1)) - pixels) * np.clip(outside, 0, 1)
     padded = Image.fromarray(np.uint8(np.clip(np.rint(pixels), 0, 255)))
     return padded, corners + np.array([left, top])
+
+
+def preparer(landmarks: str) -> building.Prepare:
+    """`prepare` by the 68 landmarks of a predictor "module:function". Raises ValueError where there is none such."""
+    module, _, function = landmarks.partition(":")
+    try:
+        predict = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"no predictor of landmarks {landmarks!r}, expected module:function ({error})") from error
+
+    def prepare_by_68(candidate: building.Candidate, resolution: int) -> Image.Image:
+        picture = candidate.picture()
+        points = predict(np.asarray(picture))
+        if points is None:
+            raise alignment.NoFaceError(f"{landmarks} finds no face in a picture of {picture.width}x{picture.height}")
+        return align(picture, frame_of_68(np.asarray(points, dtype=float)), resolution)
+
+    return prepare_by_68
 
 
 def prepare(candidate: building.Candidate, resolution: int) -> Image.Image:

@@ -6,6 +6,7 @@ A set's key holds the pictures' content, never the folder's path.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -23,17 +24,25 @@ VERSION = 1
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"])
 
 
-def build(path: str, align: bool | str = True, resolution: int = 64) -> Manifest:
+def build(path: str, align: bool | str = True, resolution: int = 64, landmarks: str = "") -> Manifest:
     """Every picture below `path` at `resolution` px. align: True for faces in the embedded sets' tight frame, "ffhq"
     for FFHQ's, which official generators know, False for square pictures that are in the frame already.
 
-    A file that cannot be read, has no face, or (align=False) is not square becomes a record with its failure.
+    landmarks: with align=ffhq, a predictor of 68 landmarks that is installed here, as "module:function" (pictures
+    [H, W, 3], uint8, to [68, 2] in pixels, or None where it finds no face); MTCNN's five points without one. A file
+    that cannot be read, has no face, or (align=False) is not square becomes a record with its failure.
     Raises NotADirectoryError and FileNotFoundError when there is no folder or no picture in it.
     """
     recipes = {True: alignment.RECIPE, "ffhq": ffhq_alignment.RECIPE, False: building.AS_IS}
     if align not in recipes:
         raise ValueError(f"data set 'folder': align is {align!r}, expected true, false or ffhq")
-    return _build("folder", "Photographs of a folder", "the user's own", "out", path, resolution, recipes[align])
+    if landmarks and align != "ffhq":
+        raise ValueError(f"data set 'folder': landmarks={landmarks!r} are for align=ffhq, found align={align!r}")
+    recipe, prepare = recipes[align], None
+    if landmarks:
+        recipe, prepare = f"{ffhq_alignment.RECIPE_68} by {landmarks}", ffhq_alignment.preparer(landmarks)
+    title = "Photographs of a folder"
+    return _build("folder", title, "the user's own", "out", path, resolution, recipe, prepare)
 
 
 def ffhq(path: str, resolution: int = 1024) -> Manifest:
@@ -59,6 +68,7 @@ def stanford_cars(path: str, resolution: int = 512) -> Manifest:
 
 
 LETTERBOX = "letterbox_black"
+_WORKERS = os.cpu_count() or 1
 PREPARE: dict[str, building.Prepare] = {
     alignment.RECIPE: building.aligned,
     ffhq_alignment.RECIPE: ffhq_alignment.prepare,
@@ -68,8 +78,9 @@ PREPARE: dict[str, building.Prepare] = {
 
 
 def _build(
-    name: str, title: str, licence: str, domain: Literal["in", "out"], path: str, resolution: int, recipe: str
-) -> Manifest:
+    name: str, title: str, licence: str, domain: Literal["in", "out"], path: str, resolution: int, recipe: str,
+    prepare: building.Prepare | None = None,
+) -> Manifest:  # fmt: skip
     root = Path(path).expanduser()
     if not root.is_dir():
         raise NotADirectoryError(f"data set {name!r}: path {path!r} is not a folder")
@@ -88,7 +99,9 @@ def _build(
         root=Path(),
         records=(),
     )
-    return building.build(head, {"files": hashes}, partial(_candidates, root, files), len(files), PREPARE[recipe])
+    return building.build(
+        head, {"files": hashes}, partial(_candidates, root, files), len(files), prepare or PREPARE[recipe], _WORKERS
+    )
 
 
 def _pictures(root: Path) -> dict[str, Path]:

@@ -93,7 +93,7 @@ def missing(name: str) -> str | None:
     if isinstance(metric, SetMetric):
         package, extra = metric.package
         if package and not find_spec(package):
-            return f"{name} needs {package}: pip install 'inversion-bench[{extra}]'"
+            return f"{name} needs {package}: pip install -e .[{extra}]"
     elif reason is None and metric.region:
         from metrics import regions  # imports this module
 

@@ -31,8 +31,7 @@ class Inception(nn.Module):
 def load_inception(path: Path | None = None) -> Inception:
     """torch-fidelity's InceptionV3 with the state dict in `path` or the asset `inception_fid`, frozen.
 
-    Raises ValueError that names the file, and ModuleNotFoundError without torch-fidelity (`pip install
-    'inversion-bench[fid]'`).
+    Raises ValueError that names the file, and ModuleNotFoundError without torch-fidelity (`pip install -e .[fid]`).
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 

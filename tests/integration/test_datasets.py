@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import assets, building, images, registry
+from datasets import assets, building, ffhq_alignment, images, registry
 from datasets.base import ImageDataModule, load_manifest_file
 
 
@@ -104,3 +105,43 @@ def test_held_out_draws_begin_alike(weights, cold_cache, monkeypatch):
     small, large = registry.load("digiface_gan", n=4), registry.load("digiface_gan", n=6)
     assert large.records[:4] == small.records and len(large.records) == 6
     assert small.domain == "in" and small.key != large.key
+
+
+def square_of_68(pixels):
+    """A predictor of landmarks as a user has one: eyes and mouth at fixed places, and no face in dark pictures."""
+    if pixels.mean() < 10:
+        return None
+    points = np.zeros((68, 2))
+    points[36:42], points[42:48], points[48], points[54] = (48, 50), (80, 50), (54, 90), (74, 90)
+    return points
+
+
+def test_photographs_are_aligned_by_any_predictor_side_by_side(cold_cache, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    y, x = np.mgrid[:128, :128]
+    for n in range(6):
+        pixels = np.stack([x, y, 0 * x + 40 * n], axis=-1).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"p{n}.png")
+    Image.new("RGB", (128, 128)).save(folder / "dark.png")
+    options = {"path": str(folder), "align": "ffhq", "landmarks": f"{__name__}:square_of_68", "resolution": 64}
+    manifest = registry.load("folder", **options)
+    assert manifest.ids == [f"p{n}" for n in range(6)] and manifest.recipe.startswith("ffhq_68 by ")
+    said = capsys.readouterr().err
+    assert "folder: 1 of 7 pictures could not be taken (dark)" in said
+    reported = (manifest.root / building.FAILURES).read_text()
+    assert reported.startswith("id\treason\ndark\t") and "finds no face in a picture of 128x128" in reported
+    wanted = ffhq_alignment.align(
+        images.read_rgb(folder / "p3.png"), ffhq_alignment.frame_of_68(square_of_68(np.full(3, 99))), 64
+    )
+    assert images.pixel_sha256(wanted) == manifest.by_id["p3"].sha256
+    # One after the other gives the same set; a second load opens no picture.
+    monkeypatch.setattr("datasets.folder._WORKERS", 1)
+    monkeypatch.setenv("INVERSION_BENCH_CACHE", str(cold_cache / "other"))
+    assert registry.load("folder", **options).key == manifest.key
+    monkeypatch.setattr(building, "_record", lambda *_, **__: pytest.fail("built again"))
+    assert registry.load("folder", **options).key == manifest.key
+    with pytest.raises(ValueError, match=r"no predictor of landmarks 'nowhere:f'"):
+        registry.load("folder", **options | {"landmarks": "nowhere:f"})
+    with pytest.raises(ValueError, match="are for align=ffhq, found align=False"):
+        registry.load("folder", **options | {"align": False})
