@@ -36,7 +36,7 @@ def test_a_machine_that_lacks_everything_gets_a_checklist(tmp_path: Path, capsys
 def test_a_method_without_its_weights_says_how_to_get_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "celeba-hq", "methods=[hyperstyle+pti]"]) == 2
     said = capsys.readouterr().out
-    assert "$INVERSION_BENCH_WEIGHTS/hyperstyle_ffhq.pt; SHA-256 not published" in said
+    assert "$INVERSION_BENCH_WEIGHTS/hyperstyle_ffhq.pt; SHA-256" in said
     assert "README of github.com/yuval-alaluf/hyperstyle" in said and "e4e_ffhq_encode" not in said
     assert main(["plan", "smoke", "methods=[hyperstyle]", "reference_method=hyperstyle"]) == 2
     assert "has not trained it. Set stage_settings.hyperstyle_w_encoder.weights" in capsys.readouterr().err
@@ -56,7 +56,16 @@ def test_what_is_there_is_ticked(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_fetch_says_where_to_put_what_it_cannot_bring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fetch", "e4e_ffhq_encode"]) == 1
     said = capsys.readouterr().out
-    assert "README of github.com/omertov/encoder4editing" in said and "SHA-256 not published" in said
+    assert "README of github.com/omertov/encoder4editing" in said and "0999 in public copies" in said
+    assert main(["fetch", "restyle_psp_ffhq_encode"]) == 1
+    assert "SHA-256 not published" in capsys.readouterr().out
+
+
+def test_fetch_compares_what_it_finds_with_public_copies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "e4e_ffhq_encode.pt").write_bytes(b"other")
+    assert main(["fetch", "e4e_ffhq_encode"]) == 0
+    assert "in public copies 2ace1d9a" in capsys.readouterr().out
 
 
 def test_suites_that_bring_everything_have_no_list() -> None:
