@@ -134,7 +134,8 @@ def parser() -> argparse.ArgumentParser:
     command = add("train", "train a network of the embedded world; resumes by itself")
     command.add_argument(
         "name",
-        help="what to train: generator, psp, e4e, restyle_psp, restyle_e4e, interestyle or directions (of edits)",
+        help="what to train: generator, psp, e4e, restyle_psp, restyle_e4e, interestyle, hyperstyle_w_encoder, "
+        "hyperstyle or directions (of edits)",
     )
     command.add_argument("overrides", nargs="*", help="settings as key=value")
     command.add_argument("--out", type=Path, help="folder of checkpoints, log and samples (default: runs/train-NAME)")

@@ -19,10 +19,12 @@ from pytorch_lightning.strategies import DDPStrategy
 from benchmarks.config import ConfigError
 from methods.recipe import Recipe
 
+ENCODERS = ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle", "hyperstyle_w_encoder")
 # name -> "module:builder"; a builder takes the overrides and returns a Recipe.
 RECIPES = {
     "generator": "methods.generators.recipe:recipe",
-    **{name: f"methods.encoders.recipe:{name}" for name in ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle")},
+    **{name: f"methods.encoders.recipe:{name}" for name in ENCODERS},
+    "hyperstyle": "methods.hypernetworks.recipe:recipe",
 }
 # What is fitted at once, without a training loop: "module:function" of the overrides and the output folder.
 FITS = {"directions": "methods.editing.recipe:learn_and_export"}

@@ -27,7 +27,7 @@ STAGES = {
     "restyle_psp": "methods.encoders.restyle:ReStylePsp",
     "restyle_e4e": "methods.encoders.restyle:ReStyleE4e",
     "interestyle": "methods.encoders.interestyle:IntereStyle",
-    "hyperstyle_w_encoder": "methods.hypernetworks.stage:HyperStyleW",
+    "hyperstyle_w_encoder": "methods.encoders.w_encoder:HyperStyleW",
     "hyperstyle": "methods.hypernetworks.stage:HyperStyle",
     "pivotal_tuning": "methods.pivotal_tuning:PivotalTuning",
     "lane_pivotal_tuning": "methods.lane_pivotal_tuning:LanePivotalTuning",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from methods.encoders import e4e, interestyle, psp, restyle
+from methods.encoders import e4e, interestyle, psp, restyle, w_encoder
 from methods.encoders.design import Design
 
 DESIGNS: dict[str, Design] = {
@@ -11,6 +11,7 @@ DESIGNS: dict[str, Design] = {
     "restyle_psp": restyle.PSP_DESIGN,
     "restyle_e4e": restyle.E4E_DESIGN,
     "interestyle": interestyle.DESIGN,
+    "hyperstyle_w_encoder": w_encoder.DESIGN,
 }
 TRAINING: dict[str, dict[str, object]] = {
     "psp": psp.TRAINING,
@@ -18,4 +19,5 @@ TRAINING: dict[str, dict[str, object]] = {
     "restyle_psp": restyle.PSP_TRAINING,
     "restyle_e4e": restyle.E4E_TRAINING,
     "interestyle": interestyle.TRAINING,
+    "hyperstyle_w_encoder": w_encoder.TRAINING,
 }

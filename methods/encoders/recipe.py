@@ -1,4 +1,4 @@
-"""How `python -m benchmarks train` builds, judges and exports psp, e4e, restyle_psp, restyle_e4e, interestyle."""
+"""How `python -m benchmarks train` builds, judges and exports encoders."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ def recipe(design: str, overrides: DictConfig) -> Recipe:
     )
 
 
-psp, e4e, restyle_psp, restyle_e4e, interestyle = (
-    partial(recipe, name) for name in ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle")
+psp, e4e, restyle_psp, restyle_e4e, interestyle, hyperstyle_w_encoder = (
+    partial(recipe, name)
+    for name in ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle", "hyperstyle_w_encoder")
 )
 
 

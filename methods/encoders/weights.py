@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from datasets import assets
-from methods.encoders.backbone import EncoderConfig, StyleBlock
+from methods.encoders.backbone import EncoderConfig, SingleCode, StyleBlock
 from methods.encoders.design import SMALL, Design, Encoder
 from methods.generators.stylegan2 import Generator
 from methods.tuning.deltas import fingerprint
@@ -101,7 +101,7 @@ def at_rest(encoder: Encoder, generator: Generator) -> Encoder:
     encoder.latent_avg.copy_(generator.w_mean.expand_as(encoder.latent_avg))
     with torch.no_grad():
         for part in encoder.encoder.modules():
-            if isinstance(part, StyleBlock):
+            if isinstance(part, StyleBlock | SingleCode):
                 part.linear.weight.mul_(0.1)
     return encoder.look_at(generator)
 

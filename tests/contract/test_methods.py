@@ -18,7 +18,7 @@ from methods.tuning.deltas import fingerprint
 
 pytestmark = pytest.mark.assets
 
-LEARNED = (*DESIGNS, "hyperstyle_w_encoder", "hyperstyle")
+LEARNED = (*DESIGNS, "hyperstyle")
 FEW = {
     "w_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},
     "w_plus_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},

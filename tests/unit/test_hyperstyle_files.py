@@ -15,7 +15,8 @@ from methods.base import Inversion
 from methods.generators import Generator, GeneratorConfig, load_generator
 from methods.hypernetworks import load_hyperstyle
 from methods.hypernetworks.network import HypernetConfig
-from methods.hypernetworks.stage import HyperStyle, HyperStyleConfig, toy_hypernet
+from methods.hypernetworks.stage import HyperStyle, HyperStyleConfig
+from methods.hypernetworks.weights import toy_hypernet
 from tests.parity import key_shapes
 
 WIDE = GeneratorConfig(64, (8, 8, 8, 4, 4), 512, 512, 1)  # W as wide as the official W encoder's
@@ -136,8 +137,8 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path, wide: Generator) -> Non
 def test_stages_without_weights_say_how_to_get_them() -> None:
     generator = load_generator("toy")
     for config, said in (
-        (HyperStyleConfig(), "has not trained it. Set stage_settings.hyperstyle.weights to hyperstyle_ffhq"),
-        (HyperStyleConfig("nowhere.pt"), "no hypernetwork 'nowhere.pt'.*fetch hyperstyle_ffhq"),
+        (HyperStyleConfig("elsewhere"), r"weights 'elsewhere'.*train hyperstyle` trains one.*fetch hyperstyle_ffhq`"),
+        (HyperStyleConfig("nowhere.pt"), r"weights 'nowhere\.pt': neither a \.safetensors or \.pt file"),
     ):
         with pytest.raises(FileNotFoundError, match=said):
             HyperStyle(generator, config)
