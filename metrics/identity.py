@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from metrics.base import MetricInfo, SampleMetric
+from metrics.kept import Kept
 from metrics.networks import IdentityNetwork, load_identity
 
 
@@ -22,9 +23,14 @@ def embed(images: Tensor, network: str) -> Tensor:
     return net.embed(net.crop(images))
 
 
+_targets = Kept()
+
+
 def cosine(images: Tensor, targets: Tensor, network: str) -> Tensor:
-    """Similarity [N] of the embeddings of two batches, by the network's own recipe."""
-    a, b = embed(images, network), embed(targets, network)
+    """Similarity [N] of the embeddings of two batches, by the network's own recipe; the targets' are kept."""
+    known = _targets((network, targets.device), targets, lambda new: [(each,) for each in embed(new, network)])
+    a = embed(images, network)
+    b = torch.stack([each for (each,) in known]) if known else a
     return (a * b).sum(dim=1).clamp(-1, 1)  # rounding may leave [-1, 1]
 
 

@@ -8,8 +8,6 @@ images by the mask and averages over all pixels (seungjun-moon/interestyle, trai
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,6 +18,7 @@ from torch import Tensor
 
 from metrics import perceptual, pixel
 from metrics.base import MetricInfo, SampleMetric
+from metrics.kept import Kept
 from metrics.regions import load_parser
 
 PARSER = "landmark_ellipse"
@@ -61,28 +60,20 @@ def spatial_lpips_alex(images: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     return (mask * distances).flatten(1).sum(dim=1) / mask.flatten(1).sum(dim=1)
 
 
-_masks: OrderedDict[tuple[str, tuple[int, ...], str, bytes], tuple[Tensor, str]] = OrderedDict()
+_masks = Kept()
 
 
 def target_masks(targets: Tensor, parser: str = PARSER) -> tuple[Tensor, tuple[str, ...]]:
     """What the parser finds in targets [N, 3, H, W]: masks [N, 1, H, W] and reasons, as RegionParser gives them.
 
-    Every metric and every method meets the same targets again: masks of the last ones seen, up to CACHE_BYTES, are
-    kept by the pixels' hash.
+    Masks of the last targets seen are kept, up to CACHE_BYTES.
     """
-    keys = [
-        (parser, tuple(target.shape), str(target.dtype), hashlib.blake2b(target.numpy().tobytes()).digest())
-        for target in targets.detach().cpu().contiguous()
-    ]
-    new = {key: i for i, key in enumerate(keys) if key not in _masks}
-    if new:
-        masks, reasons = load_parser(parser)(targets[list(new.values())])
-        _masks.update(zip(new, zip(masks.cpu(), reasons, strict=True), strict=True))
-    for key in keys:
-        _masks.move_to_end(key)
-    found = [_masks[key] for key in keys]
-    while len(_masks) > 1 and sum(mask.nbytes for mask, _ in _masks.values()) > CACHE_BYTES:
-        _masks.popitem(last=False)
+
+    def find(new: Tensor) -> list[tuple[Tensor, str]]:
+        masks, reasons = load_parser(parser)(new)
+        return list(zip(masks.cpu(), reasons, strict=True))
+
+    found = _masks(parser, targets, find, CACHE_BYTES)
     masks = torch.stack([mask for mask, _ in found]) if found else targets[:, :1]
     return masks.to(targets), tuple(reason for _, reason in found)
 

@@ -13,7 +13,8 @@ omertov/encoder4editing@99ea505 scripts/inference.py. Read for facts only.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import sqrt
 from typing import Any
 
@@ -26,13 +27,16 @@ from methods.encoders.design import pooled, shrunk
 from methods.encoders.stage import EncoderStage
 from methods.features import perceptual, projector_features
 from methods.generators.stylegan2 import Blur, Generator, ModulatedConv, Noise, StyledConv, ToRGB
+from methods.lane_pivotal_tuning import LanePivotalTuning
 from methods.latent_optimization import WPlusOptimization, _LatentOptimization
 from methods.optimization.projector import StreamDraws, learning_rate, noise_autocorrelation, w_statistics
 from methods.pivotal_tuning import PivotalTuning
 from methods.tuning.locality import neighbour_code
-from metrics import regions
+from methods.tuning.tune import copy_for_tuning
+from metrics import identity, region
+from metrics import perceptual as perceptual_metrics
 from metrics.base import SampleMetric
-from metrics.region import KINDS
+from metrics.kept import Kept
 
 
 def blurred(blur: Blur, x: Tensor) -> Tensor:
@@ -130,10 +134,10 @@ def optimise_latent(stage: _LatentOptimization, target: Tensor, name: str, init:
     return _found(stage, generator, latent, name, config.steps)
 
 
-def tune(stage: PivotalTuning, target: Tensor, name: str, init: Inversion) -> Inversion:
+def tune(stage: PivotalTuning | LanePivotalTuning, target: Tensor, name: str, init: Inversion) -> Inversion:
     """Pivotal tuning of a copy of the generator for one target [1, 3, R, R]."""
     frozen, config, pivot = stage.generator, stage.config, init.latent
-    tuned = copy.deepcopy(frozen).requires_grad_(True)
+    tuned = copy_for_tuning(frozen, init.weights[0]).requires_grad_(True)
     network = perceptual(config.network)
     stream = stage.generators_for([name])[0]
     optimiser = torch.optim.Adam(tuned.parameters(), lr=config.lr, foreach=False)
@@ -185,7 +189,7 @@ def stage_of(stage: Method) -> Method:
 
 def known(stage: Method) -> bool:
     """Whether there is a plain form of the stage; variants of this suite have none."""
-    return isinstance(stage, _LatentOptimization | EncoderStage) or type(stage) is PivotalTuning
+    return isinstance(stage, _LatentOptimization | EncoderStage) or type(stage) in (PivotalTuning, LanePivotalTuning)
 
 
 def invert(stage: Method, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
@@ -199,22 +203,29 @@ def invert(stage: Method, images: Tensor, ids: Sequence[str], init: Inversion | 
         elif isinstance(stage, EncoderStage):
             found.append(encode(stage, one, name))
         else:
-            assert isinstance(stage, PivotalTuning) and before is not None
+            assert isinstance(stage, PivotalTuning | LanePivotalTuning) and before is not None
             found.append(tune(stage, one, name, before))
     return Inversion.concatenate(found)
 
 
 def score(metric: SampleMetric, images: Tensor, targets: Tensor) -> Tensor:
     """Values [N] of a metric, image by image, with nothing kept of a target from one call to the next."""
-    return torch.cat([_one(metric, images[i : i + 1], targets[i : i + 1]) for i in range(len(images))])
+    values = []
+    for i in range(len(images)):
+        with nothing_kept():
+            values.append(metric(images[i : i + 1], targets[i : i + 1]))
+    return torch.cat(values)
 
 
-def _one(metric: SampleMetric, image: Tensor, target: Tensor) -> Tensor:
-    if not metric.region:
-        return metric(image, target)
-    kind = KINDS[metric.info.name.removesuffix(f"_{metric.region}")]
-    mask, reasons = regions.load_parser(metric.region)(target)
-    weight = 1 - mask if kind.outside else mask
-    if reasons[0] or not weight.any():
-        return torch.full((1,), torch.nan)
-    return kind.distance(image, target, weight)
+@contextmanager
+def nothing_kept() -> Iterator[None]:
+    """What metrics have kept of targets is out of reach, and untouched."""
+    stores = ((perceptual_metrics, "_targets"), (identity, "_targets"), (region, "_masks"))
+    before = [getattr(module, name) for module, name in stores]
+    for module, name in stores:
+        setattr(module, name, Kept())
+    try:
+        yield
+    finally:
+        for (module, name), store in zip(stores, before, strict=True):
+            setattr(module, name, store)

@@ -37,6 +37,9 @@ from methods.registry import StageSpec, load_pipeline
 from metrics import registry as metrics_registry
 from metrics.base import SampleMetric
 
+BESIDE = ("pti_lanes",)  # pipelines that are measured, too: they compute what one of the suite's does
+ALONE = 2  # images for what takes one after the other
+
 
 def spread(values: Sequence[float]) -> str:
     """Median, least and greatest."""
@@ -80,6 +83,17 @@ class Subject:
     def run(self) -> Inversion:
         return self.stage.invert(self.images, self.ids, self.init)
 
+    @property
+    def parts(self) -> int:
+        """Images times steps."""
+        return len(self.ids) * self.steps
+
+    def alone(self) -> Subject:
+        """The plain form's: no more images than it needs, as it takes one after the other."""
+        n = min(len(self.ids), ALONE)
+        init = self.init[:n] if self.init is not None else None
+        return replace(self, stage=plain.stage_of(self.stage), images=self.images[:n], ids=self.ids[:n], init=init)
+
 
 def pictures(suite: SuiteConfig, count: int) -> tuple[Tensor, list[str]]:
     """Images [N, 3, R, R] of the suite's last data set that all methods run on, and their ids."""
@@ -98,10 +112,13 @@ def shortened(stage: StageSpec, steps: int) -> StageSpec:
 
 
 def subjects(suite: SuiteConfig, generator: Generator, count: int, steps: int) -> Iterator[Subject]:
-    """Every stage of the suite's methods, once for each setting."""
+    """Every stage of the suite's methods and of BESIDE, once for each setting.
+
+    Stages that take one image after the other are given ALONE of them only.
+    """
     images, ids = pictures(suite, count)
     seen: dict[str, Inversion] = {}
-    for name in suite.methods:
+    for name in (*suite.methods, *BESIDE):
         init: Inversion | None = None
         for spec in load_pipeline(name, suite.stage_settings).stages:
             spec = shortened(spec, steps)
@@ -111,7 +128,9 @@ def subjects(suite: SuiteConfig, generator: Generator, count: int, steps: int) -
                 off = hasattr(spec.config, "locality") and not spec.config.locality.weight
                 title = spec.name + " (no locality)" * off
                 seen[repr(spec)] = stage.invert(images, ids, init)
-                yield Subject(title, stage, images, ids, init, steps if hasattr(spec.config, "steps") else 1)
+                n = count if hasattr(spec.config, "lanes") else min(count, ALONE)
+                before = init[:n] if init is not None else None
+                yield Subject(title, stage, images[:n], ids[:n], before, steps if hasattr(spec.config, "steps") else 1)
             init = seen[repr(spec)]
 
 
@@ -125,15 +144,14 @@ def metrics(suite: SuiteConfig, count: int) -> Iterator[tuple[SampleMetric, Tens
             yield metrics_registry.load(name), images, targets
 
 
-def compared(title: str, taken: Sequence[Taken], parts: int) -> str:
-    """A line of the tables; taken: the suite's form, then the plain one, if there is one."""
-    own = [1000 * s / parts for s in taken[0].processor]
-    if len(taken) == 1:
-        return f"| {title} | {spread(own)} | | | |"
-    other = [1000 * s / parts for s in taken[1].processor]
-    ratios = [b / a for a, b in zip(own, other, strict=True)]
-    walls = [b / a for a, b in zip(taken[0].wall, taken[1].wall, strict=True)]
-    return f"| {title} | {spread(own)} | {spread(other)} | {spread(ratios)} | {spread(walls)} |"
+def compared(title: str, taken: Sequence[Taken], parts: Sequence[int]) -> str:
+    """A line of the tables; taken: the suite's form, then the plain one, if there is one, and the parts of each."""
+    times = [[1000 * s / n for s in one.processor] for one, n in zip(taken, parts, strict=True)]
+    if len(times) == 1:
+        return f"| {title} | {spread(times[0])} | | | |"
+    walls = [[s / n for s in one.wall] for one, n in zip(taken, parts, strict=True)]
+    ratios = [[b / a for a, b in zip(*each, strict=True)] for each in (times, walls)]
+    return f"| {title} | {' | '.join(map(spread, (*times, *ratios)))} |"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -155,21 +173,23 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def compare(suite: SuiteConfig, count: int, steps: int, repeats: int) -> None:
-    """Print the tables of stages and metrics."""
+    """Print the tables of stages and metrics; what metrics keep of targets is there, as from the second method on."""
     print(f"{device_name()}, 1 thread, torch {torch.__version__}, {count} images, {repeats} repeats in turns, ", end="")
     print("processor time: median (least to greatest)\n")
     print("| stage | ms / image and step | plain form | plain / suite | by wall time |\n| :-- |" + " --: |" * 4)
     for subject in subjects(suite, load_generator(suite.generator), count, steps):
         actions: list[Callable[[], object]] = [subject.run]
+        parts = [subject.parts]
         if plain.known(subject.stage):
-            form = plain.stage_of(subject.stage)
-            actions.append(partial(plain.invert, form, subject.images, subject.ids, subject.init))
-        print(compared(subject.title, interleaved(actions, repeats), count * subject.steps), flush=True)
+            one = subject.alone()
+            actions.append(partial(plain.invert, one.stage, one.images, one.ids, one.init))
+            parts.append(one.parts)
+        print(compared(subject.title, interleaved(actions, repeats), parts), flush=True)
     print("\n| metric | ms / image | plain form | plain / suite | by wall time |\n| :-- |" + " --: |" * 4)
     with torch.no_grad():
         for metric, images, targets in metrics(suite, count):
             both = [partial(metric, images, targets), partial(plain.score, metric, images, targets)]
-            print(compared(metric.info.name, interleaved(both, repeats), count), flush=True)
+            print(compared(metric.info.name, interleaved(both, repeats), [count, count]), flush=True)
 
 
 def from_run(folder: Path) -> None:

@@ -90,6 +90,14 @@ class Lpips(nn.Module):
             vectors.append((maps * (weight / maps[0, 0].numel()).sqrt()).flatten(1))
         return torch.cat(vectors, dim=1)
 
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """The distance [N] from what `layers` gives of both images."""
+        parts = [
+            self.module.lins[k]((maps_a - maps_b).square()).mean(dim=(1, 2, 3))
+            for k, (maps_a, maps_b) in enumerate(zip(a, b, strict=True))
+        ]
+        return torch.stack(parts).sum(dim=0)
+
     def spatial(self, a: Tensor, b: Tensor) -> Tensor:
         """The map [N, 1, H, W] of distances: each layer's, brought to the images' size (bilinear), summed.
 

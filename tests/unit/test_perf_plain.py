@@ -51,19 +51,20 @@ def test_synthesis(generator: Generator, noise: Any) -> None:
         ("pivotal_tuning", {"steps": 3, "lr": 3e-3, "stop_lpips": 0.0}),
         ("pivotal_tuning", {"steps": 3, "lr": 3e-3, "stop_lpips": 0.0, "locality.weight": 0.0}),
         ("pivotal_tuning", {"steps": 3, "lr": 3e-3, "stop_lpips": 0.0, "locality.samples": 2, "locality.interval": 2}),
+        ("lane_pivotal_tuning", {"steps": 3, "lr": 3e-3, "stop_lpips": 0.0, "lanes": 2}),
         *((name, {"weights": "toy"}) for name in ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle")),
     ],
 )
 def test_a_stage_and_its_plain_form_agree(generator: Generator, images: Tensor, name: str, settings: Any) -> None:
     stage = resolve_stage(name, settings).build(generator, 0)
-    init = pivot(generator, images) if name == "pivotal_tuning" else None
+    init = pivot(generator, images) if "tuning" in name else None
     found = stage.invert(images, IDS, init)
     wanted = plain.invert(plain.stage_of(stage), images, IDS, init)
     assert found.ids == wanted.ids and found.steps.tolist() == wanted.steps.tolist()
     # Adam turns the rounding of a gradient near zero into a step of another sign: few numbers, few steps.
     torch.testing.assert_close(found.latent, wanted.latent, rtol=0, atol=2e-3)
     torch.testing.assert_close(found.image, wanted.image, rtol=0, atol=2e-3)
-    if name == "pivotal_tuning":
+    if "tuning" in name:
         untuned = stage.generator.synthesis(found.latent).clamp(-1, 1)
         assert float((untuned - wanted.image).abs().max()) > 0.02, "the steps change more than the tolerance"
 
