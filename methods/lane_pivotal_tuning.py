@@ -5,16 +5,17 @@ What that is worth is in benchmarks/perf/README.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from methods.base import Inversion, Method, MethodInfo, rendered
+from methods.base import Inversion, Method, MethodInfo, Weights, rendered
 from methods.features import perceptual
 from methods.tuning.lanes import tune_in_lanes
 from methods.tuning.tune import TuningConfig
+from metrics.networks.lpips import Lpips
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,17 @@ class LanePivotalTuning(Method):
         parts = [slice(i, i + lanes) for i in range(0, len(ids), lanes)]
         return Inversion.concatenate([self._lanes(images[p], ids[p], init[p]) for p in parts])
 
+    def tune(
+        self,
+        starts: Sequence[Weights | None],
+        pivots: Tensor,
+        images: Tensor,
+        network: Lpips,
+        draw_z: Callable[[], Tensor],
+    ) -> tuple[list[Weights], list[int]]:
+        """Tuned weights of each of `lanes` images, and the steps that it took."""
+        return tune_in_lanes(self.generator, starts, pivots, images, network, self.config, draw_z)
+
     def _lanes(self, images: Tensor, ids: Sequence[str], init: Inversion) -> Inversion:
         n = len(ids)
         order = [*range(n), *[n - 1] * (self.config.lanes - n)]  # the last image fills what is left
@@ -72,15 +84,9 @@ class LanePivotalTuning(Method):
         def draw_z() -> Tensor:
             return torch.stack([torch.randn(self.generator.z_dim, generator=s) for s in streams]).to(images)
 
-        weights, taken = tune_in_lanes(
-            self.generator,
-            [init.weights[i] for i in order],
-            pivots[order],
-            images[order],
-            perceptual(self.config.network).to(images),
-            self.config,
-            draw_z,
-        )
+        network = perceptual(self.config.network).to(images)
+        starts = [init.weights[i] for i in order]
+        weights, taken = self.tune(starts, pivots[order], images[order], network, draw_z)
         found = [{**(before or {}), **own} for before, own in zip(init.weights, weights[:n], strict=True)]
         draft = Inversion(
             ids=tuple(ids),

@@ -34,21 +34,24 @@ def tune_in_lanes(
     draw_z: Callable[[], Tensor],
     rate: Callable[[int], float] | None = None,
     adam: Callable[..., torch.optim.Optimizer] = FUSED_ADAM,
+    chosen: Callable[[str], bool] = lambda name: True,
 ) -> tuple[list[Weights], list[int]]:
     """Tuned weights of each image, and the steps that it took.
 
     starts: weights to begin with instead of the frozen generator's, None for none. pivots [N, num_ws, w_dim], targets
     [N, 3, R, R] in [-1, 1]. draw_z: next z [N, z_dim], one locality sample of each image. An image that meets the
     stopping rule keeps the weights that it has then; the work ends when all have, or after `steps` steps: shapes never
-    change, because on a CPU the last bits of a convolution depend on them. rate, adam: as in `tuning`.
+    change, because on a CPU the last bits of a convolution depend on them. rate, adam: as in `tuning`. chosen: whether
+    the parameter of a name is tuned; all by default.
     Raises FloatingPointError where the loss of an image that has not stopped is not finite.
     """
     lanes, local = list(range(len(pivots))), config.locality
     weights = {
-        name: torch.stack([(w or {}).get(name, value).to(value) for w in starts]).requires_grad_(True)
+        name: torch.stack([(w or {}).get(name, value).to(value) for w in starts]).requires_grad_(chosen(name))
         for name, value in ((name, value.detach()) for name, value in tunable(frozen))
+        if chosen(name) or any(w and name in w for w in starts)
     }
-    optimiser = adam(list(weights.values()), lr=config.lr)
+    optimiser = adam([value for value in weights.values() if value.requires_grad], lr=config.lr)
     with torch.no_grad():
         wanted = network.features(targets)
     settled: dict[int, tuple[Weights, int]] = {}

@@ -24,7 +24,7 @@ FEW = {
     "w_plus_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},
     "pivotal_tuning": {"steps": 2, "stop_lpips": 0.0},
     "lane_pivotal_tuning": {"steps": 2, "stop_lpips": 0.0, "lanes": 2},
-    "fast_pivotal_tuning": {"steps": 2},
+    "fast_pivotal_tuning": {"steps": 2, "lanes": 2},
     **{name: {"weights": "toy", "lanes": 2} for name in LEARNED},
 }
 IDS = ["set/a", "set/b", "set/c", "set/d"]
