@@ -133,7 +133,8 @@ def watch(
             new_rows(files)
             while jobs:
                 time.sleep(0.2)
-                bar.update(new_rows(files))
+                if found := new_rows(files):
+                    bar.update(found)
                 for slot, how in [(slot, how) for slot, job in jobs.items() if (how := job.ended()) is not None]:
                     del jobs[slot]
                     if how == 0:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.cli import main
+from tests.integration import fake_slurm
 from tests.integration.tiny_suite import INVERTED, reference, rows, suite, tables, world
 
 __all__ = ["reference", "suite", "world"]  # fixtures
@@ -82,16 +83,26 @@ def test_two_runs_share_a_folder(suite, tmp_path, reference):
 
 
 @pytest.mark.slow
-def test_submitit_starts_workers_and_replaces_a_dead_one(suite, tmp_path, reference):
+@pytest.mark.parametrize("options", [["cluster=local"], ["slurm_partition=gpu", "mem_gb=4"]], ids=["local", "slurm"])
+def test_submitit_starts_workers_and_replaces_a_dead_one(options, suite, tmp_path, reference, monkeypatch):
     pytest.importorskip("submitit", reason="the extra submitit is not installed")
-    arguments = ["run", suite, "--out", str(tmp_path), "--executor", "submitit", "--engine", "cluster=local"]
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks", *arguments, "--workers", "2"], cwd=ROOT)
-    assert kill_one(tmp_path), "no worker began"
+    slurm, out = tmp_path / "slurm", tmp_path / "out"
+    fake_slurm.install(slurm)
+    monkeypatch.setenv("PATH", f"{slurm / 'bin'}:{os.environ['PATH']}")
+    engine = [word for option in options for word in ("--engine", option)]
+    arguments = ["run", suite, "--out", str(out), "--executor", "submitit", *engine, "--workers", "2"]
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT)
+    assert kill_one(out), "no worker began"
     assert process.wait() == 0
-    assert rows(tmp_path) == INVERTED and not doubled(tmp_path) and tables(tmp_path) == tables(reference)
+    assert rows(out) == INVERTED and not doubled(out) and tables(out) == tables(reference)
+    scripts = [path.read_text() for path in sorted((slurm / "jobs").glob("script-*"))]
+    if options != ["cluster=local"]:
+        assert len(scripts) == 2 and "--array=0-1%2" in scripts[0] and "--array" not in scripts[1]
+        for said in ("--partition=gpu", "--mem=4GB", "--cpus-per-task=1", "--job-name=inversion-bench"):
+            assert all(f"#SBATCH {said}\n" in script for script in scripts)
 
 
-def kill_one(out: Path, patience: float = 60.0) -> int:
+def kill_one(out: Path, patience: float = 200.0) -> int:
     """SIGKILL to the owner of the first claim that is seen; returns its id, 0 when none is seen in time."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
