@@ -111,16 +111,21 @@ def _update(
 
 @torch.no_grad()
 def measure(metric: Measured, parts: Sequence[tuple[Tensor, ...]]) -> list[tuple[float | None, str]]:
-    """Value and reason of each image, given as picture and target; one that cannot be measured spoils no other."""
+    """Value and reason of each image, given as picture and target; one that cannot be measured spoils no other.
+
+    Images go one by one: last digits of a network depend on the size of its batch, and a value must not depend on what
+    else has to be scored. On a CPU that costs nothing (five metrics of 16 images: 1.78 s, together 1.73 s).
+    """
+    return [_value(metric, part) for part in parts]
+
+
+def _value(metric: Measured, part: tuple[Tensor, ...]) -> tuple[float | None, str]:
     try:
-        found = [float(v) for v in metric(*(torch.stack(part) for part in zip(*parts, strict=True)))]
+        value = float(metric(*(each[None] for each in part))[0])
     except (RuntimeError, ValueError) as error:
-        if len(parts) > 1:
-            return [measure(metric, [each])[0] for each in parts]
-        if isinstance(error, NoFaceError | Undefined):
-            return [(None, f"{UNDEFINED}{error}")]
-        return [(None, f"{type(error).__name__}: {error}")]
-    return [(finite(v), "" if np.isfinite(v) else _why(metric, v, part)) for v, part in zip(found, parts, strict=True)]
+        undefined = isinstance(error, NoFaceError | Undefined)
+        return None, f"{UNDEFINED}{error}" if undefined else f"{type(error).__name__}: {error}"
+    return finite(value), "" if np.isfinite(value) else _why(metric, value, part)
 
 
 def _why(metric: Measured, value: float, part: tuple[Tensor, ...]) -> str:
