@@ -14,6 +14,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from benchmarks.errors import ConfigError
 from methods.registry import did_you_mean
+from reports import published
 
 SUITES = Path(__file__).parent / "suites"
 
@@ -56,6 +57,7 @@ class SuiteConfig:
 
     stage_settings: by stage name, what this suite sets for every pipeline that has the stage. workers: processes
     that invert side by side, one thread each on a CPU; 0 for one a core (one in all on an accelerator).
+    published: tables of reports/published.yaml that reports set beside this suite's, where the recipe agrees.
     reference_method: what the paired tables compare to; the first method when it is not run.
     inline: measurements that need the tuned generator. protocols: measurements that compare an image with the clean one
     that it is paired with, on the sets that have pairs. save_weights: keep every tuned generator's weights in its cell
@@ -72,6 +74,7 @@ class SuiteConfig:
     protocols: list[str] = field(default_factory=list)
     editing: EditingEntry = EditingEntry()
     stage_settings: dict[str, Any] = field(default_factory=dict)
+    published: list[str] = field(default_factory=list)
     reference_method: str = ""
     seed: int = 0
     batch_size: int = 8
@@ -160,6 +163,10 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             yield f"{what} {twice[0]!r} is named twice; results are told apart by the name"
+    for name in suite.published:
+        if name not in published.names():
+            known = published.names()
+            yield f"no published table {name!r}: {did_you_mean(name, known)}known: {', '.join(known)}"
     if suite.batch_size < 1:
         yield f"batch_size is {suite.batch_size}, expected at least 1"
     if min(suite.editing.images, suite.editing.again) < 0:

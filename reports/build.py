@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reports import dashboard, figures, latex, layout, markdown, tables_csv
+from reports import beside, dashboard, figures, latex, layout, markdown, tables_csv
 from reports.frame import ReportError, Results, read
 from reports.listings import Listing, distinct, listings
 from reports.sections import sections
@@ -42,12 +42,14 @@ def build(
     against = [paired(results, *part, _present(results, part, reference)) for part in compared]
     dear = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
     shown = [part for table in [*quality, *against] for part in sections(table)]
-    about = listings(results)
+    theirs = beside.tables(results)
+    shown += theirs
+    about = [*listings(results), *beside.warnings(results)]
     texts = {
         "tables.md": tables_markdown(results.run, shown, about),
         "tables.tex": latex.document(shown),
         "recipes.tex": latex.recipes(shown),
-        "tables.csv": tables_csv.dumps([*quality, *against]),
+        "tables.csv": tables_csv.dumps([*quality, *against, *theirs]),
         "costs.md": costs_markdown(results, dear),
         "costs.csv": tables_csv.dumps(dear),
     }

@@ -1,7 +1,7 @@
 """Numbers that papers print: reports/published.yaml as tables of their own, with source and recipe in the caption.
 
-They were measured on other images, generators and metrics than a run's, so no table mixes the two, nothing is marked
-as best, and every caption says so.
+They were measured on other images, generators and metrics than a run's, so these tables stand apart, nothing is marked
+as best, and every caption says so. What agrees with a run is set beside it by reports/beside.py.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ def _all() -> Mapping[str, Any]:
 
 def names() -> list[str]:
     return list(_all())
+
+
+def entry(name: str) -> Mapping[str, Any]:
+    """What the file says of a table."""
+    found: Mapping[str, Any] = _all()[name]
+    return found
 
 
 def table(name: str) -> Table:
