@@ -209,7 +209,10 @@ def invert(stage: Method, images: Tensor, ids: Sequence[str], init: Inversion | 
 
 
 def score(metric: SampleMetric, images: Tensor, targets: Tensor) -> Tensor:
-    """Values [N] of a metric, image by image, with nothing kept of a target from one call to the next."""
+    """Values [N] of a metric, image by image, with nothing kept of a target from one call to the next.
+
+    Its network is the suite's own, in the suite's memory layout.
+    """
     values = []
     for i in range(len(images)):
         with nothing_kept():

@@ -27,6 +27,7 @@ from benchmarks.config import SuiteConfig, load_suite
 from benchmarks.perf import plain
 from benchmarks.plan import expand
 from benchmarks.runner import Shard, device_name, invert
+from benchmarks.score import measure
 from benchmarks.store import CellStore
 from datasets import registry as datasets_registry
 from datasets.images import read_rgb, to_tensor
@@ -38,6 +39,7 @@ from metrics import registry as metrics_registry
 from metrics.base import SampleMetric
 
 BESIDE = ("pti_lanes",)  # pipelines that are measured, too: they compute what one of the suite's does
+PARTS = ("stages", "metrics", "harness")
 ALONE = 2  # images for what takes one after the other
 
 
@@ -160,23 +162,29 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=12, help="of optimising stages")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--part", choices=PARTS, action="append", help="what to measure, may be repeated (default: all)"
+    )
     parser.add_argument("--run", type=Path, help="folder of a finished run of the suite")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     keep_freed_memory()
     suite = load_suite(options.suite)
+    parts = options.part or PARTS
+    print(f"{device_name()}, 1 thread, torch {torch.__version__}, {options.images} images, {options.repeats} repeats")
     if options.run:
         from_run(options.run)
-    else:
-        compare(suite, options.images, options.steps, options.repeats)
-    harness(suite, options.images)
+    elif "stages" in parts:
+        compare_stages(suite, options.images, options.steps, options.repeats)
+    if "metrics" in parts and not options.run:
+        compare_metrics(suite, options.images, options.repeats)
+    if "harness" in parts:
+        harness(suite, options.images)
 
 
-def compare(suite: SuiteConfig, count: int, steps: int, repeats: int) -> None:
-    """Print the tables of stages and metrics; what metrics keep of targets is there, as from the second method on."""
-    print(f"{device_name()}, 1 thread, torch {torch.__version__}, {count} images, {repeats} repeats in turns, ", end="")
-    print("processor time: median (least to greatest)\n")
-    print("| stage | ms / image and step | plain form | plain / suite | by wall time |\n| :-- |" + " --: |" * 4)
+def compare_stages(suite: SuiteConfig, count: int, steps: int, repeats: int) -> None:
+    """Print the table of stages; ms are processor time: median, least and greatest."""
+    print("\n| stage | ms / image and step | plain form | plain / suite | by wall time |\n| :-- |" + " --: |" * 4)
     for subject in subjects(suite, load_generator(suite.generator), count, steps):
         actions: list[Callable[[], object]] = [subject.run]
         parts = [subject.parts]
@@ -185,10 +193,18 @@ def compare(suite: SuiteConfig, count: int, steps: int, repeats: int) -> None:
             actions.append(partial(plain.invert, one.stage, one.images, one.ids, one.init))
             parts.append(one.parts)
         print(compared(subject.title, interleaved(actions, repeats), parts), flush=True)
+
+
+def compare_metrics(suite: SuiteConfig, count: int, repeats: int) -> None:
+    """Print the table of metrics; what they keep of targets is there, as it is from the second method on."""
     print("\n| metric | ms / image | plain form | plain / suite | by wall time |\n| :-- |" + " --: |" * 4)
     with torch.no_grad():
         for metric, images, targets in metrics(suite, count):
-            both = [partial(metric, images, targets), partial(plain.score, metric, images, targets)]
+            pairs = list(zip(images, targets, strict=True))
+            both: list[Callable[[], object]] = [
+                partial(measure, metric, pairs),
+                partial(plain.score, metric, images, targets),
+            ]
             print(compared(metric.info.name, interleaved(both, repeats), [count, count]), flush=True)
 
 
