@@ -79,11 +79,12 @@ class EncoderData(pl.LightningDataModule):
         chosen = torch.randint(len(self.faces) - VALIDATION, (size * world,), generator=random)
         mirrored = torch.rand(size * world, generator=random) < 0.5
         z = torch.randn(size * world, self.generator.z_dim, generator=random)
-        mine = slice(rank * size, (rank + 1) * size)
         drawn = round(self.config.synthetic * size)
-        real = as_images(self.faces[chosen[mine][: size - drawn]])
-        real = torch.where(mirrored[mine][: size - drawn, None, None, None], real.flip(3), real)
-        w = self.generator.mapping(z[mine][size - drawn :])
+        # Dealt in turn, so that what one process has first all of them have first.
+        kept = slice(rank, (size - drawn) * world, world)
+        real = as_images(self.faces[chosen[kept]])
+        real = torch.where(mirrored[kept, None, None, None], real.flip(3), real)
+        w = self.generator.mapping(z[(size - drawn) * world + rank :: world])
         fake = self.generator.synthesis(w).clamp(-1, 1)
         return {
             "images": torch.cat([real, fake]),

@@ -32,6 +32,7 @@ from methods.encoders.latent_discriminator import (
     r1_penalty,
 )
 from methods.encoders.losses import LossWeights, reconstruction_terms, w_norm
+from methods.encoders.shared_norm import share_batch_norms
 from methods.encoders.weights import fresh_encoder, start_from
 from methods.features import mean_square, perceptual
 from methods.generators.stylegan2 import Generator
@@ -121,6 +122,10 @@ class EncoderTraining(pl.LightningModule):
         """Rows that have a delta by now; None for all."""
         return progressive_stage(self.progress, self.generator.num_ws) if self.config.progressive else None
 
+    def setup(self, stage: str) -> None:
+        if self.trainer.world_size > 1:
+            share_batch_norms(self.encoder)
+
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(self.encoder.parameters(), lr=self.config.lr)]
         if self.config.adversarial:
@@ -143,10 +148,10 @@ class EncoderTraining(pl.LightningModule):
         self.manual_backward(total)
         optimise.step()
         if self.config.adversarial:
-            self._critic_step(optimisers[1], self._rows(latent.detach()))
+            self._critic_step(optimisers[1], latent.detach())
         self._average()
-        self.log_dict({name: value.detach() for name, value in terms.items()})
-        self.log("loss", total.detach(), prog_bar=True)
+        self.log_dict({name: value.detach() for name, value in terms.items()}, sync_dist=True)
+        self.log("loss", total.detach(), prog_bar=True, sync_dist=True)
         self.steps += 1
         self.log("images", float(self.steps) * self.config.batch * self.trainer.world_size, prog_bar=True)
         if int(self.steps) >= self.total_steps:
@@ -215,14 +220,19 @@ class EncoderTraining(pl.LightningModule):
         """The codes that the critic judges, [M, w_dim]: row 0 alone while there are no deltas."""
         return latent[:, 0] if self.stage == 0 else latent.flatten(0, 1)
 
-    def _critic_step(self, optimiser: Any, fake: Tensor) -> None:
-        step, rank = int(self.steps), self.global_rank
-        random = torch.Generator().manual_seed((self.config.seed << 40) + (step << 8) + rank)
+    def _critic_step(self, optimiser: Any, latent: Tensor) -> None:
+        """One step on this process's share of all processes' codes, which pass through the same pools everywhere."""
+        step, rank, world = int(self.steps), self.global_rank, self.trainer.world_size
+        if world > 1:
+            latent = cast(Tensor, self.all_gather(latent)).transpose(0, 1).flatten(0, 1)  # [world, N, ...] in turn
+        fake = self._rows(latent)
+        random = torch.Generator().manual_seed((self.config.seed << 40) + (step << 8))
         z = torch.randn(len(fake), self.generator.z_dim, generator=random).to(self.device)
         real = self.generator.mapping(z)[:, 0]
         real, fake = self.real_pool.swap(real, random), self.fake_pool.swap(fake, random)
+        real, fake = real.chunk(world)[rank], fake.chunk(world)[rank]
         loss = discriminator_loss(self.critic, real, fake)
-        self.log("critic", loss.detach())
+        self.log("critic", loss.detach(), sync_dist=True)
         if step % R1_INTERVAL == 0:
             loss = loss + r1_penalty(self.critic, real)
         optimiser.zero_grad()

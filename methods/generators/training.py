@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torchvision.utils import make_grid
 
 from datasets import assets
@@ -95,6 +95,12 @@ class GeneratorTraining(pl.LightningModule):
         self.ema.load_state_dict(self.generator.state_dict())
 
     @property
+    def step(self) -> int:
+        """Steps so far, all processes together."""
+        world = self.trainer.world_size if self._trainer else 1
+        return int(self.images) // (self.config.batch * world)
+
+    @property
     def adversarial(self) -> bool:
         return int(self.images) >= self.config.distil_images
 
@@ -124,57 +130,71 @@ class GeneratorTraining(pl.LightningModule):
         optimise_g.param_groups[1]["lr"] = rate * mapping * 100
         if adversarial:
             optimise_d.param_groups[0]["lr"] = self.config.lr * self.lazy_ratio * self.config.discriminator_rate
-            self._discriminator_step(optimise_d, real, index)
-        self._generator_step(optimise_g, real, z, index)
+            self._discriminator_step(optimise_d, real)
+        self._generator_step(optimise_g, real, z)
         self.images += len(real) * self.trainer.world_size
         self.log("images", self.images.float(), prog_bar=True)
         if int(self.images) >= self.config.total_images:
             self.trainer.should_stop = True
 
-    def _latents(self, count: int) -> Tensor:
-        z = torch.randn(2, count, self.generator.z_dim, device=self.device)
-        first, second = self.generator.mapping(z.flatten(0, 1)).chunk(2)
-        crossover = torch.randint(1, self.generator.num_ws, (count, 1, 1), device=self.device)
+    def _random(self, use: int) -> torch.Generator:
+        """The stream of one use in this step. All processes draw alike for all of them, and take their own in turn."""
+        return torch.Generator().manual_seed((self.config.seed << 44) + (self.step << 4) + use)
+
+    def _mine(self, drawn: Tensor, dim: int = 0) -> Tensor:
+        places = torch.arange(self.global_rank, drawn.shape[dim], self.trainer.world_size)
+        return drawn.index_select(dim, places).to(self.device)
+
+    def _latents(self, count: int, use: int) -> Tensor:
+        random, total = self._random(use), count * self.trainer.world_size
+        z = torch.randn(2, total, self.generator.z_dim, generator=random)
+        crossover = self._mine(torch.randint(1, self.generator.num_ws, (total, 1, 1), generator=random))
+        mix = self._mine(torch.rand(total, 1, 1, generator=random)) < self.config.style_mixing
+        first, second = self.generator.mapping(self._mine(z, 1).flatten(0, 1)).chunk(2)
         rows = torch.arange(self.generator.num_ws, device=self.device)[None, :, None]
-        mix = torch.rand(count, 1, 1, device=self.device) < self.config.style_mixing
         return torch.where(mix & (rows >= crossover), second, first)
 
-    def _discriminator_step(self, optimiser: Any, real: Tensor, index: int) -> None:
+    def _noise(self, count: int, use: int) -> list[Tensor]:
+        random, total = self._random(use), count * self.trainer.world_size
+        shapes = [buffer.shape[1:] for buffer in self.generator.noise_buffers()]
+        return [self._mine(torch.randn(total, *shape, generator=random)) for shape in shapes]
+
+    def _discriminator_step(self, optimiser: Any, real: Tensor) -> None:
         self.toggle_optimizer(optimiser)
         with torch.no_grad():
-            fake = self.generator.synthesis(self._latents(len(real)), "random")
-        regularise = index % self.config.r1_interval == 0
+            fake = self.generator.synthesis(self._latents(len(real), 0), self._noise(len(real), 1))
+        regularise = self.step % self.config.r1_interval == 0
         real = real.requires_grad_(regularise)
         logits_real, logits_fake = self.discriminator(real), self.discriminator(fake)
         loss = F.softplus(-logits_real).mean() + F.softplus(logits_fake).mean()
-        self.log("d_loss", loss)
-        self.log("d_real", logits_real.mean())
-        self.log("d_fake", logits_fake.mean())
+        self.log("d_loss", loss, sync_dist=True)
+        self.log("d_real", logits_real.mean(), sync_dist=True)
+        self.log("d_fake", logits_fake.mean(), sync_dist=True)
         if regularise:
             (gradient,) = torch.autograd.grad(logits_real.sum(), real, create_graph=True)
             penalty = gradient.square().sum(dim=(1, 2, 3)).mean()
-            self.log("r1", penalty)
+            self.log("r1", penalty, sync_dist=True)
             loss = loss + penalty * (self.config.r1_gamma / 2 * self.config.r1_interval)
         optimiser.zero_grad()
         self.manual_backward(loss)
         optimiser.step()
         self.untoggle_optimizer(optimiser)
 
-    def _generator_step(self, optimiser: Any, real: Tensor, z: Tensor, index: int) -> None:
+    def _generator_step(self, optimiser: Any, real: Tensor, z: Tensor) -> None:
         self.toggle_optimizer(optimiser)
         real = real.detach()
         loss = torch.zeros((), device=self.device)
         anchor = self._anchor()
-        if anchor > 0 and (not self.adversarial or index % 2 == 0):
-            drawn = self.generator(z, noise="random")
+        if anchor > 0 and (not self.adversarial or self.step % 2 == 0):
+            drawn = self.generator(z, noise=self._noise(len(real), 2))
             l1, lpips = (drawn - real).abs().mean(), self.lpips(drawn, real).mean()
-            self.log("distil_l1", l1)
-            self.log("distil_lpips", lpips)
+            self.log("distil_l1", l1, sync_dist=True)
+            self.log("distil_lpips", lpips, sync_dist=True)
             loss = loss + anchor * (2 * l1 + lpips)
         if self.adversarial:
-            fake = self.generator.synthesis(self._latents(len(real)), "random")
+            fake = self.generator.synthesis(self._latents(len(real), 3), self._noise(len(real), 4))
             adversarial = F.softplus(-self.discriminator(fake)).mean()
-            self.log("g_loss", adversarial)
+            self.log("g_loss", adversarial, sync_dist=True)
             loss = loss + adversarial
         optimiser.zero_grad()
         self.manual_backward(loss)
@@ -193,7 +213,7 @@ class GeneratorTraining(pl.LightningModule):
         decay = 0.5 ** (step / half_life)
         for average, current in zip(self.ema.parameters(), self.generator.parameters(), strict=True):
             average.lerp_(current, 1 - decay)
-        w = self.generator.style(batch[1]).mean(0)
+        w = self.trainer.strategy.reduce(self.generator.style(batch[1]).mean(0), reduce_op="mean")
         self.generator.latent_avg.lerp_(w, 0.002)
         self.ema.latent_avg.copy_(self.generator.latent_avg)
 
@@ -225,6 +245,17 @@ def save_grid(generator: Generator, path: Path, rows: int = 6, columns: int = 10
     Image.fromarray(sheet).save(path)
 
 
+class _Steps(IterableDataset[tuple[Tensor, Tensor]]):
+    def __init__(self, data: TrainingFaces):
+        self.data = data
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        step = self.data.first_step()
+        while True:
+            yield self.data.batch(step)
+            step += 1
+
+
 class TrainingFaces(pl.LightningDataModule):
     """Pairs (face uint8 [64, 64, 3], z [100]) to train on; fixed z to judge by."""
 
@@ -238,9 +269,27 @@ class TrainingFaces(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         self.faces, self.z = load_training_faces(self.config.draws)
+        wanted = self.config.batch * (self.trainer.world_size if self.trainer else 1)
+        if len(self.faces) < wanted:
+            raise ValueError(f"{len(self.faces)} training faces, expected at least the {wanted} of a step; raise draws")
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """This process's part of a step's global batch, dealt in turn; every face once an epoch."""
+        trainer = self.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        size = self.config.batch * world
+        epoch, place = divmod(step, len(self.faces) // size)
+        random = torch.Generator().manual_seed((self.config.seed << 32) + epoch)
+        order = torch.randperm(len(self.faces), generator=random)
+        chosen = order[place * size : (place + 1) * size][rank::world]
+        return self.faces[chosen], self.z[chosen]
+
+    def first_step(self) -> int:
+        """Where a resumed training goes on."""
+        return cast(GeneratorTraining, self.trainer.lightning_module).step if self.trainer else 0
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(TensorDataset(self.faces, self.z), batch_size=self.config.batch, shuffle=True, drop_last=True)
+        return DataLoader(_Steps(self), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
         z = torch.randn(self.config.frechet_images, self.z.shape[1], generator=torch.Generator().manual_seed(12345))

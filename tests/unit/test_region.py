@@ -186,7 +186,7 @@ def test_metrics_are_orientated_and_in_range_on_drawn_faces(seed: int) -> None:
 def test_a_target_without_a_face_is_a_row_without_a_value_that_says_why() -> None:
     good, bad = drawn_face(), torch.zeros(3, 64, 64)
     rows = measure(registry.load("mse_interest"), [(good, good), (good, bad)])
-    assert rows == [(0.0, ""), (None, "no face found in the target (region landmark_ellipse)")]
+    assert rows == [(0.0, ""), (None, "undefined: no face found in the target (region landmark_ellipse)")]
 
 
 class Counting:

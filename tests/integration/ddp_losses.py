@@ -1,0 +1,47 @@
+"""Run as `python -m tests.integration.ddp_losses PROCESSES OUT`: tiny trainings that log the losses of every step.
+
+A module of its own, as Lightning starts the second process by the command of the first. The global batch is the same
+for one process and for two.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytorch_lightning as pl
+
+from benchmarks import train as training
+from methods.encoders import data as encoder_data
+
+BATCH, STEPS = 8, 4
+TRAININGS = {
+    # Draws, judges by LPIPS and identity, learns codes of samples, and has a critic of codes with its pools.
+    "e4e": ["generator=toy", "adversarial=0.1", "latent=1", "progressive=false", f"budget={STEPS * BATCH}"],
+    # Distils for a step, then plays with the discriminator and its R1.
+    "generator": ["distil_images=8", "r1_interval=2", "frechet_images=50", f"total_images={STEPS * BATCH}"],
+}
+
+
+def run(processes: int, out: Path) -> None:
+    def build(name: str, overrides: list[str]) -> Any:
+        return replace(load(name, overrides), export=lambda *_: None)
+
+    load, trainer = training.load_recipe, pl.Trainer
+    with (
+        patch.object(training, "load_recipe", build),
+        patch.object(pl, "Trainer", lambda **options: trainer(**options | {"log_every_n_steps": 1})),
+        patch.object(encoder_data, "VALIDATION", 8),
+    ):
+        for name, settings in TRAININGS.items():
+            batch = [f"batch={BATCH // processes}", "draws=1000"]
+            if name == "e4e":
+                batch.append(f"losses.identity_images={2 // processes}")
+            training.train(name, [*settings, *batch], out / name, processes, None)
+
+
+if __name__ == "__main__":
+    run(int(sys.argv[1]), Path(sys.argv[2]))
