@@ -21,6 +21,7 @@ from methods.base import Inversion, rendered
 from methods.encoders import w_encoder
 from methods.encoders.design import Encoder, pooled, shrunk
 from methods.encoders.losses import LossWeights, reconstruction_terms
+from methods.encoders.shared_norm import share_batch_norms
 from methods.encoders.training import figures, save_sheet
 from methods.encoders.weights import TOY, load_encoder, toy_encoder
 from methods.encoders.weights import find as find_encoder
@@ -85,6 +86,10 @@ class HyperStyleTraining(pl.LightningModule):
         world = self.trainer.world_size if self._trainer else 1
         return math.ceil(self.config.budget / (self.config.passes * self.config.batch * world))
 
+    def setup(self, stage: str) -> None:
+        if self.trainer.world_size > 1:
+            share_batch_norms(self.hypernet)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.hypernet.parameters(), lr=self.config.lr)
 
@@ -99,8 +104,8 @@ class HyperStyleTraining(pl.LightningModule):
         self.manual_backward(total)
         optimiser.step()
         self._average()
-        self.log_dict({name: value.detach() for name, value in terms.items()})
-        self.log("loss", total.detach(), prog_bar=True)
+        self.log_dict({name: value.detach() for name, value in terms.items()}, sync_dist=True)
+        self.log("loss", total.detach(), prog_bar=True, sync_dist=True)
         self.steps += 1
         self.log("images", float(self.steps) * self.config.batch * self.trainer.world_size, prog_bar=True)
         if int(self.steps) >= self.total_steps:
