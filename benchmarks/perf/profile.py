@@ -23,6 +23,7 @@ from benchmarks.allocator import keep_freed_memory
 from benchmarks.config import load_suite
 from benchmarks.perf.stages import interleaved, metrics, spread, subjects
 from benchmarks.runner import device_name
+from benchmarks.score import measure
 from methods.generators import load_generator
 
 KINDS = ("convolution", "its gradient", "blur, depthwise", "matrix product", "optimiser", "element by element",
@@ -107,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.profile", description=__doc__)
     parser.add_argument("--suite", default="faces64", help="whose generator, settings and data set are used")
     parser.add_argument("--images", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=2, help="of optimising stages")
+    parser.add_argument("--steps", type=int, default=6, help="of optimising stages")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -126,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(_line(subject.title, subject.run, subject.parts, options.repeats, best), flush=True)
     with torch.no_grad():
         for metric, images, targets in metrics(suite, options.images):
-            action = partial(metric, images, targets)
+            action = partial(measure, metric, list(zip(images, targets, strict=True)))
             action()  # what is kept of targets is there, as from the second method on
             if flops(action):
                 print(_line(metric.info.name, action, options.images, options.repeats, best), flush=True)

@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.stages", description=__doc__)
     parser.add_argument("--suite", default="faces64", help="whose generator, settings and data set are used")
     parser.add_argument("--images", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=12, help="of optimising stages")
+    parser.add_argument("--steps", type=int, default=6, help="of optimising stages")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
         "--part", choices=PARTS, action="append", help="what to measure, may be repeated (default: all)"
