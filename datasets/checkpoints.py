@@ -70,7 +70,7 @@ def load_plain(handle: Any, name: str) -> Any:
 
 def _reason(error: Exception) -> str:
     """What torch found, without its advice on how to run the file's code all the same."""
-    code = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
+    code = re.search(r"GLOBAL (\S+) (?:was not an allowed global|whose module)", str(error))
     if code:
         return f"it names the code {code[1]}, which is not run"
     last = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
