@@ -11,8 +11,9 @@ from torch import Tensor
 
 from methods.encoders import OfficialEncoder, load_encoder
 from methods.encoders.backbone import base_and_deltas
+from methods.encoders.design import pooled
 from methods.encoders.latent_discriminator import LatentDiscriminator
-from methods.generators import Generator, GeneratorConfig
+from methods.generators import Generator, GeneratorConfig, load_generator
 from tests import parity
 from tests.parity import Case, key_shapes, synthetic_state
 
@@ -87,8 +88,11 @@ def test_e4e_gives_the_authors_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     found = loaded(tmp_path, "e4e_ffhq_encode")
     network = found.encoder.encoder
     x = images(case)
-    features = network.row_features(x)  # once: the pyramid in double takes most of the time
-    case.assert_close("feat_c3", features[0][:, ::16, ::4, ::4])
+    stages = network.stages(x)  # once: the trunk in double takes most of the time
+    for name, maps in zip(("feat_c1", "feat_c2", "feat_c3"), stages[1:], strict=True):
+        case.assert_close(name, maps[:, ::16, ::4, ::4])
+    monkeypatch.setattr(network, "stages", lambda _: stages)
+    features = network.row_features(x)
     monkeypatch.setattr(network, "row_features", lambda _: features)
     case.assert_close("codes", found.encode(x))
     case.assert_close("codes_raw", base_and_deltas(network, x))
@@ -106,6 +110,25 @@ def test_psp_gives_the_authors_codes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["e4e_encoder", "psp_encoder"])
+@torch.no_grad()
+def test_the_decoder_in_an_encoders_file_draws_the_authors_picture(name: str, tmp_path: Path) -> None:
+    case = Case(name)
+    inventory = {"e4e_encoder": "e4e_ffhq_encode", "psp_encoder": "psp_ffhq_encode"}[name]
+    shapes = {k: v for k, v in key_shapes(inventory, "state_dict").items() if k.startswith("decoder.")}
+    mean = synthetic_state(key_shapes(inventory, ""))["latent_avg"]
+    path = write(tmp_path / "file.pt", inventory, {}, synthetic_state(shapes), mean)
+    generator = load_generator(path).double()
+    image = generator.synthesis(case["out_latents_f64"])
+    case.assert_close("img256", pooled(image, 256))
+    if name == "e4e_encoder":
+        torch.testing.assert_close(image[..., ::16, ::16], case["out_img1024_s"], rtol=0, atol=5e-5)
+    else:
+        case.assert_close("latents_from_z", generator.mapping(case["in_z"]))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # minutes in double precision, more beside other work
 @torch.no_grad()
 def test_restyle_gives_the_authors_codes_and_pictures_pass_by_pass(tmp_path: Path) -> None:
     case = Case("restyle_psp")

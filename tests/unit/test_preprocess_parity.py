@@ -33,3 +33,6 @@ def test_pictures_are_written_as_ptis_and_pooled_as_the_encoders() -> None:
     found = pooled(big, 256)
     torch.testing.assert_close(found[..., ::8, ::8].double(), case["out_face_pool_1024_s"], rtol=0, atol=5.3e-6)
     torch.testing.assert_close(found[..., :16, :16].double(), case["out_face_pool_1024_c"], rtol=0, atol=5.3e-6)
+    # The projectors average by areas, which is the same pool.
+    torch.testing.assert_close(found[..., ::8, ::8].double(), case["out_area_1024_s"], rtol=0, atol=5.3e-6)
+    torch.testing.assert_close(found[..., :16, :16].double(), case["out_area_1024_c"], rtol=0, atol=5.3e-6)

@@ -64,10 +64,21 @@ def test_pivotal_tuning(name: str) -> None:
     case.assert_close("first_image", frozen.synthesis(pivots[:1]))
     start = dict(tunable(frozen))
     ours = {str(config_f_name(key)): key for key in case.meta["param_names"]}
+    # Weights whose gradients and changes are kept in full: by the authors' name, with ours.
+    theirs_kept = [each.removeprefix("grad1_") for each in case.meta["outputs"] if each.startswith("grad1_")]
+    kept = {theirs: str(config_f_name(theirs)) for theirs in theirs_kept}
     norms, losses = [], []
-    for step in run_:
+    for count, step in enumerate(run_, start=1):
         losses.append([step.total, step.l2, step.lpips, step.locality])
         norms.append([float((p.detach() - start[n]).norm()) for n, p in tunable(tuned)])
+        weights = dict(tunable(tuned))
+        for theirs, own in kept.items():
+            shape = case[f"out_delta1_{theirs}"].shape or (1,)
+            if count == 1:
+                case.assert_close(f"grad1_{theirs}", weights[own].grad.reshape(shape), 1e-8)
+            if f"out_delta{count}_{theirs}" in case.arrays:
+                change = (weights[own].detach() - start[own]).reshape(shape)
+                case.assert_close(f"delta{count}_{theirs}", change, 1e-5)
     case.assert_close("losses", torch.tensor(losses, dtype=torch.float64), 1e-7)
     case.assert_close("final_image", tuned.synthesis(pivots), 1e-6)
     order = [case.meta["param_names"].index(ours[n]) for n in start]
