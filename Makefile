@@ -7,6 +7,9 @@ SUITE ?= faces64
 OUT ?= runs/$(SUITE)
 ARGS ?=
 WANDB ?=
+WORKERS ?= 2
+# Two workers, one thread each; a file's tests on one of them, as they share what they set up.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help bench test check report train fetch lint format types clean perf browser
@@ -31,8 +34,8 @@ browser: ## install Chromium for the browser tests, where apt-get can
 	  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium-headless-shell fonts-dejavu-core >/dev/null; } || \
 	echo "no Chromium could be installed: the browser tests will be skipped"
 
-test: $(VENV)/.installed browser ## run all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.installed browser ## run all tests (WORKERS=2 side by side)
+	$(PYTEST) $(ARGS)
 
 lint: $(VENV)/.installed ## ruff and ruff format, without changing files
 	$(BIN)/ruff check .

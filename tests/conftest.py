@@ -1,5 +1,14 @@
 """What holds for all tests."""
 
+import fcntl
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import torch
 from hypothesis import settings
 
 from benchmarks.allocator import keep_freed_memory
@@ -9,3 +18,28 @@ keep_freed_memory()  # as the commands do: the large networks of the parity test
 # A busy machine must not fail a property.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")  # of a worker beside others
+if RUN:
+    torch.set_num_threads(1)
+QUIET = Path(tempfile.gettempdir()) / f"pytest-quiet-{RUN}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Beside others: a test marked `alone` waits until no other runs, and the others wait for it."""
+    if not RUN:
+        return (yield)
+    with QUIET.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        return (yield)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with many slow tests first, so that workers end together."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_sessionfinish() -> None:
+    QUIET.unlink(missing_ok=True)

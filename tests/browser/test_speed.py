@@ -16,6 +16,7 @@ INTERACTIVE = 3.0  # seconds
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_a_hundred_and_seventy_thousand_inversions_are_interactive_soon(browser: Browser, tmp_path: Path) -> None:
     page_file, _, _ = write(simulate(tmp_path, methods=20, sets=3, images=2824, metrics=METRICS[:1]))

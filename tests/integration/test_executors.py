@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.claims import RETRIES
 from benchmarks.cli import main
 from tests.integration import fake_slurm
 from tests.integration.tiny_suite import INVERTED, reference, rows, suite, tables, world
@@ -26,7 +27,9 @@ ROOT = Path(__file__).parents[2]
 POISON = """
 import os, signal, sys, time
 if sys.argv[0].endswith("benchmarks/__main__.py") or "benchmarks" in " ".join(sys.orig_argv):
+    from benchmarks import dealing
     from methods.latent_optimization import WOptimization
+    dealing.RETRIES = TRIED_AGAIN
     whole = WOptimization.invert
     def invert(self, images, ids, init=None):
         if "folder/p1" in ids:
@@ -44,30 +47,30 @@ def doubled(out: Path) -> list[tuple[str, str]]:
     return [each for each, n in count.items() if n > 1]
 
 
-def poisoned(folder: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def poisoned(folder: Path, how: str, again: int, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(POISON.replace("HOW", how))
+    (folder / "sitecustomize.py").write_text(POISON.replace("HOW", how).replace("TRIED_AGAIN", str(again)))
     monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("how", "said", "options"),
+    ("how", "said", "again", "options"),
     [
-        ("os.kill(os.getpid(), signal.SIGKILL)", "it ended with signal 9", []),
-        ("time.sleep(1000)", "no result within", ["--timeout", "3"]),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "it ended with signal 9", RETRIES, []),
+        ("time.sleep(1000)", "no result within", 1, ["--timeout", "3"]),  # every try costs a worker's start
     ],
 )
-def test_image_that_ends_workers_is_put_aside(how, said, options, suite, tmp_path, monkeypatch, reference):
+def test_image_that_ends_workers_is_put_aside(how, said, again, options, suite, tmp_path, monkeypatch, reference):
     out = tmp_path / "out"
     arguments = ["run", suite, "--out", str(out)]
     with monkeypatch.context() as patch:
-        poisoned(tmp_path / "poison", how, patch)
+        poisoned(tmp_path / "poison", how, again, patch)
         assert main([*arguments, "--workers", "2", *options]) == 1
     frame = pd.read_parquet(out / "results.parquet")
     failed = frame[frame["status"] == "failed"]
     assert set(failed["image"]) == {"p1"} and set(failed["method"]) == {"sg2_w", "pti"}
-    assert failed["reason"].str.contains(f"the worker died 4 times at this image: {said}").all()
+    assert failed["reason"].str.contains(f"the worker died {again + 1} times at this image: {said}").all()
     assert rows(out) == INVERTED and not doubled(out)
     assert main([*arguments, "--resume", "failed"]) == 0 and tables(out) == tables(reference)
 

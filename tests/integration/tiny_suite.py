@@ -5,6 +5,8 @@ One of them also inverts two drawn faces, each clean and with an object over it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks.cli import main
 from datasets import assets
 from reports import build as report
 from tests.drawn_faces import face_picture
@@ -38,10 +39,8 @@ stage_settings:
 """
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def build(root: Path) -> None:
     """A suite file over a folder of pictures, and a cache with the user's assets but its own data sets."""
-    root = tmp_path_factory.mktemp("world")
     (root / "cache").mkdir()
     for needed in ("lpips_alex", "sface"):
         assets.ensure(needed)
@@ -56,10 +55,21 @@ def world(tmp_path_factory):
     for n in range(FACES):
         face_picture((0.5 - 0.3 * n, 0.1 - 0.2 * n, -0.1)).save(root / "faces" / f"f{n}.png")
     (root / "tiny.yaml").write_text(SUITE.replace("PATH", str(root)))
+
+
+@contextmanager
+def inside(root: Path) -> Iterator[None]:
+    """Use its cache, and draw no figures: seconds each, and the same for every run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INVERSION_BENCH_CACHE", str(root / "cache"))
-        patch.setattr(report.figures, "draw", lambda *_: [])  # seconds each, and the same for every run
-        yield root
+        patch.setattr(report.figures, "draw", lambda *_: [])
+        yield
+
+
+@pytest.fixture(scope="module")
+def world(tiny_root):
+    with inside(tiny_root):
+        yield tiny_root
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +78,9 @@ def suite(world):
 
 
 @pytest.fixture(scope="module")
-def reference(suite, tmp_path_factory):
+def reference(tiny_reference):
     """An undivided run."""
-    out = tmp_path_factory.mktemp("reference") / "out"
-    assert main(["run", suite, "--out", str(out)]) == 0
-    return out
+    return tiny_reference
 
 
 def tables(out: Path) -> dict[str, bytes]:
