@@ -69,7 +69,8 @@ def wanted(cell: Cell, plan: Plan, out: Path, resume: Resume, shard: Shard) -> l
         if resume == "all" or row is None:
             return True
         if row["status"] == "ok":
-            return row.get("weights") == NOT_KEPT and plan.feeds(cell.key)
+            again = resume == "failed" and any(map(_unmeasured, row["inline"].values()))
+            return again or (row.get("weights") == NOT_KEPT and plan.feeds(cell.key))
         late = row["reason"].startswith(BEFORE) and parents.get(image, row)["status"] == "ok"
         return resume == "failed" or late
 

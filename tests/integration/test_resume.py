@@ -16,6 +16,7 @@ import pytest
 from benchmarks import commands, executor_local, results, store
 from benchmarks.cli import main
 from benchmarks.plan import Plan
+from methods import inline
 from methods.latent_optimization import WOptimization
 from methods.pivotal_tuning import PivotalTuning
 from metrics.base import SampleMetric
@@ -199,6 +200,16 @@ def test_measurement_that_a_stored_image_lacks_is_said(suite, tmp_path, referenc
     assert "not measured when the image was inverted; run with --resume all" in (
         tmp_path / "report" / "tables.md"
     ).read_text().replace("\\", "")
+
+
+def test_measurement_that_failed_is_tried_again(suite, tmp_path, reference, monkeypatch):
+    arguments = ["run", suite, "--out", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(inline, "measure", once(inline.measure, RuntimeError("out of memory"), at=5))
+        assert main(arguments) == 1
+    assert "out of memory" in (tmp_path / "report" / "tables.md").read_text()
+    assert main([*arguments, "--resume", "failed"]) == 0
+    assert tables(tmp_path) == tables(reference) and rows(tmp_path) == INVERTED + 1
 
 
 def test_failed_scores_are_computed_again(suite, tmp_path, reference, monkeypatch):
