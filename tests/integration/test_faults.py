@@ -11,7 +11,7 @@ import pytest
 from benchmarks import faults
 from benchmarks.cli import main
 
-FEW = ["datasets[0].limit=1", "methods=[sg2_w]", "inline=[]", "metrics=[mse]"]
+FEW = ["datasets[0].limit=2", "methods=[sg2_w]", "inline=[]", "metrics=[mse]"]
 
 
 def write(folder: Path, images: list[str], text: str = "same") -> Path:
@@ -41,7 +41,7 @@ def test_rounds_that_make_no_sense_start_nothing(tmp_path: Path, capsys: pytest.
 def test_a_killed_run_ends_with_the_undisturbed_tables(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faults, "usable", lambda: iter(["torn_files"]))
+    monkeypatch.setattr(faults, "usable", lambda: iter(["torn_files", "nan_loss"]))
     monkeypatch.setattr(random.Random, "randint", lambda *_: 1)
-    assert main(["faults", "smoke", *FEW, "--rounds", "1", "--out", str(tmp_path)]) == 0
-    assert "rows lost 0, doubled 0, tables equal in 1" in capsys.readouterr().out
+    assert main(["faults", "smoke", *FEW, "workers=2", "--rounds", "2", "--out", str(tmp_path)]) == 0
+    assert "rows lost 0, doubled 0, tables equal in 2" in capsys.readouterr().out
