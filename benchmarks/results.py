@@ -21,7 +21,9 @@ from benchmarks.pairs import inapplicable, pairs, protocol_of
 from benchmarks.plan import Plan
 from benchmarks.score_files import scores
 from benchmarks.store import CellStore, Row, write_atomically
+from datasets import assets
 from methods import inline as inline_metrics
+from methods.encoders.weights import OFFICIAL
 from methods.registry import StageSpec, flatten
 from metrics import registry as metrics_registry
 from metrics.paired import load_protocol
@@ -166,7 +168,7 @@ def describe(plan: Plan, out: Path) -> dict[str, Any]:
             "stages": "; ".join(_settings(stage) for stage in pipeline.stages),
             "identity": [stage.identity() for stage in pipeline.stages],
             "reimplementation": True,
-            "note": pipeline.note or "; ".join(dict.fromkeys(info.note for info in infos)),
+            "note": pipeline.note or "; ".join(dict.fromkeys(map(note_of, pipeline.stages))),
             "space": next(info.space for info in infos if not info.refines),
         }
     metrics = {name: asdict(metrics_registry.find(name).info) for name in plan.suite.metrics}
@@ -198,6 +200,14 @@ def describe(plan: Plan, out: Path) -> dict[str, Any]:
         "generator": {"name": plan.suite.generator, "sha256": plan.generator_hash},
         **({"editing": editing_results.describe(plan.editing)} if plan.editing else {}),
     }
+
+
+def note_of(stage: StageSpec) -> str:
+    """Where a stage's method comes from: of published weights, that they are, and not that the suite trained any."""
+    weights = str(getattr(stage.config, "weights", ""))
+    if weights in assets.registry() or weights.endswith(OFFICIAL):
+        return f"published weights ({Path(weights).name}) in a network of this suite"
+    return stage.cls.info.note
 
 
 def _settings(stage: StageSpec) -> str:

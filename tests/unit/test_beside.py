@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from benchmarks.config import load_suite
 from benchmarks.errors import ConfigError
+from benchmarks.results import note_of
 from methods.registry import load_pipeline
 from metrics import registry
 from reports import beside, build, latex, markdown, published
@@ -33,7 +35,6 @@ def simulated(n: int = 8, **changes: Any) -> tuple[dict[str, Any], Any]:
                                "recipe": "a recipe"} for i in infos}  # fmt: skip
     run["generator"] = {"name": "stylegan2_ffhq", "sha256": "00ff"}
     run["config"] = {"published": ["pti_paper", "sfe_paper", "ganinverter_readme", "hyperinverter_zoo", "sfe_cars"]}
-    import pandas as pd
 
     return run | changes, pd.concat(parts, ignore_index=True)
 
@@ -109,3 +110,11 @@ def test_suites_name_published_tables() -> None:
     assert "ganinverter_readme" in load_suite("celeba-hq").published and not load_suite("celeba-hq-ood").published
     with pytest.raises(ConfigError, match=r"no published table 'sfe_papr': did you mean 'sfe_paper'"):
         load_suite("celeba-hq", ["published=[sfe_papr]"])
+
+
+def test_published_weights_are_not_called_trained_here() -> None:
+    own, theirs = (
+        load_pipeline("e4e", settings).stages[0] for settings in ({}, load_suite("celeba-hq").stage_settings)
+    )
+    assert note_of(own) == "re-implemented and trained by this suite"
+    assert note_of(theirs) == "published weights (e4e_ffhq_encode) in a network of this suite"
