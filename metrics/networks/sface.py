@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datasets import assets
 from datasets.alignment import TEMPLATE, TEMPLATE_SIDE, similarity
+from datasets.checkpoints import fill
 from metrics.networks import IdentityNetwork
 
 SIDE = TEMPLATE_SIDE
@@ -98,7 +100,12 @@ class SFace(IdentityNetwork):
 
 
 def load_sface(path: Path | None = None) -> SFace:
-    """SFace with the safetensors in `path` or the asset `sface`."""
+    """SFace with the safetensors in `path` or the asset `sface`. Raises ValueError that names the file."""
+    path = path or assets.ensure("sface")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: no safetensors, which the asset sface is ({error})") from error
     network = SFace()
-    network.load_state_dict(load_file(path or assets.ensure("sface")))
+    fill(path, network, state)
     return network

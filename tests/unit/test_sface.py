@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
+from safetensors.torch import save_file
 
 from datasets import archives, assets, package_index
 from datasets.converters.sface_onnx import dequantise, sface
@@ -91,3 +92,12 @@ def test_the_gradient_of_the_similarity_is_the_slope() -> None:
     with torch.no_grad():
         slope = (similarity(image + step) - similarity(image - step)) / 2e-6
     assert slope.item() == pytest.approx(gradient.norm().item(), rel=1e-3)
+
+
+def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "face.onnx").write_bytes(b"\x08\x07 no safetensors")
+    with pytest.raises(ValueError, match=r"face\.onnx: no safetensors"):
+        load_identity("sface", tmp_path / "face.onnx")
+    save_file({"linear.bias": torch.zeros(128)}, tmp_path / "part.safetensors")
+    with pytest.raises(ValueError, match=r"part\.safetensors: lacks layers\.0"):
+        load_identity("sface", tmp_path / "part.safetensors")
