@@ -125,6 +125,47 @@ def test_iterative_encoders_look_five_times_and_are_read_strictly(tmp_path: Path
         load_encoder(write_it(state_dict=state))
 
 
+def decoder() -> dict[str, Tensor]:
+    """A slight generator's tensors, as they lie in an encoder's file; without a mean."""
+    state = served(ROWS).state_dict()
+    return {f"decoder.{key}": value for key, value in state.items() if key != "latent_avg"}
+
+
+def test_a_mean_that_is_not_there_is_the_decoders(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = write(tmp_path / "e.pt", state_dict=encoder_state() | decoder(), latent_avg=None)
+    with pytest.warns(UserWarning, match=r"e\.pt: has no latent_avg; the mean over 10,000 latents of seed 0"):
+        found = load_encoder(path)
+    assert found.generator is not None
+    mean = found.generator.latent_avg
+    assert mean.any() and torch.equal(found.encoder.latent_avg, mean.expand(ROWS, 512))
+
+
+@torch.no_grad()
+def test_iterative_encoders_use_the_decoder_of_their_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    state = encoder_state("restyle_psp_ffhq_encode") | decoder()
+    found = load_encoder(write(tmp_path / "r.pt", state_dict=state, opts={"encoder_type": "BackboneEncoder"}))
+    passes = found.passes(torch.zeros(1, 3, 256, 256), iterations=2)
+    assert torch.equal(passes[1].latent[0], MEAN.expand(ROWS, 512)), "weights of zero move no code"
+    drawn = passes[0].image
+    assert drawn.shape[-1] == 8 and drawn.any()
+    # A generator smaller than the encoder's side is enlarged by repetition, as the authors' pool does.
+    wanted = drawn.repeat_interleave(32, dim=2).repeat_interleave(32, dim=3)[0]
+    torch.testing.assert_close(found.encoder.average_image, wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_generators_of_other_precision_and_prefix_are_read(dtype: torch.dtype, tmp_path: Path) -> None:
+    toy = load_generator("toy")
+    state = {f"module.{k}": v.to(dtype) for k, v in toy.state_dict().items() if k != "latent_avg"}
+    content = {"g_ema": state, "latent_avg": toy.latent_avg.to(dtype)}
+    torch.save(content, tmp_path / "g.pt", _use_new_zipfile_serialization=False)
+    found = load_generator(tmp_path / "g.pt")
+    assert {value.dtype for value in found.state_dict().values()} == {torch.float32}
+    torch.testing.assert_close(found.conv1.conv.weight, toy.conv1.conv.weight, rtol=1e-2, atol=1e-2)
+
+
 CARS = OPTIONS | {"encoder_type": "Encoder4Editing", "dataset_type": "cars_encode"}
 
 
