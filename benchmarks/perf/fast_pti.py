@@ -1,69 +1,112 @@
 """`python -m benchmarks.perf.fast_pti`: pti_fast against pti on the same images of faces64's three sets, paired.
 
-Seconds are processor time of one thread, which other work on the machine changes little; W runs in its lanes of 8.
+Seconds are processor time of one thread on the first 8 images of a set, which fill the lanes of every stage; the two
+methods take turns, so that what else the machine does meets both. Quality is that of all images. With `--front`,
+pti_fast runs with other numbers of steps, too: LPIPS over time.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.config import load_suite
+from benchmarks.allocator import keep_freed_memory
+from benchmarks.config import SuiteConfig, load_suite
 from datasets import registry as datasets_registry
 from datasets.images import read_rgb, to_image, to_tensor
-from methods.base import Inversion
-from methods.generators import load_generator
+from methods.generators import Generator, load_generator
 from methods.pipeline import Pipeline
 from methods.registry import load_pipeline
 from metrics import registry as metrics_registry
 
+SETS = ("digiface_gan", "openpeople", "orl")
 METRICS = ("lpips_alex", "lpips_vgg", "mse", "id_sface")
-PAIR = ("pti", "pti_fast")
+TIMED = 8
 RESAMPLES = 2000
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.fast_pti", description=__doc__)
+    parser.add_argument("--sets", nargs="+", default=SETS, help="data sets (default: all three)")
     parser.add_argument("--images", type=int, default=12, help="of each set (default: 12)")
+    parser.add_argument("--first", type=int, default=0, help="index of the first image (default: 0)")
+    parser.add_argument("--turns", type=int, default=1, help="how often each method is timed (default: 1)")
+    parser.add_argument("--front", type=int, nargs="*", default=[], help="more numbers of steps of pti_fast")
     options = parser.parse_args(arguments)
+    keep_freed_memory()
     torch.set_num_threads(1)
     suite = load_suite("faces64")
     generator = load_generator(suite.generator)
-    print(
-        "| set | s, pti | s, pti_fast | ratio | " + " | ".join(f"{name}: pti, fast less pti" for name in METRICS) + " |"
-    )
-    print("| :-- | --: | --: | --: |" + " --: |" * len(METRICS))
-    for name in ("digiface_gan", "openpeople", "orl"):
-        manifest = datasets_registry.load(name).subset(options.images)
-        targets = torch.stack([to_tensor(read_rgb(manifest.root / manifest.by_id[i].file)) for i in manifest.ids])
-        ids = [f"{name}/{image}" for image in manifest.ids]
-        seconds, values = {}, {}
-        for method in PAIR:
-            pipeline = Pipeline(generator, load_pipeline(method, suite.stage_settings), suite.seed)
+    methods = {"pti": pipeline(suite, generator, "pti"), "pti_fast": pipeline(suite, generator, "pti_fast")}
+    for steps in options.front:
+        methods[f"pti_fast, {steps} steps"] = pipeline(suite, generator, "pti_fast", steps)
+    print("| set | method | s | ratio | " + " | ".join(f"{name}: mean, less pti's" for name in METRICS) + " |")
+    print("| :-- | :-- | --: | --: |" + " --: |" * len(METRICS))
+    for name in options.sets:
+        manifest = datasets_registry.load(name)
+        images = manifest.ids[options.first : options.first + options.images]
+        targets = torch.stack([to_tensor(read_rgb(manifest.root / manifest.by_id[i].file)) for i in images])
+        seconds, values = compare(methods, targets, [f"{name}/{image}" for image in images], options.turns)
+        for method in methods:
+            ratio = median(a / b for a, b in zip(seconds[method], seconds["pti"], strict=True))
+            cells = [compared(values["pti"][each], values[method][each]) for each in METRICS]
+            print(
+                f"| {name} | {method} | {median(seconds[method]):.2f} | {ratio:.2f} | {' | '.join(cells)} |", flush=True
+            )
+
+
+def pipeline(suite: SuiteConfig, generator: Generator, name: str, steps: int | None = None) -> Pipeline:
+    """A method under the suite's settings; steps: of pti_fast's tuning, its own default where None."""
+    settings = dict(suite.stage_settings)
+    if steps is not None:
+        settings["fast_pivotal_tuning"] = {**settings.get("fast_pivotal_tuning", {}), "steps": steps}
+    return Pipeline(generator, load_pipeline(name, settings), suite.seed)
+
+
+def compare(
+    methods: dict[str, Pipeline], targets: Tensor, ids: Sequence[str], turns: int
+) -> tuple[dict[str, list[float]], dict[str, dict[str, Tensor]]]:
+    """Seconds an image of each method and turn, and values of each method and metric, [N]."""
+    seconds: dict[str, list[float]] = {method: [] for method in methods}
+    shown: dict[str, list[Tensor]] = {method: [] for method in methods}
+    for turn in range(turns):
+        for method, stages in methods.items():
             start = time.process_time()
-            found = pipeline.predict_step({"images": targets, "ids": ids}, 0).inversion
-            seconds[method] = (time.process_time() - start) / len(ids)
-            assert isinstance(found, Inversion)
-            shown = torch.stack([to_tensor(to_image(image)) for image in found.image])
-            values[method] = {each: metrics_registry.load(each)(shown, targets) for each in METRICS}
-        cells = [_compared(values["pti"][each], values["pti_fast"][each]) for each in METRICS]
-        ratio = seconds["pti_fast"] / seconds["pti"]
-        print(
-            f"| {name} | {seconds['pti']:.2f} | {seconds['pti_fast']:.2f} | {ratio:.2f} | {' | '.join(cells)} |",
-            flush=True,
-        )
+            found = _images(stages, targets[:TIMED], ids[:TIMED])
+            seconds[method].append((time.process_time() - start) / len(found))
+            if turn == 0:
+                shown[method] = [found]
+    for method, stages in methods.items():
+        if len(ids) > TIMED:
+            shown[method].append(_images(stages, targets[TIMED:], ids[TIMED:]))
+    values = {}
+    for method, parts in shown.items():
+        stored = torch.stack([to_tensor(to_image(image)) for image in torch.cat(parts)])
+        values[method] = {each: metrics_registry.load(each)(stored, targets) for each in METRICS}
+    return seconds, values
 
 
-def _compared(slow: Tensor, fast: Tensor) -> str:
-    """The mean of pti, and the paired difference with its 95 % bootstrap interval."""
+def _images(stages: Pipeline, targets: Tensor, ids: Sequence[str]) -> Tensor:
+    outcome = stages.predict_step({"images": targets, "ids": ids}, 0)
+    if outcome.inversion is None or outcome.failures:
+        raise RuntimeError(f"some images failed: {outcome.failures}")
+    return outcome.inversion.image
+
+
+def compared(slow: Tensor, fast: Tensor) -> str:
+    """The mean of a method, and its paired difference to pti with a 95 % bootstrap interval."""
     difference = (fast - slow).double().numpy()
+    if not difference.any():
+        return f"{float(fast.mean()):.4f}"
     draws = np.random.default_rng(0).choice(difference, (RESAMPLES, len(difference))).mean(axis=1)
     low, high = np.percentile(draws, [2.5, 97.5])
-    return f"{float(slow.mean()):.4f}, {difference.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
+    return f"{float(fast.mean()):.4f}, {difference.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 if __name__ == "__main__":

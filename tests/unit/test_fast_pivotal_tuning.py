@@ -10,6 +10,7 @@ from methods.features import perceptual
 from methods.generators import load_generator
 from methods.pipeline import Pipeline
 from methods.registry import PipelineSpec, resolve_stage
+from methods.tuning.orthogonal import OrthogonalAdam, orthogonal
 from methods.tuning.tune import tunable
 
 
@@ -51,3 +52,38 @@ def test_the_maps_to_styles_are_tuned_where_asked_for(affine: bool) -> None:
     assert {name for name in names if name not in found} == {n for n in names if ".modulation." in n and not affine}
     own = dict(generator.named_parameters())
     assert all(not torch.equal(value, own[name]) for name, value in found.items())
+
+
+def test_orthogonal_rows_are_near_orthonormal_and_zeros_stay() -> None:
+    stream = torch.Generator().manual_seed(1)
+    stack = torch.cat([torch.randn(2, 6, 40, generator=stream) * 1e-6, torch.zeros(1, 6, 40)])
+    found = orthogonal(stack)
+    assert bool((found[2] == 0).all())
+    for one, whole in zip(found[:2], stack[:2], strict=True):
+        u, _, v = torch.linalg.svd(whole, full_matrices=False)
+        singular = torch.linalg.svdvals(one)
+        assert float(singular.min()) > 0.6 and float(singular.max()) < 1.3  # Muon's iteration stays near 1
+        torch.testing.assert_close(u.mT @ one @ v.mT, torch.diag((u.mT @ one @ v.mT).diagonal()), rtol=0, atol=1e-3)
+
+
+def test_lanes_of_the_optimiser_do_not_meet_and_steps_have_their_size() -> None:
+    stream = torch.Generator().manual_seed(2)
+    shapes = {"fine": (2, 1, 4, 6, 3, 3), "many": (2, 1, 9, 6, 3, 3), "rgb": (2, 1, 3, 6, 1, 1), "bias": (2, 4)}
+    start = {name: torch.randn(shape, generator=stream) for name, shape in shapes.items()}
+    grads = {name: torch.randn(shape, generator=stream) for name, shape in shapes.items()}
+
+    def moved(lanes: slice) -> dict[str, torch.Tensor]:
+        values = {name: value[lanes].clone().requires_grad_(True) for name, value in start.items()}
+        optimiser = OrthogonalAdam(list(values.values()), 1e-2, (0.5, 0.8), channels=8, gain=2.0, momentum=0.5)
+        assert len(optimiser.filters) == 1 and optimiser.filters[0] is values["fine"]
+        for name, value in values.items():
+            value.grad = grads[name][lanes].clone()
+        optimiser.step()
+        return {name: value.detach() - start[name][lanes] for name, value in values.items()}
+
+    both, alone = moved(slice(0, 2)), moved(slice(1, 2))
+    for name in shapes:
+        torch.testing.assert_close(both[name][1:], alone[name], rtol=1e-4, atol=1e-6)
+    assert float(both["fine"].square().mean().sqrt()) == pytest.approx(2e-2, rel=0.3)
+    assert float(both["many"].abs().max()) == pytest.approx(1e-2, rel=1e-2)
+    assert float((both["fine"] * grads["fine"]).sum()) < 0
