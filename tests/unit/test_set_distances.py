@@ -95,6 +95,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_whole_recipe_is_torch_fidelitys(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVERSION_BENCH_WEIGHTS", str(weights.parent))
     monkeypatch.setenv("INVERSION_BENCH_CACHE", str(tmp_path / "cache"))
