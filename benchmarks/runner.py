@@ -29,7 +29,7 @@ from benchmarks.claims import Claims, Presence, Watch
 from benchmarks.dealing import Attempts, Hand, Watchdog, Work, hand_size
 from benchmarks.machine import commit, device_name, peak_memory_mb
 from benchmarks.plan import Cell, Plan
-from benchmarks.store import CellStore, finite, write_atomically
+from benchmarks.store import CellStore, Row, finite, write_atomically
 from datasets.base import ImageDataModule
 from datasets.images import ImageError
 from methods import inline as inline_metrics
@@ -155,6 +155,18 @@ class _Writer(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         memory = finite(peak_memory_mb(pl_module.device))
+        rows: list[Row] = []
+        try:
+            rows.extend(self._rows(prediction, batch, memory))
+        finally:
+            # One wait for the disk a batch; what was saved before an error is said, too.
+            if rows:
+                self.lines.append(*rows)
+        self.dog.stop()
+        self.work.done([*(key.split("/", 1)[1] for key in prediction.seconds), *batch["failures"]])
+
+    def _rows(self, prediction: Outcome, batch: dict[str, Any], memory: float | None) -> Iterator[Row]:
+        """Save each image of a batch; its row once it is saved."""
         inversion = prediction.inversion
         for n in range(len(inversion) if inversion is not None else 0):
             assert inversion is not None
@@ -170,13 +182,11 @@ class _Writer(BasePredictionWriter):
             self.store.save(image, one, keep)
             seconds = prediction.seconds[one.ids[0]]
             more = {} if keep or one.weights[0] is None else {"weights": NOT_KEPT}
-            self._row(image, "ok", "", seconds, memory, int(one.steps[0]), extra, more)
+            yield self._row(image, "ok", "", seconds, memory, int(one.steps[0]), extra, more)
         for key, reason in prediction.failures.items():
-            self._row(key.split("/", 1)[1], "failed", reason, prediction.seconds[key], memory, 0, {})
+            yield self._row(key.split("/", 1)[1], "failed", reason, prediction.seconds[key], memory, 0, {})
         for image, reason in batch["failures"].items():
-            self._row(image, "failed", reason, 0.0, None, 0, {})
-        self.dog.stop()
-        self.work.done([*(key.split("/", 1)[1] for key in prediction.seconds), *batch["failures"]])
+            yield self._row(image, "failed", reason, 0.0, None, 0, {})
 
     def _measure(self, name: str, one: Inversion) -> dict[str, float | str | None]:
         """Values by name, or the reason why there are none: the inversion itself is worth keeping."""
@@ -189,7 +199,7 @@ class _Writer(BasePredictionWriter):
     def _row(
         self, image: str, status: str, reason: str, seconds: float, memory: float | None, steps: int, extra: dict,
         more: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:  # fmt: skip
+    ) -> Row:  # fmt: skip
         row = {
             "image": image,
             "status": status,
@@ -204,7 +214,7 @@ class _Writer(BasePredictionWriter):
         }
         if status == "ok":
             row["bytes"] = self.store.sizes(image)
-        self.lines.append(row)
+        return row
 
 
 @dataclass(frozen=True)

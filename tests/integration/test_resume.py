@@ -103,7 +103,7 @@ def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, c
     ("owner", "name", "at"),
     [
         (store.CellStore, "save", 3),
-        (store.JsonLines, "append", 6),
+        (store.JsonLines, "append", 2),
         (results, "write_atomically", 1),
         (report, "_write", 2),
     ],
