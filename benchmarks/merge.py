@@ -124,6 +124,8 @@ def _merge_cell(out: Path, sources: Sequence[Path], key: str, done: Merged) -> N
         done.measured_with["device"].add(str(row.get("device", "")))
         if best != out:
             taken[best].append(image)
+    if not taken:
+        return  # a writer is named before it writes: merging again must leave no trace
     lines = target.writer()
     for source, images in taken.items():
         chosen = set(images)
