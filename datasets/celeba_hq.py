@@ -3,7 +3,8 @@
 The field tests on 2,824 images: CelebA-HQ's picture i is CelebA's picture orig_idx(i), and it is in the test part when
 orig_idx >= 182,638 (validation: from 162,771). So does the released code; CelebA's own list begins its test part at
 file 182638, which is orig_idx 182,637, and is said to give the same 2,824 images. The mapping comes with CelebAMask-HQ
-as CelebA-HQ-to-CelebA-mapping.txt. Ids stay the original numbers.
+as CelebA-HQ-to-CelebA-mapping.txt; where it is absent, its lines of test images in datasets/manifests tell them. Ids
+stay the original numbers.
 References: Karras et al., arXiv 1710.10196; Lee et al., CelebAMask-HQ, arXiv 1907.11922 (mapping; split in
 face_parsing/Data_preprocessing/g_partition.py); Liu et al., CelebA, arXiv 1411.7766 (list_eval_partition.txt).
 """
@@ -29,6 +30,7 @@ COUNT, TEST_COUNT = 30_000, 2_824
 FIRST_VALIDATION, FIRST_TEST = 162_771, 182_638  # values of orig_idx
 SPLITS = ("train", "validation", "test")
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
+TEST_LIST = Path(__file__).parent / "manifests" / "celeba_hq_test.txt"  # the mapping's lines of test images
 LICENCE = "CelebA-HQ and CelebAMask-HQ: non-commercial research only (CelebA's agreement)"
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _NUMBER = re.compile(r"(?:imgHQ|img)?0*(\d+)")  # 123.jpg, 00123.png and imgHQ00123.png are picture 123
@@ -40,7 +42,8 @@ def build(path: str, split: str = "test", mapping: str = "", resolution: int = 1
     """Pictures of CelebA-HQ at `resolution` px, under their original numbers of 0 to 29,999.
 
     path: a folder, a zip, a parquet file or a folder of them. split: one of SPLITS or "all". mapping: CelebAMask-HQ's
-    mapping file, where it is not beside the pictures. Raises FileNotFoundError or ValueError that says what was found.
+    mapping file, where it is not beside the pictures; the test split does not need it.
+    Raises FileNotFoundError or ValueError that says what was found.
     """
     if split not in (*SPLITS, "all"):
         raise ValueError(f"data set 'celeba_hq': split is {split!r}, expected one of {', '.join(SPLITS)} or all")
@@ -54,6 +57,10 @@ def build(path: str, split: str = "test", mapping: str = "", resolution: int = 1
     origin: dict[int, int] = {}
     if split != "all":
         text = Path(mapping).expanduser().read_text(encoding="utf-8") if mapping else found
+        if text is None and split == "test":
+            text = TEST_LIST.read_text(encoding="utf-8")
+            tests = read_mapping(text)
+            pictures = {number: each for number, each in pictures.items() if number in tests}
         if text is None:
             raise FileNotFoundError(
                 f"data set 'celeba_hq': the split {split!r} needs {MAPPING}, which is not in {path!r}; it comes with "

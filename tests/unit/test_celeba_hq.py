@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from datasets import registry
-from datasets.celeba_hq import COUNT, MAPPING, TEST_COUNT, read_mapping, split_of
+from datasets.celeba_hq import COUNT, FIRST_TEST, MAPPING, TEST_COUNT, TEST_LIST, read_mapping, split_of
 
 # Pictures of three parts: the last of train and validation, the first of each part.
 ORIGINS = {0: 5, 1: 162_770, 2: 162_771, 3: 182_637, 4: 182_638, 10: 202_598}
@@ -63,6 +63,20 @@ def test_the_first_pictures_lie_where_others_find_them() -> None:
     mapped = read_mapping("\n".join(lines))
     parts = {part: [n for n in mapped if split_of(mapped, n) == part] for part in ("test", "validation")}
     assert parts == {"test": [2, 4, 26, 44, 59], "validation": [7, 12, 13, 17, 19, 29, 40, 57]}
+
+
+def test_the_carried_list_is_2824_images_of_celebas_test_part() -> None:
+    tests = read_mapping(TEST_LIST.read_text(encoding="utf-8"))
+    assert len(tests) == len(set(tests.values())) == TEST_COUNT == 2824
+    assert list(tests) == sorted(tests) and list(tests)[:5] == [2, 4, 26, 44, 59] and max(tests) < COUNT
+    assert all(FIRST_TEST <= origin < 202_599 for origin in tests.values()), "CelebA has 202,599 pictures"
+    assert tests[2] == 200_121 and tests[59] == 199_431
+
+
+def test_the_test_part_needs_no_mapping_file(folder: Path) -> None:
+    (folder / MAPPING).unlink()
+    found = load(folder)
+    assert found.ids == ["00002", "00004"] and found.by_id["00002"].labels == {"celeba": 200_121}
 
 
 def load(path: Path, **options: object):
@@ -132,8 +146,8 @@ def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="says nothing of picture 77"):
         load(folder)
     (folder / MAPPING).unlink()
-    with pytest.raises(FileNotFoundError, match=f"the split 'test' needs {MAPPING}"):
-        load(folder)
+    with pytest.raises(FileNotFoundError, match=f"the split 'train' needs {MAPPING}"):
+        load(folder, split="train")
     with pytest.raises(FileNotFoundError, match="fetch celeba-hq"):
         load(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="split is 'tests'"):
