@@ -59,22 +59,30 @@ class Case:
     def assert_close(self, name: str, value: Tensor, relative: float = 1e-9, first: int | None = None) -> None:
         """Compare with the float64 twin (sampled as stored), or with float32 at its stated tolerance.
 
+        Of a whole picture whose corner is stored, the corner too: there borders show, which a sample may miss.
         first: how many of the stored images the value holds, if not all.
         """
-        value = value.detach()
-        info = self.meta["outputs"][name]
-        if f"out_{name}_f64" in self.arrays:
-            wanted = self[f"out_{name}_f64"]
-            tolerance = relative * self._largest(name)
-        else:
-            wanted = self[f"out_{name}"]
-            tolerance = max(20 * (info.get("f32_vs_f64_max") or 0), 5e-6 * float(wanted.abs().max()))
+        value = value.detach().double()
+        stored = next(key for end in ("_f64", "", "_s") if (key := f"out_{name}{end}") in self.arrays)
+        wanted = self[stored]
         wanted = wanted if first is None else wanted[:first]
-        if value.shape != wanted.shape and value.ndim >= 2:
-            step = value.shape[-1] // wanted.shape[-1]
-            value = value[..., ::step, ::step]
+        floor = self.meta["outputs"][name].get("f32_vs_f64_max") or 0
+        single = max(20 * floor, 5e-6 * self._largest(name))
+        tolerance = relative * self._largest(name) if stored.endswith("_f64") else single
+        whole = value.shape != wanted.shape and value.ndim >= 2
+        step = value.shape[-1] // wanted.shape[-1] if whole else 1
+        self._compare(name, value[..., ::step, ::step] if whole else value, wanted, tolerance)
+        if whole and f"out_{name}_c" in self.arrays:
+            corner = self[f"out_{name}_c"][:first]
+            self._compare(f"{name}_c", value[..., : corner.shape[-2], : corner.shape[-1]], corner, single)
+
+    def assert_equal(self, name: str, value: Tensor) -> None:
+        """Compare 8-bit values, every one; they have to be the same."""
+        self._compare(name, value.double(), self[f"out_{name}"].double(), 0)
+
+    def _compare(self, name: str, value: Tensor, wanted: Tensor, tolerance: float) -> None:
         assert value.shape == wanted.shape, (name, value.shape, wanted.shape)
-        difference = float((value.double() - wanted).abs().max())
+        difference = float((value - wanted).abs().max())
         if log := os.environ.get("PARITY_LOG"):  # docs/official.md's table is made of it
             with Path(log).open("a", encoding="utf-8") as file:
                 file.write(json.dumps([self.name, name, difference, tolerance]) + "\n")
