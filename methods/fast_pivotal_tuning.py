@@ -44,7 +44,7 @@ class FastPivotalTuningConfig(LanePivotalTuningConfig):
     momentum: float = 0.5
     affine: bool = False
     lanes: int = 4
-    locality: LocalityConfig = field(default_factory=lambda: LocalityConfig(weight=3.0, interval=6))
+    locality: LocalityConfig = field(default_factory=lambda: LocalityConfig(weight=4.0, interval=8))
 
 
 class FastPivotalTuning(LanePivotalTuning):
