@@ -26,7 +26,9 @@ def test_embeddings_equal_the_authors(weights: Path) -> None:
     case = parity.Case("facenet")
     crops = (case["in_u8"].permute(0, 3, 1, 2).double() - 127.5) / 127.5
     network = load_identity("facenet", weights)
-    case.assert_close("emb", network.double().embed(crops))
+    vectors = network.double().embed(crops)
+    case.assert_close("emb", vectors)
+    case.assert_close("cos", vectors @ vectors.T)
     info = case.meta["outputs"]["emb"]
     tolerance = max(20 * info["f32_vs_f64_max"], 5e-6 * info["absmax"])
     single = network.float().embed(crops.float())

@@ -39,6 +39,7 @@ def test_config_f(name: str) -> None:
     z, z2, w_plus = case["in_z"], case["in_z2"], case["in_wplus"]
     case.assert_close("w_from_z", g.mapping(z)[:, 0])
     case.assert_close("img_z", g(z))
+    case.assert_close("img_w", g.synthesis(case["out_w_from_z"][:, None].expand(-1, g.num_ws, -1)))
     case.assert_close("img_wplus", g.synthesis(w_plus))
     case.assert_close("w_trunc", g.mapping(z, truncation=0.7)[:, 0])
     case.assert_close("img_trunc", g(z, truncation=0.7))

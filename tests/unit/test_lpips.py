@@ -38,9 +38,9 @@ def test_float64_parity(synthetic: Lpips, side: int) -> None:
     a, b = case[f"in_a{side}"].requires_grad_(), case[f"in_b{side}"]
     distances = network(a, b)
     case.assert_close(f"dist{side}", distances.view(-1, 1, 1, 1))
+    case.assert_close(f"psp_copy{side}", distances.mean())
     (gradient,) = torch.autograd.grad(distances.sum(), a)
-    wanted = case[f"out_grad_a{side}_f64"]
-    torch.testing.assert_close(gradient[..., ::2, ::2], wanted, rtol=0, atol=1e-9 * float(wanted.abs().max()))
+    case.assert_close(f"grad_a{side}", gradient)
 
 
 @pytest.mark.parametrize("side", [64, 100])
