@@ -6,7 +6,7 @@ A claim of an image's editing stands under `edits-<key>`, beside the cell's own;
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ def edit(
             while left:
                 count = 0
                 for key, todo in left.items():
-                    for hand in works[key].hands(todo, plan.suite.batch_size, duty.workers):
+                    size = hand_size(plan.suite.batch_size, _together(plan, editing, key), duty.workers)
+                    for hand in works[key].hands(todo, size):
                         dog.start(len(hand))
                         edit_images(plan, editing, out, plan.cell(key), hand, works[key].lines)
                         dog.stop()
@@ -55,6 +56,13 @@ def edit(
         for work in works.values():
             work.claims.give_back()
         presence.close()
+
+
+def _together(plan: Plan, editing: Editing, key: str) -> int:
+    """Images that cost as much as one, where edited pictures are inverted again by all stages of the cell."""
+    if key not in editing.again_keys:
+        return 1
+    return max(stage.cls.together(stage.config) for stage in plan.cell(key).stages)
 
 
 def _left(plan: Plan, editing: Editing, out: Path, shard: Shard) -> dict[str, list[Task]]:
@@ -75,9 +83,11 @@ class _Work:
         self.files = EditStore(self.out, self.key).row_files()
         self.lines = self.files.writer()
 
-    def hands(self, todo: Sequence[Task], most: int, workers: int) -> Iterator[list[Task]]:
-        """One pass over what nobody else has. An image at which a worker died comes alone."""
-        size, hand = hand_size(most, 1, workers), list[Task]()
+    def hands(self, todo: Sequence[Task], size: Callable[[int], int]) -> Iterator[list[Task]]:
+        """One pass over what nobody else has. size: of a hand, by how many are left. An image at which a worker died
+        comes alone.
+        """
+        hand = list[Task]()
         claimed = self.claims.standing()
         for n, task in enumerate(todo):
             if not self.claims.take(task.image, claimed):
