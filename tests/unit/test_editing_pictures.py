@@ -27,7 +27,7 @@ class LinearGenerator(nn.Module):
     def noise_buffers(self) -> list[Tensor]:
         return [self.noise]
 
-    def synthesis(self, w_plus: Tensor, noise: object = "const") -> Tensor:
+    def synthesis(self, w_plus: Tensor, noise: object = "const", own_layout: bool = True) -> Tensor:
         added = self.noise if isinstance(noise, str) else noise[0]
         return self.gain * w_plus.reshape(-1, 3, SIDE, SIDE) + added
 
