@@ -12,7 +12,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check report train fetch lint format types clean perf browser
+.PHONY: help bench test check faults report train fetch lint format types clean perf browser
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ fetch: $(VENV)/.installed ## download and verify the suite's assets
 
 train: $(VENV)/.installed ## train the embedded generator (hours; resumes)
 	$(BIN)/python -m benchmarks train generator $(ARGS)
+
+faults: $(VENV)/.installed ## kill, tear and starve runs of the smoke suite, resume them, compare their tables
+	$(BIN)/python -m tests.faults smoke --rounds 10 --out runs/faults $(ARGS)
 
 perf: $(VENV)/.installed ## time every stage on this machine
 	$(BIN)/python -m benchmarks.perf.stages $(ARGS)

@@ -1,7 +1,7 @@
 import sys
 
-from benchmarks.allocator import keep_freed_memory
 from benchmarks.cli import main
+from benchmarks.engine.allocator import keep_freed_memory
 
 if __name__ == "__main__":
     keep_freed_memory()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from benchmarks.allocator import keep_freed_memory
+from benchmarks.engine.allocator import keep_freed_memory
 
 keep_freed_memory()  # as the commands do: the large networks of the parity tests spend less time in the kernel
 

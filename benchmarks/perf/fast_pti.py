@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.allocator import keep_freed_memory
-from benchmarks.config import SuiteConfig, load_suite
+from benchmarks.engine.allocator import keep_freed_memory
+from benchmarks.engine.config import SuiteConfig, load_suite
 from datasets import registry as datasets_registry
 from datasets.images import read_rgb, to_image, to_tensor
 from methods.generators import Generator, load_generator

@@ -24,14 +24,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.config import SuiteConfig, load_suite
-from benchmarks.executors import Fleet, run
-from benchmarks.machine import peak_memory_mb
-from benchmarks.plan import Cell, Plan, cell_key, expand
-from benchmarks.results import compact
-from benchmarks.runner import Shard, invert
-from benchmarks.score import score
-from benchmarks.store import CellStore
+from benchmarks.engine.config import SuiteConfig, load_suite
+from benchmarks.engine.export import compact
+from benchmarks.engine.machine import peak_memory_mb
+from benchmarks.engine.plan import Cell, Plan, cell_key, expand
+from benchmarks.engine.runner import Shard, invert
+from benchmarks.engine.score import score
+from benchmarks.engine.store import CellStore
+from benchmarks.engine.workers import Fleet, run
 from datasets.base import Manifest, Record
 from datasets.images import pixel_sha256
 from methods.base import Inversion, Method, MethodInfo

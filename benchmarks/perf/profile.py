@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from benchmarks.allocator import keep_freed_memory
-from benchmarks.config import load_suite
+from benchmarks.engine.allocator import keep_freed_memory
+from benchmarks.engine.config import load_suite
+from benchmarks.engine.runner import device_name
+from benchmarks.engine.score import measure
 from benchmarks.perf.stages import interleaved, metrics, spread, subjects
-from benchmarks.runner import device_name
-from benchmarks.score import measure
 from methods.generators import load_generator
 
 KINDS = ("convolution", "its gradient", "blur, depthwise", "matrix product", "optimiser", "element by element",

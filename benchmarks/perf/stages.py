@@ -22,13 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.allocator import keep_freed_memory
-from benchmarks.config import SuiteConfig, load_suite
+from benchmarks.engine.allocator import keep_freed_memory
+from benchmarks.engine.config import SuiteConfig, load_suite
+from benchmarks.engine.plan import expand
+from benchmarks.engine.runner import Shard, device_name, invert
+from benchmarks.engine.score import measure
+from benchmarks.engine.store import CellStore
 from benchmarks.perf import plain
-from benchmarks.plan import expand
-from benchmarks.runner import Shard, device_name, invert
-from benchmarks.score import measure
-from benchmarks.store import CellStore
 from datasets import registry as datasets_registry
 from datasets.images import read_rgb, to_tensor
 from methods.base import Inversion, Method

@@ -17,7 +17,8 @@ from datasets.alignment import NoFaceError, find_face
 from datasets.training_faces import load_training_faces, to_uint8
 from methods.generators.readers import load_generator, save_generator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
-from methods.generators.training import GeneratorTraining, TrainingConfig, TrainingFaces, save_grid
+from methods.generators.training import GeneratorTraining, TrainingConfig, save_grid
+from methods.generators.training_data import TrainingFaces
 from methods.recipe import Recipe
 from metrics.distribution import AlexFeatures, FrechetDistance
 

@@ -1,15 +1,16 @@
-"""Training of the embedded StyleGAN2: distil the DCGAN first, then train against a discriminator.
+"""Adversarial training of a StyleGAN2 on photographs, and the distillation that made its start.
 
-Recipe: from scratch the small discriminator runs away from the generator. So the generator first learns, image
-by image, what the DCGAN draws from the same z (2 L1 + LPIPS-AlexNet), then plays StyleGAN2's game
-(non-saturating loss, lazy R1, style mixing, EMA; arXiv 1912.04958) with the distillation kept as an anchor on
-every second step, fading late.
+StyleGAN2's training (arXiv 1912.04958): non-saturating loss, lazy R1, path length regularisation, style mixing, a
+moving average of the weights; with adaptive discriminator augmentation (arXiv 2006.06676), because photographs are few.
+
+The state that it starts from was made by the same class with `data=digiface_gan`. From scratch the small discriminator
+runs away from the generator, so the generator first learned, image by image, what a DCGAN draws from the same z
+(2 L1 + LPIPS-AlexNet), then trained against the discriminator with the distillation on every second step.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,13 +20,12 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torchvision.utils import make_grid
 
-from datasets import assets
-from datasets.training_faces import load_training_faces, to_uint8
+from datasets.training_faces import to_uint8
+from methods.generators.augment import Augment
 from methods.generators.discriminator import Discriminator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
 from metrics.distribution import AlexFeatures, FrechetDistance
@@ -38,19 +38,25 @@ FACES64 = GeneratorConfig(resolution=64, channels=(192, 160, 96, 48, 24), z_dim=
 class TrainingConfig:
     """Settings of `python -m benchmarks train generator`. Images count over all processes."""
 
-    distil_images: int = 120_000
-    total_images: int = 1_000_000
+    data: str = "celeba"  # or digiface_gan: draws of a DCGAN with their z, for distillation
+    distil_images: int = 0
+    total_images: int = 2_000_000
     batch: int = 16  # per process
-    draws: int = 48_000
+    draws: int = 48_000  # of the DCGAN
     distil_lr: float = 4e-3
-    lr: float = 2e-3
-    discriminator_rate: float = 1.0  # of the discriminator, relative to lr
+    lr: float = 1e-3
+    warmup_images: int = 2_000  # over which lr rises from 0: a state to start from holds no optimiser's memory
+    discriminator_rate: float = 1.5  # of the discriminator, relative to lr
     mapping_rate: float = 0.3  # of the mapping network's weights, relative to the others; StyleGAN2 has 0.01
     adversarial_mapping_rate: float = 0.03
     r1_gamma: float = 0.1
     r1_interval: int = 16
+    path_weight: float = 2.0  # path length regularisation; 0 leaves it out
+    path_interval: int = 8
+    augment_target: float = 0.6  # share of real images the discriminator is to be sure of; 0 turns augmentation off
+    augment_images: float = 100_000.0  # images that move the probability of augmentation from 0 to 1
     style_mixing: float = 0.5
-    anchor: float = 1.0
+    anchor: float = 0.0  # weight of the distillation beside the adversarial loss
     anchor_fades_at: int = 250_000  # adversarial images after which the anchor starts to fade over as many again
     anchor_floor: float = 0.2
     ema_images: float = 5_000.0  # half life
@@ -60,10 +66,33 @@ class TrainingConfig:
     seed: int = 0
 
 
+class PathLength(nn.Module):
+    """Path length regulariser: |J^T y| is to be the same everywhere in W (arXiv 1912.04958, section 3.2)."""
+
+    mean: Tensor
+
+    def __init__(self, decay: float = 0.01):
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, images: Tensor, w_plus: Tensor) -> Tensor:
+        """Penalty (a scalar with a graph) for images [N, 3, R, R] made from w_plus [N, L, D]."""
+        y = torch.randn_like(images) / images[0, 0].numel() ** 0.5
+        (gradient,) = torch.autograd.grad((images * y).sum(), w_plus, create_graph=True)
+        lengths = gradient.square().sum(2).mean(1).sqrt()
+        if float(self.mean) == 0:
+            self.mean.copy_(lengths.detach().mean())
+        mean = self.mean.lerp(lengths.detach().mean(), self.decay)
+        self.mean.copy_(mean)
+        return (lengths - mean).square().mean()
+
+
 class GeneratorTraining(pl.LightningModule):
     """Generator, its moving average and a discriminator under manual optimisation."""
 
     images: Tensor
+    _started_at = 0
 
     def __init__(self, config: TrainingConfig, generator: GeneratorConfig = FACES64):
         super().__init__()
@@ -74,6 +103,8 @@ class GeneratorTraining(pl.LightningModule):
         self.ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.discriminator = Discriminator((48, 96, 192, 192)).to(memory_format=torch.channels_last)
         self.lpips = load_lpips("alex")
+        self.augment = Augment(config.augment_target, config.augment_images)
+        self.path_length = PathLength()
         self.frechet = FrechetDistance(AlexFeatures(), AlexFeatures.DIM)
         self.register_buffer("images", torch.zeros((), dtype=torch.long))
         if config.start:
@@ -83,12 +114,19 @@ class GeneratorTraining(pl.LightningModule):
         """Average generator and discriminator in half precision: enough to go on elsewhere, without optimisers."""
         state = {f"generator.{k}": v for k, v in self.ema.state_dict().items()}
         state |= {f"discriminator.{k}": v for k, v in self.discriminator.state_dict().items()}
-        save_file({k: v.half().contiguous() for k, v in state.items()}, path, {"images": str(int(self.images))})
+        facts = {"images": str(int(self.images)), "data": self.config.data, "augment_p": f"{float(self.augment.p):.4f}"}
+        facts["path_length"] = f"{float(self.path_length.mean):.6g}"
+        save_file({k: v.half().contiguous() for k, v in state.items()}, path, facts)
 
     def load_state(self, path: Path) -> None:
         with safe_open(path, framework="pt") as handle:
             state = {key: handle.get_tensor(key).float() for key in handle.keys()}  # noqa: SIM118
-            self.images.fill_(int(handle.metadata()["images"]))
+            facts = handle.metadata()
+        if facts.get("data", "digiface_gan") == self.config.data:  # else another set's training begins here
+            self.images.fill_(int(facts["images"]))
+            self.augment.p.fill_(float(facts.get("augment_p", 0)))
+            self.path_length.mean.fill_(float(facts.get("path_length", 0)))
+        self._started_at = int(self.images)
         for name in ("generator", "discriminator"):
             own = {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
             getattr(self, name).load_state_dict(own)
@@ -104,34 +142,46 @@ class GeneratorTraining(pl.LightningModule):
     def adversarial(self) -> bool:
         return int(self.images) >= self.config.distil_images
 
-    @property
-    def lazy_ratio(self) -> float:
-        """Lazy regularisation: Adam's rate and memory are scaled as if R1 came with every step."""
-        return self.config.r1_interval / (self.config.r1_interval + 1)
+    @staticmethod
+    def lazy_ratio(interval: int) -> float:
+        """Lazy regularisation: Adam's rate and memory are scaled as if the regulariser came with every step."""
+        return interval / (interval + 1)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         mapping = list(self.generator.style.parameters())
         others = [p for n, p in self.generator.named_parameters() if not n.startswith("style.")]
-        ratio = self.lazy_ratio
+        memory_g = 0.99**self._generator_ratio
+        memory_d = 0.99 ** self.lazy_ratio(self.config.r1_interval)
         return [
-            torch.optim.Adam([{"params": others}, {"params": mapping}], lr=self.config.lr, betas=(0.0, 0.99)),
-            torch.optim.Adam(self.discriminator.parameters(), lr=self.config.lr, betas=(0.0, 0.99**ratio)),
+            torch.optim.Adam([{"params": others}, {"params": mapping}], lr=self.config.lr, betas=(0.0, memory_g)),
+            torch.optim.Adam(self.discriminator.parameters(), lr=self.config.lr, betas=(0.0, memory_d)),
         ]
+
+    @property
+    def _generator_ratio(self) -> float:
+        return self.lazy_ratio(self.config.path_interval) if self.config.path_weight else 1.0
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         real = (batch[0].permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         z = batch[1]
         optimise_g, optimise_d = cast(list[Any], self.optimizers())
         adversarial = self.adversarial
-        rate = self.config.lr if adversarial else self.config.distil_lr
+        warm = min(1.0, (int(self.images) - self._started_at + 1) / max(1, self.config.warmup_images))
+        rate = warm * (self.config.lr * self._generator_ratio if adversarial else self.config.distil_lr)
         mapping = self.config.adversarial_mapping_rate if adversarial else self.config.mapping_rate
         optimise_g.param_groups[0]["lr"] = rate
         # Stored mapping weights are 100 times the used ones (lr_mul 0.01).
         optimise_g.param_groups[1]["lr"] = rate * mapping * 100
         if adversarial:
-            optimise_d.param_groups[0]["lr"] = self.config.lr * self.lazy_ratio * self.config.discriminator_rate
+            ratio = self.lazy_ratio(self.config.r1_interval)
+            optimise_d.param_groups[0]["lr"] = warm * self.config.lr * ratio * self.config.discriminator_rate
             self._discriminator_step(optimise_d, real)
         self._generator_step(optimise_g, real, z)
+        if adversarial and self.config.path_weight and self.step % self.config.path_interval == 0:
+            self._path_step(optimise_g, len(real) // 2)
+        if self.config.augment_target and self.step % 4 == 0:
+            self.augment.adapt()
+            self.log("augment_p", self.augment.p)
         self.images += len(real) * self.trainer.world_size
         self.log("images", self.images.float(), prog_bar=True)
         if int(self.images) >= self.config.total_images:
@@ -165,7 +215,8 @@ class GeneratorTraining(pl.LightningModule):
             fake = self.generator.synthesis(self._latents(len(real), 0), self._noise(len(real), 1))
         regularise = self.step % self.config.r1_interval == 0
         real = real.requires_grad_(regularise)
-        logits_real, logits_fake = self.discriminator(real), self.discriminator(fake)
+        logits_real, logits_fake = (self.discriminator(self.augment(images)) for images in (real, fake))
+        self.augment.observe(logits_real)
         loss = F.softplus(-logits_real).mean() + F.softplus(logits_fake).mean()
         self.log("d_loss", loss, sync_dist=True)
         self.log("d_real", logits_real.mean(), sync_dist=True)
@@ -193,11 +244,21 @@ class GeneratorTraining(pl.LightningModule):
             loss = loss + anchor * (2 * l1 + lpips)
         if self.adversarial:
             fake = self.generator.synthesis(self._latents(len(real), 3), self._noise(len(real), 4))
-            adversarial = F.softplus(-self.discriminator(fake)).mean()
+            adversarial = F.softplus(-self.discriminator(self.augment(fake))).mean()
             self.log("g_loss", adversarial, sync_dist=True)
             loss = loss + adversarial
         optimiser.zero_grad()
         self.manual_backward(loss)
+        optimiser.step()
+        self.untoggle_optimizer(optimiser)
+
+    def _path_step(self, optimiser: Any, count: int) -> None:
+        self.toggle_optimizer(optimiser)
+        w_plus = self._latents(count, 5)
+        penalty = self.path_length(self.generator.synthesis(w_plus, self._noise(count, 6)), w_plus)
+        self.log("path_length", self.path_length.mean)
+        optimiser.zero_grad()
+        self.manual_backward(penalty * self.config.path_weight * self.config.path_interval)
         optimiser.step()
         self.untoggle_optimizer(optimiser)
 
@@ -243,62 +304,3 @@ def save_grid(generator: Generator, path: Path, rows: int = 6, columns: int = 10
     sheet = to_uint8(make_grid(images, nrow=columns, padding=0)[None])[0]
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet).save(path)
-
-
-class _Steps(IterableDataset[tuple[Tensor, Tensor]]):
-    def __init__(self, data: TrainingFaces):
-        self.data = data
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        step = self.data.first_step()
-        while True:
-            yield self.data.batch(step)
-            step += 1
-
-
-class TrainingFaces(pl.LightningDataModule):
-    """Pairs (face uint8 [64, 64, 3], z [100]) to train on; fixed z to judge by."""
-
-    def __init__(self, config: TrainingConfig):
-        super().__init__()
-        self.config = config
-
-    def prepare_data(self) -> None:
-        assets.ensure("lpips_alex", quiet=False)
-        load_training_faces(self.config.draws)
-
-    def setup(self, stage: str | None = None) -> None:
-        self.faces, self.z = load_training_faces(self.config.draws)
-        wanted = self.config.batch * (self.trainer.world_size if self.trainer else 1)
-        if len(self.faces) < wanted:
-            raise ValueError(f"{len(self.faces)} training faces, expected at least the {wanted} of a step; raise draws")
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """This process's part of a step's global batch, dealt in turn; every face once an epoch."""
-        trainer = self.trainer
-        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        size = self.config.batch * world
-        epoch, place = divmod(step, len(self.faces) // size)
-        random = torch.Generator().manual_seed((self.config.seed << 32) + epoch)
-        order = torch.randperm(len(self.faces), generator=random)
-        chosen = order[place * size : (place + 1) * size][rank::world]
-        return self.faces[chosen], self.z[chosen]
-
-    def first_step(self) -> int:
-        """Where a resumed training goes on."""
-        return cast(GeneratorTraining, self.trainer.lightning_module).step if self.trainer else 0
-
-    def train_dataloader(self) -> DataLoader:
-        return DataLoader(_Steps(self), batch_size=None)
-
-    def val_dataloader(self) -> DataLoader:
-        z = torch.randn(self.config.frechet_images, self.z.shape[1], generator=torch.Generator().manual_seed(12345))
-        return DataLoader(TensorDataset(z), batch_size=50)
-
-    def reference_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The first `frechet_images` faces, this process's share of them, as float images."""
-        trainer = self.trainer
-        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        chosen = torch.arange(rank, min(self.config.frechet_images, len(self.faces)), world)
-        for part in chosen.split(50):
-            yield self.faces[part].permute(0, 3, 1, 2).float() / 127.5 - 1, self.z[part]

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import pytorch_lightning as pl
 
-from benchmarks import train as training
+from benchmarks.cli import train as training
 from methods.encoders import data as encoder_data
 
 BATCH, STEPS = 8, 4

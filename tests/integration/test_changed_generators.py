@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from benchmarks.config import load_suite
-from benchmarks.plan import expand
-from benchmarks.runner import Shard, invert
-from benchmarks.store import CellStore
+from benchmarks.engine.config import load_suite
+from benchmarks.engine.plan import expand
+from benchmarks.engine.runner import Shard, invert
+from benchmarks.engine.store import CellStore
 from datasets.images import read_rgb, to_image, to_tensor
 from methods.generators import load_generator
 from methods.pipeline import Pipeline

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.checklist import needs
 from benchmarks.cli import main
-from benchmarks.config import load_suite
+from benchmarks.engine.config import load_suite
+from benchmarks.engine.requirements import needs
 
 FILES = ["stylegan2-ffhq-config-f.pt", "psp_ffhq_encode.pt", "e4e_ffhq_encode.pt", "restyle_psp_ffhq_encode.pt",
          "restyle_e4e_ffhq_encode.pt", "faces_w_encoder.pt", "hyperstyle_ffhq.pt",

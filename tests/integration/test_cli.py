@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.cli import main
-from benchmarks.results import SCHEMA
+from benchmarks.engine.export import SCHEMA
 from reports import build as report
 from tests.integration.tiny_suite import FACES, IMAGES, INVERTED, TABLES, reference, rows, states, suite, tables, world
 

@@ -14,12 +14,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from benchmarks.claims import machine
 from benchmarks.cli import main
-from benchmarks.config import load_suite
-from benchmarks.editing import EditStore, cut, missing
-from benchmarks.plan import expand
-from benchmarks.store import CellStore, read_lines
+from benchmarks.engine.claims import machine
+from benchmarks.engine.config import load_suite
+from benchmarks.engine.plan import expand
+from benchmarks.engine.store import CellStore, read_lines
+from benchmarks.protocols.editing.measure import EditStore, cut, missing
 from datasets import assets
 from datasets.images import read_rgb, to_tensor
 from methods.editing.directions import Direction, in_strengths
@@ -129,7 +129,7 @@ def test_what_is_edited_is_not_edited_again(reference, suite, tmp_path, monkeypa
     shutil.copytree(reference, out)
     plan = expand(load_suite(suite))
     assert set(missing(plan, out).values()) == {0}
-    monkeypatch.setattr("benchmarks.editing_work.edit_images", lambda *_: pytest.fail("edited again"))
+    monkeypatch.setattr("benchmarks.protocols.editing.work.edit_images", lambda *_: pytest.fail("edited again"))
     assert main(["run", suite, "--out", str(out)]) == 0
     assert tables(out) == tables(reference)
 

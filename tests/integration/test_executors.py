@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.claims import RETRIES
 from benchmarks.cli import main
+from benchmarks.engine.claims import RETRIES
 from tests.integration import fake_slurm
 from tests.integration.tiny_suite import INVERTED, reference, rows, suite, tables, world
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 POISON = """
 import os, signal, sys, time
 if sys.argv[0].endswith("benchmarks/__main__.py") or "benchmarks" in " ".join(sys.orig_argv):
-    from benchmarks import dealing
+    from benchmarks.engine import queue as dealing
     from methods.latent_optimization import WOptimization
     dealing.RETRIES = TRIED_AGAIN
     whole = WOptimization.invert

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import faults
-from benchmarks.cli import main
+from tests.faults import run as faults
+from tests.faults.__main__ import main
 
 FEW = ["datasets[0].limit=2", "methods=[sg2_w]", "inline=[]", "metrics=[mse]"]
 
@@ -32,7 +32,7 @@ def test_what_differs_is_counted(tmp_path: Path) -> None:
 
 
 def test_rounds_that_make_no_sense_start_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["faults", "smoke", "--rounds", "0", "--out", str(tmp_path / "out")]) == 2
+    assert main(["smoke", "--rounds", "0", "--out", str(tmp_path / "out")]) == 2
     assert "--rounds is 0" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
@@ -43,5 +43,5 @@ def test_a_killed_run_ends_with_the_undisturbed_tables(
 ) -> None:
     monkeypatch.setattr(faults, "usable", lambda: iter(["torn_files", "nan_loss"]))
     monkeypatch.setattr(random.Random, "randint", lambda *_: 1)
-    assert main(["faults", "smoke", *FEW, "workers=2", "--rounds", "2", "--out", str(tmp_path)]) == 0
+    assert main(["smoke", *FEW, "workers=2", "--rounds", "2", "--out", str(tmp_path)]) == 0
     assert "rows lost 0, doubled 0, tables equal in 2" in capsys.readouterr().out

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks import plan as planning
 from benchmarks.cli import main
-from benchmarks.config import load_suite
-from benchmarks.pairs import NO_TWIN
-from benchmarks.plan import Plan, expand
-from benchmarks.results import compact, describe
-from benchmarks.score import score
-from benchmarks.store import CellStore
+from benchmarks.engine import plan as planning
+from benchmarks.engine.config import load_suite
+from benchmarks.engine.export import compact, describe
+from benchmarks.engine.plan import Plan, expand
+from benchmarks.engine.score import score
+from benchmarks.engine.store import CellStore
+from benchmarks.protocols.occlusion import NO_TWIN
 from datasets.base import Manifest, Record
 from datasets.images import pixel_sha256, read_rgb, save_png, to_tensor
 from metrics.identity import id_sface

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from benchmarks import photographs
+from benchmarks.cli import invert as photographs
 from benchmarks.cli import main
 from datasets import assets
 from datasets.assets import AssetMissingError

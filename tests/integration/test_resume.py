@@ -13,9 +13,12 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from benchmarks import commands, executor_local, results, store
 from benchmarks.cli import main
-from benchmarks.plan import Plan
+from benchmarks.cli import suite as commands
+from benchmarks.engine import export as results
+from benchmarks.engine import store
+from benchmarks.engine.executors import local as executor_local
+from benchmarks.engine.plan import Plan
 from methods import inline
 from methods.latent_optimization import WOptimization
 from methods.pivotal_tuning import PivotalTuning

@@ -72,7 +72,7 @@ def test_a_sets_number_is_the_mean_of_its_rows(run, tmp_path: Path, monkeypatch:
     absent = frame.loc[FID]
     assert set(absent["status"]) == {"skipped"} and "weights-inception-2015-12-05" in absent["reason"].iloc[0]
     # A second run computes nothing again, and a changed set all of it.
-    monkeypatch.setattr("benchmarks.set_scores._features", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("benchmarks.engine.set_scores._features", lambda *_: pytest.fail("computed again"))
     run("metrics=[frechet_plain]")
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import train as training_command
 from benchmarks.cli import main
+from benchmarks.cli import train as training_command
 from methods.encoders import data as data_module
 from methods.encoders.data import EncoderData, EncoderDataConfig
 from methods.encoders.designs import DESIGNS

@@ -7,7 +7,7 @@ import resource
 import pytest
 import torch
 
-from benchmarks.allocator import keep_freed_memory
+from benchmarks.engine.allocator import keep_freed_memory
 
 
 def faults() -> int:

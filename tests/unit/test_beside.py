@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmarks.config import load_suite
+from benchmarks.engine.config import load_suite
+from benchmarks.engine.export import note_of
 from benchmarks.errors import ConfigError
-from benchmarks.results import note_of
 from methods.registry import load_pipeline
 from metrics import registry
 from reports import beside, build, latex, markdown, published

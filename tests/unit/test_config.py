@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.config import SuiteConfig, load_suite, suite_names
+from benchmarks.engine.config import SuiteConfig, load_suite, suite_names
 from benchmarks.errors import ConfigError
 from methods import inline
 from methods.registry import load_pipeline

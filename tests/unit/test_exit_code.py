@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.commands import say_failures
+from benchmarks.cli.suite import say_failures
 
 
 def frame(*rows):

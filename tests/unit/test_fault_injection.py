@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import fault_injection
-from benchmarks.fault_injection import DAY, install
 from methods.base import Method
 from methods.generators import load_generator
 from methods.generators.stylegan2 import Generator
 from methods.registry import load_pipeline
+from tests.faults import injection as fault_injection
+from tests.faults.injection import DAY, install
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmarks.train import load_recipe
+from benchmarks.cli.train import load_recipe
 from methods.encoders.losses import LossWeights
 from methods.generators import Generator, load_generator
 from methods.hypernetworks.refine import passes

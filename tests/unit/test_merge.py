@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from benchmarks.cli import main
+from benchmarks.engine.merge import merge
+from benchmarks.engine.plan import digest
+from benchmarks.engine.store import CellStore, JsonLines, read_lines
 from benchmarks.errors import ConfigError
-from benchmarks.merge import merge
-from benchmarks.plan import digest
-from benchmarks.store import CellStore, JsonLines, read_lines
 from methods.base import Inversion
 
 STAGE = {"stage": "w_optimization", "version": 1, "config": {"steps": 4, "lr": 0.1}}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import plan as planning
-from benchmarks.config import DatasetEntry, SuiteConfig
+from benchmarks.engine import plan as planning
+from benchmarks.engine.config import DatasetEntry, SuiteConfig
+from benchmarks.engine.plan import Plan, cell_key, expand
+from benchmarks.engine.runner import Shard, group_size, wanted
 from benchmarks.errors import ConfigError
-from benchmarks.plan import Plan, cell_key, expand
-from benchmarks.runner import Shard, group_size, wanted
 from datasets import registry as datasets_registry
 from datasets.assets import AssetMissingError
 from datasets.base import Manifest, Record

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmarks.score import measure
+from benchmarks.engine.score import measure
 from metrics import perceptual, pixel, region, regions, registry
 from metrics.networks.lpips import Lpips
 from metrics.paired import load_protocol

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import store as storing
-from benchmarks.store import CellStore, JsonLines, finite, read_lines, write_atomically
+from benchmarks.engine import store as storing
+from benchmarks.engine.store import CellStore, JsonLines, finite, read_lines, write_atomically
 from methods.base import Inversion
 
 ROWS = st.lists(

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cli, commands
+from benchmarks import cli
+from benchmarks.cli import suite as commands
 from reports import wandb_sink
 from reports.frame import read
 from reports.tabulate import means
@@ -137,7 +138,7 @@ def test_whatever_happens_to_the_service_is_a_warning(
 
 
 def test_reports_do_not_load_the_package(directory: Path) -> None:
-    code = "import sys, benchmarks.commands, reports.build, reports.wandb_sink; print('wandb' in sys.modules)"
+    code = "import sys, benchmarks.cli.suite, reports.build, reports.wandb_sink; print('wandb' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=wandb_sink.ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -1,0 +1,190 @@
+"""A suite: which methods run on which images, with which metrics. YAML in, frozen dataclasses out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml.error
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from benchmarks.errors import ConfigError
+from methods.registry import did_you_mean
+from reports import published
+
+SUITES = Path(__file__).parents[1] / "suites"
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A data set of a suite. limit: images taken, spread evenly over the set; null for all.
+
+    methods: those of the suite's methods that run on the set; all when it is empty.
+    """
+
+    name: str = ""
+    limit: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    methods: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EditingEntry:
+    """How a suite measures editing. images: how many of each data set are edited, spread evenly; 0 for none.
+
+    directions: names, in the order of the tables (the first three are edited in sequence, the first one again and
+    undone); all that are known when empty. source: their file; "" for those that come with the suite's generator.
+    datasets, methods: those of the suite's that take part; all when empty. again: images of each set that are edited,
+    inverted again and undone, which costs a second inversion; again_methods: the methods that do; all when empty.
+    """
+
+    images: int = 0
+    directions: list[str] = field(default_factory=list)
+    source: str = ""
+    datasets: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
+    again: int = 0
+    again_methods: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SuiteConfig:
+    """One suite.
+
+    stage_settings: by stage name, what this suite sets for every pipeline that has the stage. workers: processes
+    that invert side by side, one thread each on a CPU; 0 for one a core (one in all on an accelerator).
+    published: tables of reports/published.yaml that reports set beside this suite's, where the recipe agrees.
+    reference_method: what the paired tables compare to; the first method when it is not run.
+    inline: measurements that need the tuned generator. protocols: measurements that compare an image with the clean one
+    that it is paired with, on the sets that have pairs. save_weights: keep every tuned generator's weights in its cell
+    (those of edited images are kept always). editing: see EditingEntry.
+    """
+
+    name: str = ""
+    title: str = ""
+    generator: str = ""
+    methods: list[str] = field(default_factory=list)
+    datasets: list[DatasetEntry] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
+    inline: list[str] = field(default_factory=list)
+    protocols: list[str] = field(default_factory=list)
+    editing: EditingEntry = EditingEntry()
+    stage_settings: dict[str, Any] = field(default_factory=dict)
+    published: list[str] = field(default_factory=list)
+    reference_method: str = ""
+    seed: int = 0
+    batch_size: int = 8
+    workers: int = 0
+    save_weights: bool = False
+
+
+def suite_names() -> list[str]:
+    return sorted(path.stem for path in SUITES.glob("*.yaml"))
+
+
+def load_suite(name: str, overrides: list[str] | None = None) -> SuiteConfig:
+    """A shipped suite by name, or a YAML file by path, with `key=value` overrides.
+
+    A suite may say `base: OTHER` to start from another shipped one. Raises ConfigError that names the file or the
+    override, what was found and the near miss.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
+    if not path.is_file():
+        known = suite_names()
+        what = f"no suite file {name!r}" if path == Path(name) else f"unknown suite {name!r}"
+        raise ConfigError(f"{what}: {did_you_mean(path.stem, known)}known: {', '.join(known)}")
+    try:
+        plain = _layers(path)
+        suite = _typed(plain)
+    except _PROBLEMS as error:
+        raise ConfigError(f"{path}: {_explain(error)}") from error
+    for override in overrides or []:
+        key, sign, value = override.partition("=")
+        if not (sign and key):
+            raise ConfigError(f"override {override!r} is not of the form key=value")
+        try:
+            # Before typing: the frozen entries of a typed suite cannot be changed one by one.
+            OmegaConf.update(plain, key, OmegaConf.from_dotlist([f"x={value}"]).x, force_add=True)
+            suite = _typed(plain)
+        except _PROBLEMS as error:
+            raise ConfigError(f"override {override!r}: {_explain(error)}") from error
+    suite = replace(suite, name=suite.name or path.stem)
+    for problem in _contradictions(suite):
+        raise ConfigError(f"{path}: {problem}")
+    return suite
+
+
+_PROBLEMS = (
+    OmegaConfBaseException,
+    yaml.error.YAMLError,
+    OSError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+)
+
+
+def _layers(path: Path) -> DictConfig:
+    """The file over its base, as plain settings."""
+    raw = OmegaConf.load(path)
+    if not isinstance(raw, DictConfig):
+        raise ValueError("a suite is a mapping of settings, found a list")
+    base = raw.pop("base", None)
+    if base is None:
+        return raw
+    known = suite_names()
+    if base not in known:
+        raise ValueError(f"unknown base {str(base)!r}: {did_you_mean(str(base), known)}known: {', '.join(known)}")
+    below = OmegaConf.load(SUITES / f"{base}.yaml")
+    if "base" in below:
+        raise ValueError(f"its base {base!r} has a base itself; start from {below.base!r}")
+    merged = OmegaConf.merge(below, raw)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _typed(plain: DictConfig) -> SuiteConfig:
+    suite: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), plain))
+    return suite
+
+
+def _contradictions(suite: SuiteConfig) -> Iterator[str]:
+    """What no type says: what was found, and what is expected."""
+    for key in ("methods", "datasets", "generator"):
+        if not getattr(suite, key):
+            yield f"`{key}` is empty; a suite needs at least one"
+    for what, names in (("method", suite.methods), ("data set", [entry.name for entry in suite.datasets])):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            yield f"{what} {twice[0]!r} is named twice; results are told apart by the name"
+    for name in suite.published:
+        if name not in published.names():
+            known = published.names()
+            yield f"no published table {name!r}: {did_you_mean(name, known)}known: {', '.join(known)}"
+    if suite.batch_size < 1:
+        yield f"batch_size is {suite.batch_size}, expected at least 1"
+    if min(suite.editing.images, suite.editing.again) < 0:
+        yield f"editing.images is {suite.editing.images} and editing.again {suite.editing.again}, expected at least 0"
+    if suite.workers < 0:
+        yield f"workers is {suite.workers}, expected at least 0 (0: as many as the machine has cores)"
+    for stage, settings in suite.stage_settings.items():
+        if not isinstance(settings, dict):
+            yield f"stage_settings.{stage} is {settings!r}, expected settings as key: value"
+
+
+def _explain(error: Exception) -> str:
+    message = (str(error).strip() or type(error).__name__).splitlines()[0]
+    key, kind = getattr(error, "key", None), getattr(error, "object_type", None)
+    if isinstance(error, ConfigAttributeError | ConfigKeyError) and key is not None and is_dataclass(kind):
+        parts = {DatasetEntry: "a data set of a suite", EditingEntry: "a suite's editing"}
+        what = next((name for part, name in parts.items() if kind is part), "a suite")
+        known = [f.name for f in fields(kind)]
+        return f"{str(key)!r} is no setting of {what}: {did_you_mean(str(key), known)}known: {', '.join(known)}"
+    # OmegaConf says it in the names of its own classes.
+    return "expected a list, such as [a, b]" if "is not a ListConfig" in message else message

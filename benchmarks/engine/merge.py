@@ -1,0 +1,175 @@
+"""Merging the results of several machines: the union of their cells and scores, an image's files from one of them.
+
+A cell's folder is named by the hash of everything that its results depend on, so equal folders hold the same thing and
+can be filled from anywhere. What the machines did twice is decided as the store decides between attempts: ok before
+failed, then the later attempt, then the folder named first. Running the command again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine.store import CellStore, JsonLines, Row, rank, read_lines, write_atomically
+from benchmarks.errors import ConfigError
+
+ACROSS = ("settings",)
+SEPARATOR = "\0"  # what follows tells apart what is said alike
+
+
+@dataclass
+class Merged:
+    """What was done. conflicts: an image that two folders have with different pictures, and which was kept."""
+
+    cells: int = 0
+    images: int = 0
+    scores: int = 0
+    conflicts: list[str] = field(default_factory=list)
+    measured_with: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+
+def merge(out: Path, folders: Sequence[Path], across: Sequence[str] = ()) -> Merged:
+    """Merge results into out, which may hold some already and then comes first.
+
+    Raises ConfigError, before anything is written, when a folder holds no results or the recipes do not agree.
+    """
+    for folder in folders:
+        if not any((folder / "cells").glob("*/cell.json")):
+            raise ConfigError(f"{folder}: no results there (no cells/*/cell.json); give the --out folders of runs")
+    resolved = [folder.resolve() for folder in folders]
+    if out.resolve() in resolved:
+        raise ConfigError(f"{out}: the merged results would go into one of the folders to merge; name it first only")
+    sources = [out, *folders] if (out / "cells").is_dir() else list(folders)
+    refuse_mixed(sources, across)
+    done = Merged()
+    for key in sorted({path.parent.name for source in sources for path in (source / "cells").glob("*/cell.json")}):
+        _merge_cell(out, [source for source in sources if (source / "cells" / key).is_dir()], key, done)
+    return done
+
+
+def refuse_mixed(sources: Sequence[Path], across: Sequence[str] = ()) -> None:
+    """Raises ConfigError that names every difference of recipe between the folders' cells.
+
+    A folder may hold several recipes: variants of one suite, or what an older state of the code left. So a difference
+    is one that no folder bridges by holding all that the others hold. across=["settings"] merges other settings, too.
+    """
+    said: dict[str, dict[Path, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))  # what, folder, value as text
+    for source in sources:
+        for path in sorted((source / "cells").glob("*/cell.json")):
+            for what, value, shown in _recipe(_description(path)):
+                said[what][source][value] = shown
+    problems = []
+    for what, by_source in said.items():
+        everything = set().union(*by_source.values())
+        if any(set(values) == everything for values in by_source.values()):
+            continue
+        kind = what.partition(" of ")[0]
+        if kind in across:
+            continue
+        shown = "; ".join(f"{', '.join(values.values())} in {folder}" for folder, values in by_source.items())
+        fix = f" (--across {kind} merges them)" if kind in ACROSS else ""
+        problems.append(f"{what.partition(SEPARATOR)[0]} differ: {shown}{fix}")
+    if problems:
+        raise ConfigError(f"the folders hold different recipes: {'; '.join(problems)}")
+
+
+def _recipe(cell: Row) -> Iterator[tuple[str, str, str]]:
+    """(what, value, value for people) of all that cells have to agree in to be of one recipe."""
+    yield "generators", _text(cell["generator"]), str(cell["generator"])[:12]
+    yield "seeds", _text(cell["seed"]), str(cell["seed"])
+    for stage in cell["stages"]:
+        yield f"versions of stage {stage['stage']}", _text(stage["version"]), str(stage["version"])
+    names = " + ".join(str(stage["stage"]) for stage in cell["stages"])
+    configs = _text([stage["config"] for stage in cell["stages"]])
+    yield f"settings of {names} on {cell['dataset']}", configs, configs
+    # The key hashes the images too: the same stages, seed and generator under another key are other images.
+    same = _text([cell["stages"], cell["seed"], cell["generator"]])
+    yield f"images of {cell['dataset']} (keys of cells of {names}){SEPARATOR}{same}", cell["key"], cell["key"]
+
+
+def _description(path: Path) -> Row:
+    try:
+        cell: Any = json.loads(path.read_text(encoding="utf-8"))
+        return {key: cell[key] for key in ("key", "stages", "dataset", "seed", "generator", "parent")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: not the description of a cell ({type(error).__name__}: {error})") from error
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _merge_cell(out: Path, sources: Sequence[Path], key: str, done: Merged) -> None:
+    target = CellStore(out, key)
+    stores = {source: CellStore(source, key) for source in sources}
+    standing = {source: store.rows() for source, store in stores.items()}
+    description = target.folder / "cell.json"
+    if not description.exists():
+        write_atomically(description, (stores[sources[0]].folder / "cell.json").read_bytes())
+        done.cells += 1
+    taken: dict[Path, list[str]] = defaultdict(list)
+    for image in sorted(set().union(*standing.values())):
+        having = [source for source in sources if image in standing[source]]
+        best = max(having, key=lambda source: rank(standing[source][image]))  # of equals the first
+        _note_conflict(image, key, [s for s in having if standing[s][image]["status"] == "ok"], best, stores, done)
+        row = standing[best][image]
+        done.measured_with["torch"].add(str(row.get("torch", "")))
+        done.measured_with["device"].add(str(row.get("device", "")))
+        if best != out:
+            taken[best].append(image)
+    if not taken:
+        return  # a writer is named before it writes: merging again must leave no trace
+    lines = target.writer()
+    for source, images in taken.items():
+        chosen = set(images)
+        for image in images:
+            if standing[source][image]["status"] == "ok":
+                # The picture last, as everywhere: it marks the image as done.
+                _copy(stores[source].latent(image), target.latent(image))
+                _copy(stores[source].picture(image), target.picture(image))
+        rows = [row for row in _attempts(stores[source]) if row["image"] in chosen]
+        lines.append(*rows)
+        done.images += len(images)
+        done.scores += _merge_scores(out, source, key, chosen)
+
+
+def _attempts(store: CellStore) -> Iterator[Row]:
+    return read_lines(store.row_files().paths())
+
+
+def _note_conflict(
+    image: str, key: str, ok: list[Path], best: Path, stores: dict[Path, CellStore], done: Merged
+) -> None:
+    pictures = {source: stores[source].picture(image).read_bytes() for source in ok}
+    other = [source for source in ok if pictures[source] != pictures[best]] if best in pictures else []
+    if other:
+        done.conflicts.append(f"{key}/{image}: kept {best}, differs from {', '.join(map(str, other))}")
+
+
+def _merge_scores(out: Path, source: Path, key: str, images: set[str]) -> int:
+    """Append the images' scores; they go by the picture's time stamp, which a copy keeps."""
+    count = 0
+    for path in sorted((source / "scores" / key).glob("*.jsonl")):
+        rows = {row["image"]: row for row in read_lines([path]) if row["image"] in images}
+        if rows:
+            JsonLines(out / "scores" / key / path.name).append(*rows.values())
+            count += len(rows)
+    return count
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The file with its time stamp, which appears whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        shutil.copy2(source, temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

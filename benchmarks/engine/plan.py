@@ -1,0 +1,170 @@
+"""From a suite to cells: every distinct beginning of a pipeline on every data set, parents first.
+
+Two pipelines that begin alike share the cells of that beginning: SG2 W and PTI invert into W once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.engine.config import DatasetEntry, SuiteConfig
+from benchmarks.errors import ConfigError
+from benchmarks.protocols.editing.plan import Editing, prepare
+from benchmarks.protocols.occlusion import pairs
+from datasets import assets
+from datasets import registry as datasets_registry
+from datasets.base import Manifest
+from methods import inline as inline_metrics
+from methods.generators import Generator, load_generator
+from methods.registry import PipelineSpec, StageSpec, load_pipeline, resolve_stage
+from methods.tuning.deltas import fingerprint
+from metrics import registry as metrics_registry
+from metrics.paired import load_protocol
+
+# Goes up when the harness itself changes what a stored cell holds.
+STORE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of stages on a data set under a seed. key: 20 hexadecimal digits, its folder's name."""
+
+    key: str
+    stages: tuple[StageSpec, ...]
+    dataset: str
+    seed: int
+    parent: str | None
+
+    @property
+    def stage(self) -> StageSpec:
+        return self.stages[-1]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a suite amounts to here. leaf: cell key by (method, data set), for each that is run. skipped: metric ->
+    reason. manifests: the data sets that any method runs on. editing: None where the suite does not edit."""
+
+    suite: SuiteConfig
+    generator: Generator
+    generator_hash: str
+    pipelines: tuple[PipelineSpec, ...]
+    manifests: dict[str, Manifest]
+    cells: tuple[Cell, ...]
+    leaf: dict[tuple[str, str], str]
+    metrics: tuple[str, ...]
+    skipped: dict[str, str]
+    editing: Editing | None = None
+
+    def cell(self, key: str) -> Cell:
+        for cell in self.cells:
+            if cell.key == key:
+                return cell
+        raise KeyError(f"no cell {key!r} in suite {self.suite.name}")
+
+    def feeds(self, key: str) -> bool:
+        """Whether a cell is the beginning of another one, which then goes on from its inversions."""
+        return any(cell.parent == key for cell in self.cells)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of canonical JSON, the first 20 hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def cell_key(stages: tuple[StageSpec, ...], generator_hash: str, manifest_key: str, seed: int) -> str:
+    """The address of a cell's results: never the device, the batch size, the number of workers or a path."""
+    return digest(
+        {
+            "store": STORE_VERSION,
+            "stages": [stage.identity() for stage in stages],
+            "generator": generator_hash,
+            "data": manifest_key,
+            "seed": seed,
+        }
+    )
+
+
+def expand(suite: SuiteConfig) -> Plan:
+    """Resolve names, settings, data sets and weights, before the first second of work.
+
+    Builds data sets that are not in the cache. Raises ConfigError for whatever cannot be run.
+    """
+    try:
+        pipelines = tuple(load_pipeline(name, suite.stage_settings) for name in suite.methods)
+        # Names have to exist, not to be used: `methods=[...]` may leave out what a suite has settings for.
+        for stage, settings in suite.stage_settings.items():
+            resolve_stage(stage, settings, where=f"stage_settings.{stage}")
+        if suite.reference_method:
+            load_pipeline(suite.reference_method)
+        for metric in suite.metrics:
+            metrics_registry.find(metric)
+        for name in suite.inline:
+            inline_metrics.infos(name)
+        paired = [metric for name in suite.protocols for metric in load_protocol(name)]
+        for used in (stage for pipeline in pipelines for stage in pipeline.stages):
+            for asset in used.cls.assets(used.config):
+                assets.ensure(asset, quiet=False)
+            used.identity()  # hashes the stage's weights, so that absent ones are found here
+        generator = load_generator(suite.generator)
+        used_on = {entry.name: _pipelines_on(entry, pipelines) for entry in suite.datasets}
+        entries = [entry for entry in suite.datasets if used_on[entry.name]]
+        if not entries:
+            raise ValueError(f"no data set of the suite takes any of the methods {', '.join(suite.methods)}")
+        whole = {entry.name: datasets_registry.load(entry.name, **entry.options) for entry in entries}
+        manifests = {entry.name: whole[entry.name].subset(entry.limit) for entry in entries}
+    except (ValueError, KeyError, TypeError, OSError, assets.AssetMissingError) as error:
+        raise ConfigError(str(error.args[0] if isinstance(error, KeyError) else error)) from error
+    for manifest in manifests.values():
+        if manifest.resolution != generator.resolution:
+            raise ConfigError(
+                f"data set {manifest.name} has {manifest.resolution} px, the generator {generator.resolution} px"
+            )
+        lonely = next((record for record in pairs(manifest) if record.labels["clean"] not in manifest.by_id), None)
+        if suite.protocols and lonely:
+            raise ConfigError(
+                f"data set {manifest.name}: {lonely.id} is taken without {lonely.labels['clean']}, which it is "
+                "compared with; use the set's own option count instead of limit"
+            )
+    skipped = {name: reason for name in suite.metrics if (reason := metrics_registry.missing(name))}
+    skipped |= {
+        each.info.name: reason
+        for each in paired
+        if (reason := metrics_registry.missing_asset(each.info.name, each.asset))
+    }
+    generator_hash = fingerprint(generator)
+    cells: dict[str, Cell] = {}
+    leaf = {}
+    for dataset, manifest in manifests.items():
+        for pipeline in used_on[dataset]:
+            parent = None
+            for depth in range(1, len(pipeline.stages) + 1):
+                stages = pipeline.stages[:depth]
+                # An image's result does not depend on which others are run, so a small suite's cells serve a
+                # larger one; only stages that tune one generator for a group depend on who is in the group.
+                grouped = any(s.cls.group_size(s.config) > 1 for s in stages)
+                data = manifest.key if grouped else whole[dataset].key
+                key = cell_key(stages, generator_hash, data, suite.seed)
+                cells.setdefault(key, Cell(key, stages, dataset, suite.seed, parent))
+                parent = key
+            assert parent is not None
+            leaf[pipeline.name, dataset] = parent
+    metrics = tuple(name for name in suite.metrics if name not in skipped)
+    try:
+        editing = prepare(suite.editing, generator, manifests, whole, leaf)
+    except (ValueError, OSError) as error:
+        raise ConfigError(str(error)) from error
+    return Plan(
+        suite, generator, generator_hash, pipelines, manifests, tuple(cells.values()), leaf, metrics, skipped, editing
+    )
+
+
+def _pipelines_on(entry: DatasetEntry, pipelines: tuple[PipelineSpec, ...]) -> tuple[PipelineSpec, ...]:
+    """The suite's pipelines that run on a data set. Names have to exist, not to be among the suite's."""
+    for name in entry.methods:
+        load_pipeline(name)
+    return tuple(pipeline for pipeline in pipelines if not entry.methods or pipeline.name in entry.methods)

@@ -1,0 +1,82 @@
+"""What a suite needs that users bring themselves: which of it is here, and where the rest comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.engine.config import SuiteConfig
+from datasets import assets
+from datasets import registry as datasets_registry
+from methods.registry import load_pipeline
+from metrics import registry as metrics_registry
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing. place: where it is looked for; source: where it comes from, with its terms."""
+
+    what: str
+    present: bool
+    place: str
+    source: str
+
+    def line(self) -> str:
+        mark = "x" if self.present else " "
+        return f"  [{mark}] {self.what}\n      {self.place}" + ("" if self.present else f"\n      {self.source}")
+
+
+def needs(suite: SuiteConfig) -> list[Need]:
+    """Checkpoints and folders that no package index has, in the order: generator, encoders, metrics, data sets."""
+    known = assets.registry()
+    return [*(_of_asset(known[name]) for name in dict.fromkeys(_assets(suite))), *_data(suite)]
+
+
+def _assets(suite: SuiteConfig) -> Iterator[str]:
+    """Names of assets that the suite asks for and that only the user can bring."""
+    used = {stage.name for method in suite.methods for stage in load_pipeline(method).stages}
+    settings = (values for stage, values in suite.stage_settings.items() if stage in used)
+    named = [suite.generator, *(str(values.get("weights", "")) for values in settings)]
+    for metric in suite.metrics:
+        named.append(metrics_registry.find(metric).asset)
+    known = assets.registry()
+    for name in named:
+        if name in known and all(source.path for source in known[name].sources):
+            yield name
+
+
+def missing_file(asset: assets.Asset) -> Need | None:
+    """What a user has to bring for an asset that no package index has; None where it is here or can be fetched."""
+    need = _of_asset(asset) if all(source.path for source in asset.sources) else None
+    return None if need is None or need.present else need
+
+
+def compared(asset: assets.Asset) -> str:
+    """Whether a file that the user brought is the one that others have; "" where nothing is known of it."""
+    seen = asset.sources[0].seen
+    if not seen or asset.brought is None:
+        return ""
+    found = assets.sha256(asset.brought)
+    if found == seen:
+        return "SHA-256 as in public copies"
+    return f"SHA-256 {found}, in public copies {seen}: trained anew, saved again, or damaged"
+
+
+def _of_asset(asset: assets.Asset) -> Need:
+    source = asset.sources[0]
+    hashed = source.sha256 or (f"{source.seen} in public copies" if source.seen else "not published")
+    place = asset.location if asset.present else source.path
+    return Need(
+        f"{asset.name}: {asset.title} [{asset.licence}]", asset.present, f"{place}; SHA-256 {hashed}", source.note
+    )
+
+
+def _data(suite: SuiteConfig) -> Iterator[Need]:
+    for entry in suite.datasets:
+        path = entry.options.get("path")
+        if path is not None:
+            here = Path(str(path)).expanduser().exists()
+            origin = datasets_registry.SOURCES.get(entry.name, "")
+            note = f"{origin}; set INVERSION_BENCH_DATA to the folder above it, or datasets[...].options.path"
+            yield Need(f"data set {entry.name}", here, str(path), note)

@@ -1,0 +1,121 @@
+"""CelebA: 999 photographs of the aligned and cropped release, in FFHQ's frame.
+
+Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015. CelebA-HQ is made of the same photographs. Terms:
+non-commercial research only; no part may be published or distributed further, so neither these photographs nor
+pictures made from them may enter a repository or a document.
+
+The archive holds the first 999 photographs. `manifests/celeba.csv` holds what was measured on each once
+(`datasets.celeba_index`): MTCNN's five landmarks, the split, the person group and what lies before the face. Ids are
+the original numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from filelock import FileLock
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from datasets import alignment, assets, building, ffhq_alignment, images
+from datasets.base import Label, Manifest
+
+VERSION = 1
+INDEX = Path(__file__).parent / "manifests" / "celeba.csv"
+ASSET = "celeba_photographs"
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One row of the index. landmarks: None where MTCNN finds no face. occlusion: what lies before the face, or ""."""
+
+    id: str
+    split: Split
+    person: str
+    landmarks: alignment.Landmarks | None
+    occlusion: str
+
+    @property
+    def path(self) -> Path:
+        """The photograph in the cache. Raises AssetMissingError."""
+        return assets.ensure(ASSET, quiet=False) / f"{self.id}.jpg"
+
+
+@cache
+def index() -> tuple[Photograph, ...]:
+    """All 999 photographs in the order of their numbers."""
+    with INDEX.open(encoding="utf-8", newline="") as handle:
+        return tuple(_photograph(row) for row in csv.DictReader(handle))
+
+
+def _photograph(row: dict[str, str]) -> Photograph:
+    landmarks = None
+    if row["probability"]:
+        points = np.array([[float(row[f"{axis}{i}"]) for axis in "xy"] for i in range(5)])
+        landmarks = alignment.Landmarks(points, float(row["probability"]))
+    split: Split = "test" if row["split"] == "test" else "train"
+    return Photograph(row["id"], split, row["person"], landmarks, row["occlusion"])
+
+
+def aligned(photograph: Photograph, resolution: int) -> Image.Image:
+    """The photograph in FFHQ's frame. Raises ImageError, NoFaceError or AssetMissingError."""
+    picture = images.read_rgb(photograph.path)
+    if photograph.landmarks is None:
+        raise alignment.NoFaceError(f"{photograph.id}: MTCNN finds no face")
+    return ffhq_alignment.align(picture, ffhq_alignment.frame_of_5(photograph.landmarks), resolution)
+
+
+def build(split: Split = "test", resolution: int = 64) -> Manifest:
+    """The photographs of one split; ids such as 000042. The 200 test photographs show nobody of the training ones."""
+    if split not in ("train", "test"):
+        raise ValueError(f"data set 'celeba': split is {split!r}, expected 'train' or 'test'")
+    chosen = [photograph for photograph in index() if photograph.split == split]
+    head = Manifest(
+        name="celeba",
+        title=f"CelebA, {split} photographs",
+        version=VERSION,
+        recipe=ffhq_alignment.RECIPE,
+        resolution=resolution,
+        licence=assets.get(ASSET).licence,
+        domain="in",
+        root=Path(),
+        records=(),
+    )
+    by_id = {photograph.id: photograph for photograph in chosen}
+
+    def candidates() -> Iterator[building.Candidate]:
+        for photograph in chosen:
+            labels: dict[str, Label] = {"person": photograph.person, "occluded": int(bool(photograph.occlusion))}
+            if photograph.occlusion:
+                labels["occlusion"] = photograph.occlusion
+            yield building.Candidate(photograph.id, partial(images.read_rgb, photograph.path), labels)
+
+    def prepare(candidate: building.Candidate, side: int) -> Image.Image:
+        return aligned(by_id[candidate.id], side)
+
+    identity = {**building.asset_identity(ASSET), "split": split, "index": assets.sha256(INDEX)}
+    return building.build(head, identity, candidates, len(chosen), prepare)
+
+
+def load_training_photographs(resolution: int = 64) -> Tensor:
+    """The training photographs in FFHQ's frame, uint8 [N, resolution, resolution, 3]; made once, then cached."""
+    chosen = [p for p in index() if p.split == "train" and p.landmarks is not None]
+    target = assets.cache_dir() / "datasets" / f"celeba-train-{resolution}-{assets.sha256(INDEX)[:12]}.safetensors"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if not target.exists():
+            pictures = np.stack([np.asarray(aligned(photograph, resolution)) for photograph in chosen])
+            temporary = target.with_suffix(".tmp")
+            save_file({"images": torch.from_numpy(pictures)}, temporary)
+            os.replace(temporary, target)
+    return load_file(target)["images"]

@@ -1,0 +1,88 @@
+"""What a generator is trained on, dealt to the processes of a run in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+from datasets import assets
+from datasets.celeba import load_training_photographs
+from datasets.training_faces import load_training_faces
+from methods.generators.training import GeneratorTraining, TrainingConfig
+
+
+class _Steps(IterableDataset[tuple[Tensor, Tensor]]):
+    def __init__(self, data: TrainingFaces):
+        self.data = data
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        step = self.data.first_step()
+        while True:
+            yield self.data.batch(step)
+            step += 1
+
+
+class TrainingFaces(pl.LightningDataModule):
+    """Batches (faces uint8 [N, 64, 64, 3], z [N, z_dim]) to train on; fixed z to judge by.
+
+    Photographs come with their mirror images, and their z are random; a DCGAN's draws come with the z they were drawn
+    from.
+    """
+
+    def __init__(self, config: TrainingConfig, z_dim: int = 100):
+        super().__init__()
+        self.config, self.z_dim = config, z_dim
+
+    def prepare_data(self) -> None:
+        assets.ensure("lpips_alex", quiet=False)
+        self._load()
+
+    def _load(self) -> tuple[Tensor, Tensor]:
+        if self.config.data == "digiface_gan":
+            return load_training_faces(self.config.draws)
+        if self.config.data != "celeba":
+            raise ValueError(f"data={self.config.data}: expected celeba or digiface_gan")
+        photographs = load_training_photographs()
+        faces = torch.cat([photographs, photographs.flip(2)])
+        return faces, torch.randn(len(faces), self.z_dim, generator=torch.Generator().manual_seed(self.config.seed))
+
+    def setup(self, stage: str | None = None) -> None:
+        self.faces, self.z = self._load()
+        wanted = self.config.batch * (self.trainer.world_size if self.trainer else 1)
+        if len(self.faces) < wanted:
+            raise ValueError(f"{len(self.faces)} training faces, expected at least the {wanted} of a step; raise draws")
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """This process's part of a step's global batch, dealt in turn; every face once an epoch."""
+        trainer = self.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        size = self.config.batch * world
+        epoch, place = divmod(step, len(self.faces) // size)
+        random = torch.Generator().manual_seed((self.config.seed << 32) + epoch)
+        order = torch.randperm(len(self.faces), generator=random)
+        chosen = order[place * size : (place + 1) * size][rank::world]
+        return self.faces[chosen], self.z[chosen]
+
+    def first_step(self) -> int:
+        """Where a resumed training goes on."""
+        return cast(GeneratorTraining, self.trainer.lightning_module).step if self.trainer else 0
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(_Steps(self), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        z = torch.randn(self.config.frechet_images, self.z.shape[1], generator=torch.Generator().manual_seed(12345))
+        return DataLoader(TensorDataset(z), batch_size=50)
+
+    def reference_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The first `frechet_images` faces, this process's share of them, as float images."""
+        trainer = self.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        chosen = torch.arange(rank, min(self.config.frechet_images, len(self.faces)), world)
+        for part in chosen.split(50):
+            yield self.faces[part].permute(0, 3, 1, 2).float() / 127.5 - 1, self.z[part]
