@@ -32,7 +32,7 @@ def merge_command(options: argparse.Namespace) -> int:
     """Merge folders of results and say what was decided."""
     check_writable(options.out)
     done = merge(options.out, options.folders, options.across)
-    print(f"{options.out}: {done.images} images and {done.scores} scores merged, {done.cells} new cells")
+    print(f"{options.out}: {done.images} images and {done.scores} scores merged, {done.stage_runs} new stage runs")
     for what, found in sorted(done.measured_with.items()):
         if len(found - {""}) > 1:
             print(f"note: the rows come from different {what}: {', '.join(sorted(found - {''}))}")

@@ -17,7 +17,7 @@ from benchmarks.engine.plan import Plan, expand
 from benchmarks.engine.requirements import needs
 from benchmarks.engine.runner import Duty, Shard, invert
 from benchmarks.engine.score import score
-from benchmarks.engine.store import CellStore
+from benchmarks.engine.store import InversionStore
 from benchmarks.engine.workers import Fleet, options_of, worker_count
 from benchmarks.engine.workers import run as run_fleet
 from benchmarks.errors import ConfigError
@@ -149,11 +149,15 @@ def _print_plan(plan: Plan, out: Path) -> int:
     print(f"  {worker_count(suite.workers)} workers, results in {out}")
     for name, manifest in plan.manifests.items():
         print(f"  data set {name}: {len(manifest.ids)} images, {len(manifest.failures)} without a face or unreadable")
-    for cell in plan.cells:
-        stages = " + ".join(stage.name for stage in cell.stages)
-        done = sum(row["status"] == "ok" for row in CellStore(out, cell.key).rows().values())
-        used = [method for (method, dataset), key in plan.leaf.items() if dataset == cell.dataset and key == cell.key]
-        print(f"  {cell.key}  {cell.dataset:14} {stages:40} {done:5} done   {', '.join(used)}")
+    for stage_run in plan.stage_runs:
+        stages = " + ".join(stage.name for stage in stage_run.stages)
+        done = sum(row["status"] == "ok" for row in InversionStore(out, stage_run.key).rows().values())
+        used = [
+            method
+            for (method, dataset), key in plan.leaf.items()
+            if dataset == stage_run.dataset and key == stage_run.key
+        ]
+        print(f"  {stage_run.key}  {stage_run.dataset:14} {stages:40} {done:5} done   {', '.join(used)}")
     for name, reason in plan.skipped.items():
         print(f"  metric {name} is left out: {reason}")
     return 0
@@ -162,7 +166,7 @@ def _print_plan(plan: Plan, out: Path) -> int:
 def _print_status(plan: Plan, out: Path) -> int:
     missing = 0
     for (method, dataset), key in plan.leaf.items():
-        rows = CellStore(out, key).rows()
+        rows = InversionStore(out, key).rows()
         manifest = plan.manifests[dataset]
         states = Counter(rows[i]["status"] if i in rows else "missing" for i in manifest.ids)
         states["failed"] += len(manifest.failures)

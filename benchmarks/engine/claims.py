@@ -114,7 +114,7 @@ def _locked(handle: int) -> bool:
 
 
 class Claims:
-    """The claims of one cell, as one worker sees and makes them."""
+    """The claims of one stage run, as one worker sees and makes them."""
 
     def __init__(self, out: Path, key: str, presence: Presence, watch: Watch):
         self.folder = out / "work" / "claims" / key

@@ -60,7 +60,7 @@ class SuiteConfig:
     published: tables of reports/published.yaml that reports set beside this suite's, where the recipe agrees.
     reference_method: what the paired tables compare to; the first method when it is not run.
     inline: measurements that need the tuned generator. protocols: measurements that compare an image with the clean one
-    that it is paired with, on the sets that have pairs. save_weights: keep every tuned generator's weights in its cell
+    that it is paired with, on the sets that have pairs. save_weights: keep every tuned generator's weights
     (those of edited images are kept always). editing: see EditingEntry.
     """
 

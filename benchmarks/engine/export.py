@@ -17,7 +17,7 @@ import pandas as pd
 
 from benchmarks.engine.plan import Plan
 from benchmarks.engine.score_files import scores
-from benchmarks.engine.store import CellStore, Row, write_atomically
+from benchmarks.engine.store import InversionStore, Row, write_atomically
 from benchmarks.protocols.editing import results as editing_results
 from benchmarks.protocols.editing.measure import EditStore
 from benchmarks.protocols.occlusion import inapplicable, pairs, protocol_of
@@ -40,7 +40,7 @@ COST_VERSION = 1
 
 def compact(plan: Plan, out: Path) -> pd.DataFrame:
     """Write DIR/results.parquet, DIR/run.json and DIR/images; returns the rows."""
-    stores = {cell.key: CellStore(out, cell.key).rows() for cell in plan.cells}
+    stores = {stage_run.key: InversionStore(out, stage_run.key).rows() for stage_run in plan.stage_runs}
     rows = list(_rows(plan, out, stores))
     frame = pd.DataFrame(rows, columns=list(SCHEMA)).astype(SCHEMA)
     parquet = io.BytesIO()
@@ -60,7 +60,7 @@ def _lineage(plan: Plan, key: str | None) -> list[str]:
     keys: list[str] = []
     while key:
         keys.append(key)
-        key = plan.cell(key).parent
+        key = plan.stage_run(key).parent
     return keys
 
 
@@ -75,9 +75,9 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
         ]
         edits = None
         if plan.editing and key in plan.editing.keys:
-            edits = editing_results.CellEdits(plan, out, key)
+            edits = editing_results.StageRunEdits(plan, out, key)
         lineage = _lineage(plan, key)
-        stage = plan.cell(key).stage
+        stage = plan.stage_run(key).stage
         for record in plan.manifests[dataset].records:
             row = stores[key].get(record.id)
             if record.failure:
@@ -219,7 +219,7 @@ def _settings(stage: StageSpec) -> str:
 
 def _gather_pictures(plan: Plan, out: Path) -> None:
     for (method, dataset), key in plan.leaf.items():
-        manifest, store = plan.manifests[dataset], CellStore(out, key)
+        manifest, store = plan.manifests[dataset], InversionStore(out, key)
         for record in manifest.records:
             folder = out / "images" / dataset / record.id
             if record.file:

@@ -1,7 +1,7 @@
-"""Merging the results of several machines: the union of their cells and scores, an image's files from one of them.
+"""Merging the results of several machines: the union of their stage runs and scores, an image's files from one of them.
 
-A cell's folder is named by the hash of everything that its results depend on, so equal folders hold the same thing and
-can be filled from anywhere. What the machines did twice is decided as the store decides between attempts: ok before
+A stage run's folder is named by the hash of everything that its results depend on, so equal folders hold the same thing
+and can be filled from anywhere. What the machines did twice is decided as the store decides between attempts: ok before
 failed, then the later attempt, then the folder named first. Running the command again changes nothing.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine.store import CellStore, JsonLines, Row, rank, read_lines, write_atomically
+from benchmarks.engine.store import InversionStore, JsonLines, Row, rank, read_lines, write_atomically
 from benchmarks.errors import ConfigError
 
 ACROSS = ("settings",)
@@ -28,7 +28,7 @@ SEPARATOR = "\0"  # what follows tells apart what is said alike
 class Merged:
     """What was done. conflicts: an image that two folders have with different pictures, and which was kept."""
 
-    cells: int = 0
+    stage_runs: int = 0
     images: int = 0
     scores: int = 0
     conflicts: list[str] = field(default_factory=list)
@@ -41,28 +41,32 @@ def merge(out: Path, folders: Sequence[Path], across: Sequence[str] = ()) -> Mer
     Raises ConfigError, before anything is written, when a folder holds no results or the recipes do not agree.
     """
     for folder in folders:
-        if not any((folder / "cells").glob("*/cell.json")):
-            raise ConfigError(f"{folder}: no results there (no cells/*/cell.json); give the --out folders of runs")
+        if not any((folder / "inversions").glob("*/stage.json")):
+            raise ConfigError(
+                f"{folder}: no results there (no inversions/*/stage.json); give the --out folders of runs"
+            )
     resolved = [folder.resolve() for folder in folders]
     if out.resolve() in resolved:
         raise ConfigError(f"{out}: the merged results would go into one of the folders to merge; name it first only")
-    sources = [out, *folders] if (out / "cells").is_dir() else list(folders)
+    sources = [out, *folders] if (out / "inversions").is_dir() else list(folders)
     refuse_mixed(sources, across)
     done = Merged()
-    for key in sorted({path.parent.name for source in sources for path in (source / "cells").glob("*/cell.json")}):
-        _merge_cell(out, [source for source in sources if (source / "cells" / key).is_dir()], key, done)
+    for key in sorted(
+        {path.parent.name for source in sources for path in (source / "inversions").glob("*/stage.json")}
+    ):
+        _merge_cell(out, [source for source in sources if (source / "inversions" / key).is_dir()], key, done)
     return done
 
 
 def refuse_mixed(sources: Sequence[Path], across: Sequence[str] = ()) -> None:
-    """Raises ConfigError that names every difference of recipe between the folders' cells.
+    """Raises ConfigError that names every difference of recipe between the folders' stage runs.
 
     A folder may hold several recipes: variants of one suite, or what an older state of the code left. So a difference
     is one that no folder bridges by holding all that the others hold. across=["settings"] merges other settings, too.
     """
     said: dict[str, dict[Path, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))  # what, folder, value as text
     for source in sources:
-        for path in sorted((source / "cells").glob("*/cell.json")):
+        for path in sorted((source / "inversions").glob("*/stage.json")):
             for what, value, shown in _recipe(_description(path)):
                 said[what][source][value] = shown
     problems = []
@@ -80,26 +84,30 @@ def refuse_mixed(sources: Sequence[Path], across: Sequence[str] = ()) -> None:
         raise ConfigError(f"the folders hold different recipes: {'; '.join(problems)}")
 
 
-def _recipe(cell: Row) -> Iterator[tuple[str, str, str]]:
-    """(what, value, value for people) of all that cells have to agree in to be of one recipe."""
-    yield "generators", _text(cell["generator"]), str(cell["generator"])[:12]
-    yield "seeds", _text(cell["seed"]), str(cell["seed"])
-    for stage in cell["stages"]:
+def _recipe(stage_run: Row) -> Iterator[tuple[str, str, str]]:
+    """(what, value, value for people) of all that stage runs have to agree in to be of one recipe."""
+    yield "generators", _text(stage_run["generator"]), str(stage_run["generator"])[:12]
+    yield "seeds", _text(stage_run["seed"]), str(stage_run["seed"])
+    for stage in stage_run["stages"]:
         yield f"versions of stage {stage['stage']}", _text(stage["version"]), str(stage["version"])
-    names = " + ".join(str(stage["stage"]) for stage in cell["stages"])
-    configs = _text([stage["config"] for stage in cell["stages"]])
-    yield f"settings of {names} on {cell['dataset']}", configs, configs
+    names = " + ".join(str(stage["stage"]) for stage in stage_run["stages"])
+    configs = _text([stage["config"] for stage in stage_run["stages"]])
+    yield f"settings of {names} on {stage_run['dataset']}", configs, configs
     # The key hashes the images too: the same stages, seed and generator under another key are other images.
-    same = _text([cell["stages"], cell["seed"], cell["generator"]])
-    yield f"images of {cell['dataset']} (keys of cells of {names}){SEPARATOR}{same}", cell["key"], cell["key"]
+    same = _text([stage_run["stages"], stage_run["seed"], stage_run["generator"]])
+    yield (
+        f"images of {stage_run['dataset']} (keys of stage runs of {names}){SEPARATOR}{same}",
+        stage_run["key"],
+        stage_run["key"],
+    )
 
 
 def _description(path: Path) -> Row:
     try:
-        cell: Any = json.loads(path.read_text(encoding="utf-8"))
-        return {key: cell[key] for key in ("key", "stages", "dataset", "seed", "generator", "parent")}
+        stage_run: Any = json.loads(path.read_text(encoding="utf-8"))
+        return {key: stage_run[key] for key in ("key", "stages", "dataset", "seed", "generator", "parent")}
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not the description of a cell ({type(error).__name__}: {error})") from error
+        raise ConfigError(f"{path}: not the description of a stage run ({type(error).__name__}: {error})") from error
 
 
 def _text(value: Any) -> str:
@@ -107,13 +115,13 @@ def _text(value: Any) -> str:
 
 
 def _merge_cell(out: Path, sources: Sequence[Path], key: str, done: Merged) -> None:
-    target = CellStore(out, key)
-    stores = {source: CellStore(source, key) for source in sources}
+    target = InversionStore(out, key)
+    stores = {source: InversionStore(source, key) for source in sources}
     standing = {source: store.rows() for source, store in stores.items()}
-    description = target.folder / "cell.json"
+    description = target.folder / "stage.json"
     if not description.exists():
-        write_atomically(description, (stores[sources[0]].folder / "cell.json").read_bytes())
-        done.cells += 1
+        write_atomically(description, (stores[sources[0]].folder / "stage.json").read_bytes())
+        done.stage_runs += 1
     taken: dict[Path, list[str]] = defaultdict(list)
     for image in sorted(set().union(*standing.values())):
         having = [source for source in sources if image in standing[source]]
@@ -140,12 +148,12 @@ def _merge_cell(out: Path, sources: Sequence[Path], key: str, done: Merged) -> N
         done.scores += _merge_scores(out, source, key, chosen)
 
 
-def _attempts(store: CellStore) -> Iterator[Row]:
+def _attempts(store: InversionStore) -> Iterator[Row]:
     return read_lines(store.row_files().paths())
 
 
 def _note_conflict(
-    image: str, key: str, ok: list[Path], best: Path, stores: dict[Path, CellStore], done: Merged
+    image: str, key: str, ok: list[Path], best: Path, stores: dict[Path, InversionStore], done: Merged
 ) -> None:
     pictures = {source: stores[source].picture(image).read_bytes() for source in ok}
     other = [source for source in ok if pictures[source] != pictures[best]] if best in pictures else []

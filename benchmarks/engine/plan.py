@@ -1,6 +1,6 @@
-"""From a suite to cells: every distinct beginning of a pipeline on every data set, parents first.
+"""From a suite to stage runs: every distinct beginning of a pipeline on every data set, parents first.
 
-Two pipelines that begin alike share the cells of that beginning: SG2 W and PTI invert into W once.
+Two pipelines that begin alike share the stage runs of that beginning: SG2 W and PTI invert into W once.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from methods.tuning.deltas import fingerprint
 from metrics import registry as metrics_registry
 from metrics.paired import load_protocol
 
-# Goes up when the harness itself changes what a stored cell holds.
+# Goes up when the harness itself changes what a stored stage run holds.
 STORE_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Cell:
+class StageRun:
     """A row of stages on a data set under a seed. key: 20 hexadecimal digits, its folder's name."""
 
     key: str
@@ -45,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a suite amounts to here. leaf: cell key by (method, data set), for each that is run. skipped: metric ->
+    """What a suite amounts to here. leaf: stage run key by (method, data set), for each that is run. skipped: metric ->
     reason. manifests: the data sets that any method runs on. editing: None where the suite does not edit."""
 
     suite: SuiteConfig
@@ -53,21 +53,21 @@ class Plan:
     generator_hash: str
     pipelines: tuple[PipelineSpec, ...]
     manifests: dict[str, Manifest]
-    cells: tuple[Cell, ...]
+    stage_runs: tuple[StageRun, ...]
     leaf: dict[tuple[str, str], str]
     metrics: tuple[str, ...]
     skipped: dict[str, str]
     editing: Editing | None = None
 
-    def cell(self, key: str) -> Cell:
-        for cell in self.cells:
-            if cell.key == key:
-                return cell
-        raise KeyError(f"no cell {key!r} in suite {self.suite.name}")
+    def stage_run(self, key: str) -> StageRun:
+        for stage_run in self.stage_runs:
+            if stage_run.key == key:
+                return stage_run
+        raise KeyError(f"no stage run {key!r} in suite {self.suite.name}")
 
     def feeds(self, key: str) -> bool:
-        """Whether a cell is the beginning of another one, which then goes on from its inversions."""
-        return any(cell.parent == key for cell in self.cells)
+        """Whether a stage run is the beginning of another one, which then goes on from its inversions."""
+        return any(stage_run.parent == key for stage_run in self.stage_runs)
 
 
 def digest(value: Any) -> str:
@@ -76,8 +76,8 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def cell_key(stages: tuple[StageSpec, ...], generator_hash: str, manifest_key: str, seed: int) -> str:
-    """The address of a cell's results: never the device, the batch size, the number of workers or a path."""
+def stage_run_key(stages: tuple[StageSpec, ...], generator_hash: str, manifest_key: str, seed: int) -> str:
+    """The address of a stage run's results: never the device, the batch size, the number of workers or a path."""
     return digest(
         {
             "store": STORE_VERSION,
@@ -137,19 +137,19 @@ def expand(suite: SuiteConfig) -> Plan:
         if (reason := metrics_registry.missing_asset(each.info.name, each.asset))
     }
     generator_hash = fingerprint(generator)
-    cells: dict[str, Cell] = {}
+    stage_runs: dict[str, StageRun] = {}
     leaf = {}
     for dataset, manifest in manifests.items():
         for pipeline in used_on[dataset]:
             parent = None
             for depth in range(1, len(pipeline.stages) + 1):
                 stages = pipeline.stages[:depth]
-                # An image's result does not depend on which others are run, so a small suite's cells serve a
+                # An image's result does not depend on which others are run, so a small suite's stage runs serve a
                 # larger one; only stages that tune one generator for a group depend on who is in the group.
                 grouped = any(s.cls.group_size(s.config) > 1 for s in stages)
                 data = manifest.key if grouped else whole[dataset].key
-                key = cell_key(stages, generator_hash, data, suite.seed)
-                cells.setdefault(key, Cell(key, stages, dataset, suite.seed, parent))
+                key = stage_run_key(stages, generator_hash, data, suite.seed)
+                stage_runs.setdefault(key, StageRun(key, stages, dataset, suite.seed, parent))
                 parent = key
             assert parent is not None
             leaf[pipeline.name, dataset] = parent
@@ -159,7 +159,16 @@ def expand(suite: SuiteConfig) -> Plan:
     except (ValueError, OSError) as error:
         raise ConfigError(str(error)) from error
     return Plan(
-        suite, generator, generator_hash, pipelines, manifests, tuple(cells.values()), leaf, metrics, skipped, editing
+        suite,
+        generator,
+        generator_hash,
+        pipelines,
+        manifests,
+        tuple(stage_runs.values()),
+        leaf,
+        metrics,
+        skipped,
+        editing,
     )
 
 

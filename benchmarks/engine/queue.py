@@ -1,6 +1,6 @@
 """Dealing work: hands of images, claimed one by one as a worker asks for them, so that nobody idles or works twice.
 
-A worker goes through the cells in order and takes what is free and ready. What others hold, and what waits for the
+A worker goes through the stage runs in order and takes what is free and ready. What others hold, and what waits for the
 stage before, it comes back to. An image at which a worker died is tried again alone, so that the next death is surely
 its own, and after RETRIES more deaths it is a failed row.
 """
@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from benchmarks.engine.claims import RETRIES, Claims
-from benchmarks.engine.plan import Cell
+from benchmarks.engine.plan import StageRun
 from benchmarks.engine.store import RowFiles
 
 HUNG = 75  # exit code of a worker that took too long at an image
 
 
 class Attempts:
-    """The number of attempts at each image of a cell, kept up to date by reading only what is new."""
+    """The number of attempts at each image of a stage run, kept up to date by reading only what is new."""
 
     def __init__(self, files: RowFiles):
         self.files = files
@@ -36,7 +36,7 @@ class Attempts:
 
 @dataclass(frozen=True)
 class Hand:
-    """What a worker does next: images of one cell, or the reasons why some will not be tried again."""
+    """What a worker does next: images of one stage run, or the reasons why some will not be tried again."""
 
     images: list[str]
     failures: dict[str, str] = field(default_factory=dict)
@@ -44,9 +44,9 @@ class Hand:
 
 @dataclass
 class Work:
-    """What is to be done of a cell. before: attempts at each image to do when the run began; more mean it is done."""
+    """The images of a stage run that are to be inverted. before: attempts at each when the run began."""
 
-    cell: Cell
+    stage_run: StageRun
     units: list[list[str]]
     before: dict[str, int]
     attempts: Attempts

@@ -1,4 +1,4 @@
-"""Inverting: every missing image of every cell, through Lightning's `Trainer.predict`, each persisted at once.
+"""Inverting: every missing image of every stage run, through Lightning's `Trainer.predict`, each persisted at once.
 
 All ways to run a suite come through here, and share its images by the claims of benchmarks/engine/queue.py.
 """
@@ -27,9 +27,9 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from benchmarks.engine.claims import Claims, Presence, Watch
 from benchmarks.engine.machine import commit, device_name, peak_memory_mb
-from benchmarks.engine.plan import Cell, Plan
+from benchmarks.engine.plan import Plan, StageRun
 from benchmarks.engine.queue import Attempts, Hand, Watchdog, Work, hand_size
-from benchmarks.engine.store import CellStore, Row, finite, write_atomically
+from benchmarks.engine.store import InversionStore, Row, finite, write_atomically
 from datasets.base import ImageDataModule
 from datasets.images import ImageError
 from methods import inline as inline_metrics
@@ -51,18 +51,18 @@ class Shard:
         return [image for group in groups[self.index :: self.of] for image in group]
 
 
-def group_size(cell: Cell) -> int:
-    return cell.stage.cls.group_size(cell.stage.config)
+def group_size(stage_run: StageRun) -> int:
+    return stage_run.stage.cls.group_size(stage_run.stage.config)
 
 
-def wanted(cell: Cell, plan: Plan, out: Path, resume: Resume, shard: Shard) -> list[str]:
+def wanted(stage_run: StageRun, plan: Plan, out: Path, resume: Resume, shard: Shard) -> list[str]:
     """Images of the shard that still have to be done; groups that share a generator are done as a whole."""
-    ids, size = plan.manifests[cell.dataset].ids, group_size(cell)
-    # In units that hold whole groups of every stage: a shard has the same images in a cell and in its parent.
-    unit = math.lcm(*(group_size(each) for each in plan.cells))
+    ids, size = plan.manifests[stage_run.dataset].ids, group_size(stage_run)
+    # In units that hold whole groups of every stage: a shard has the same images in a stage run and in its parent.
+    unit = math.lcm(*(group_size(each) for each in plan.stage_runs))
     mine = shard.take([ids[i : i + unit] for i in range(0, len(ids), unit)])
-    rows = CellStore(out, cell.key).rows()
-    parents = CellStore(out, cell.parent).rows() if cell.parent else {}
+    rows = InversionStore(out, stage_run.key).rows()
+    parents = InversionStore(out, stage_run.parent).rows() if stage_run.parent else {}
 
     def due(image: str) -> bool:
         row = rows.get(image)
@@ -70,7 +70,7 @@ def wanted(cell: Cell, plan: Plan, out: Path, resume: Resume, shard: Shard) -> l
             return True
         if row["status"] == "ok":
             again = resume == "failed" and any(map(_unmeasured, row["inline"].values()))
-            return again or (row.get("weights") == NOT_KEPT and plan.feeds(cell.key))
+            return again or (row.get("weights") == NOT_KEPT and plan.feeds(stage_run.key))
         late = row["reason"].startswith(BEFORE) and parents.get(image, row)["status"] == "ok"
         return resume == "failed" or late
 
@@ -93,9 +93,9 @@ _NOTHING: dict[str, Any] = {"ids": [], "images": torch.empty(0, 3, 1, 1), "failu
 
 
 class _Batches(IterableDataset):
-    """Hands of a cell as batches with the parent cell's inversions; failures go on as failures."""
+    """Hands of a stage run as batches with the parent stage run's inversions; failures go on as failures."""
 
-    def __init__(self, hands: Iterator[Hand], most: int, plan: Plan, parent: CellStore | None, dataset: str):
+    def __init__(self, hands: Iterator[Hand], most: int, plan: Plan, parent: InversionStore | None, dataset: str):
         self.hands, self.most, self.plan, self.parent, self.dataset = hands, most, plan, parent, dataset
 
     def __len__(self) -> int:
@@ -134,9 +134,16 @@ class _Batches(IterableDataset):
 class _Writer(BasePredictionWriter):
     """Persists each batch as it ends, then lets go of its images."""
 
-    def __init__(self, plan: Plan, store: CellStore, work: Work, facts: dict[str, Any], dog: Watchdog):
+    def __init__(self, plan: Plan, store: InversionStore, work: Work, facts: dict[str, Any], dog: Watchdog):
         super().__init__(write_interval="batch")
-        self.cell, self.plan, self.store, self.work, self.facts, self.dog = work.cell, plan, store, work, facts, dog
+        self.stage_run, self.plan, self.store, self.work, self.facts, self.dog = (
+            work.stage_run,
+            plan,
+            store,
+            work,
+            facts,
+            dog,
+        )
         self.lines = store.writer()
 
     def on_predict_batch_start(
@@ -177,8 +184,8 @@ class _Writer(BasePredictionWriter):
                 for name in self.plan.suite.inline:
                     extra[name] = self._measure(name, one)
             editing = self.plan.editing
-            edited = editing is not None and editing.takes(self.cell.key, self.cell.dataset, image)
-            keep = self.plan.suite.save_weights or edited or self.plan.feeds(self.cell.key)
+            edited = editing is not None and editing.takes(self.stage_run.key, self.stage_run.dataset, image)
+            keep = self.plan.suite.save_weights or edited or self.plan.feeds(self.stage_run.key)
             self.store.save(image, one, keep)
             seconds = prediction.seconds[one.ids[0]]
             more = {} if keep or one.weights[0] is None else {"weights": NOT_KEPT}
@@ -191,7 +198,7 @@ class _Writer(BasePredictionWriter):
     def _measure(self, name: str, one: Inversion) -> dict[str, float | str | None]:
         """Values by name, or the reason why there are none: the inversion itself is worth keeping."""
         try:
-            values = inline_metrics.measure(name, self.plan.generator, one, self.cell.seed)
+            values = inline_metrics.measure(name, self.plan.generator, one, self.stage_run.seed)
         except RuntimeError as error:
             return {"reason": f"{type(error).__name__}: {error}"}
         return {key: finite(value) for key, value in values.items()}
@@ -235,16 +242,16 @@ ALONE = Duty()
 def save_before(plan: Plan, out: Path, resume: Resume, path: Path) -> None:
     """Write down what a run has to do, so that workers that begin later do not take its own results for old ones."""
     found = {}
-    for cell in plan.cells:
-        count = Attempts(CellStore(out, cell.key).row_files()).refresh()
-        found[cell.key] = {image: count.get(image, 0) for image in wanted(cell, plan, out, resume, Shard())}
+    for stage_run in plan.stage_runs:
+        count = Attempts(InversionStore(out, stage_run.key).row_files()).refresh()
+        found[stage_run.key] = {image: count.get(image, 0) for image in wanted(stage_run, plan, out, resume, Shard())}
     write_atomically(path, json.dumps(found).encode())
 
 
 def invert(
     plan: Plan, out: Path, resume: Resume, shard: Shard, progress: bool = True, duty: Duty = ALONE, pause: float = 0.5
 ) -> int:
-    """Run every cell of the plan for the shard; returns the number of images attempted.
+    """Run every stage run of the plan for the shard; returns the number of images attempted.
 
     Shares the images with whoever else works in the folder, and waits for what others hold, as they may die.
     """
@@ -271,23 +278,25 @@ def _works(plan: Plan, out: Path, resume: Resume, shard: Shard, duty: Duty, pres
     told = json.loads(Path(duty.before).read_text()) if duty.before else None
     watch = Watch(out)
     works: dict[str, Work] = {}
-    for cell in plan.cells:
-        store, size = CellStore(out, cell.key), group_size(cell)
-        describe(cell, plan, store)
+    for stage_run in plan.stage_runs:
+        store, size = InversionStore(out, stage_run.key), group_size(stage_run)
+        describe(stage_run, plan, store)
         attempts = Attempts(store.row_files())
         # Counted first: what a peer finishes in between is then seen as done, not as what was there before.
         count = dict(attempts.refresh())
-        todo = list(told[cell.key]) if told else wanted(cell, plan, out, resume, shard)
-        before = told[cell.key] if told else {image: count.get(image, 0) for image in todo}
+        todo = list(told[stage_run.key]) if told else wanted(stage_run, plan, out, resume, shard)
+        before = told[stage_run.key] if told else {image: count.get(image, 0) for image in todo}
         units = [todo[i : i + size] for i in range(0, len(todo), size)]
-        parent = works[cell.parent] if cell.parent else None
-        works[cell.key] = Work(cell, units, before, attempts, Claims(out, cell.key, presence, watch), parent)
+        parent = works[stage_run.parent] if stage_run.parent else None
+        works[stage_run.key] = Work(
+            stage_run, units, before, attempts, Claims(out, stage_run.key, presence, watch), parent
+        )
     return list(works.values())
 
 
 @dataclass
 class _Runner:
-    """Runs passes over cells; builds a stage once, and only when there is something for it to do."""
+    """Runs passes over stage runs; builds a stage once, and only when there is something for it to do."""
 
     plan: Plan
     out: Path
@@ -297,11 +306,11 @@ class _Runner:
     methods: dict[str, Method] = field(default_factory=dict)
 
     def predict(self, work: Work) -> int:
-        """One pass over a cell; returns the number of images attempted."""
-        cell, size = work.cell, group_size(work.cell)
+        """One pass over a stage run; returns the number of images attempted."""
+        stage_run, size = work.stage_run, group_size(work.stage_run)
         # A group a batch, so that an image that drops out never moves others into another group.
         most = size if size > 1 else self.plan.suite.batch_size
-        together = cell.stage.cls.together(cell.stage.config)
+        together = stage_run.stage.cls.together(stage_run.stage.config)
         hands = work.hands(hand_size(most, max(size, together), self.duty.workers))
         first = next(hands, None)
         if first is None:
@@ -314,13 +323,13 @@ class _Runner:
                 count += len(hand.images) + len(hand.failures)
                 yield hand
 
-        if cell.key not in self.methods:
-            self.methods = {cell.key: cell.stage.build(self.plan.generator, cell.seed)}
+        if stage_run.key not in self.methods:
+            self.methods = {stage_run.key: stage_run.stage.build(self.plan.generator, stage_run.seed)}
         self._trainer(counted(), work, most)
         return count
 
     def _trainer(self, hands: Iterator[Hand], work: Work, batch: int) -> None:
-        cell, store = work.cell, CellStore(self.out, work.cell.key)
+        stage_run, store = work.stage_run, InversionStore(self.out, work.stage_run.key)
         facts = {
             "device": device_name(),
             "precision": "float32",
@@ -339,12 +348,12 @@ class _Runner:
             enable_progress_bar=self.progress and sys.stderr.isatty(),
             callbacks=[_Writer(self.plan, store, work, facts, self.dog)],
         )
-        parent = CellStore(self.out, cell.parent) if cell.parent else None
-        batches = _Batches(hands, sum(map(len, work.units)), self.plan, parent, cell.dataset)
+        parent = InversionStore(self.out, stage_run.parent) if stage_run.parent else None
+        batches = _Batches(hands, sum(map(len, work.units)), self.plan, parent, stage_run.dataset)
         loader = DataLoader(batches, batch_size=None)
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
-            trainer.predict(self.methods[cell.key], loader, return_predictions=False)
+            trainer.predict(self.methods[stage_run.key], loader, return_predictions=False)
         except SystemExit as stop:
             # What Lightning makes of an interrupt; it also goes on ignoring the signal.
             signal.signal(signal.SIGINT, on_interrupt)
@@ -353,16 +362,16 @@ class _Runner:
             self.dog.stop()
 
 
-def describe(cell: Cell, plan: Plan, store: CellStore) -> None:
-    """Leave in the cell's folder what it is, for people and for tools that merge runs."""
-    path = store.folder / "cell.json"
+def describe(stage_run: StageRun, plan: Plan, store: InversionStore) -> None:
+    """Leave in the stage run's folder what it is, for people and for tools that merge runs."""
+    path = store.folder / "stage.json"
     what = {
-        "key": cell.key,
-        "stages": [stage.identity() for stage in cell.stages],
-        "dataset": cell.dataset,
-        "seed": cell.seed,
+        "key": stage_run.key,
+        "stages": [stage.identity() for stage in stage_run.stages],
+        "dataset": stage_run.dataset,
+        "seed": stage_run.seed,
         "generator": plan.generator_hash,
-        "parent": cell.parent,
+        "parent": stage_run.parent,
     }
     text = (json.dumps(what, indent=1, sort_keys=True) + "\n").encode()
     if not path.exists() or path.read_bytes() != text:  # torn by a power cut

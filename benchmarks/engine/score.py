@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from benchmarks.engine.plan import Plan
 from benchmarks.engine.score_files import score_path, scores, stamp
 from benchmarks.engine.set_scores import SetScorer
-from benchmarks.engine.store import CellStore, JsonLines, finite
+from benchmarks.engine.store import InversionStore, JsonLines, finite
 from benchmarks.protocols.occlusion import Regions, inapplicable, inputs, interest_regions, pairs
 from datasets.alignment import NoFaceError
 from datasets.images import ImageError, read_rgb, to_tensor
@@ -29,7 +29,7 @@ Measured = SampleMetric | PairedMetric  # what one image is enough for
 
 @torch.no_grad()
 def score(plan: Plan, out: Path, progress: bool = True) -> int:
-    """Compute what is missing for every leaf cell and metric; returns the number of values computed."""
+    """Compute what is missing for every leaf stage run and metric; returns the number of values computed."""
     leaves = dict.fromkeys(plan.leaf.values())
     paired = [metric for name in plan.suite.protocols for metric in load_protocol(name)]
     paired = [metric for metric in paired if metric.info.name not in plan.skipped]
@@ -39,9 +39,9 @@ def score(plan: Plan, out: Path, progress: bool = True) -> int:
         found = [metrics_registry.find(name) for name in plan.metrics]
         for metric in (each for each in found if isinstance(each, SampleMetric)):
             for key in leaves:
-                computed += _score_cell(plan, out, key, metric)
+                computed += _score_stage_run(plan, out, key, metric)
                 bar.update()
-        # Cells outside, metrics inside: those on one network share the features of a cell's pictures.
+        # Cells outside, metrics inside: those on one network share the features of a stage run's pictures.
         scorer, of_sets = SetScorer(plan, out), [each for each in found if isinstance(each, SetMetric)]
         for key in leaves if of_sets else ():
             computed += scorer.score(key, of_sets)
@@ -53,8 +53,8 @@ def score(plan: Plan, out: Path, progress: bool = True) -> int:
     return computed
 
 
-def _score_cell(plan: Plan, out: Path, key: str, metric: SampleMetric) -> int:
-    store, manifest = CellStore(out, key), plan.manifests[plan.cell(key).dataset]
+def _score_stage_run(plan: Plan, out: Path, key: str, metric: SampleMetric) -> int:
+    store, manifest = InversionStore(out, key), plan.manifests[plan.stage_run(key).dataset]
     done = [image for image, row in store.rows().items() if row["status"] == "ok" and image in manifest.by_id]
 
     def load(image: str) -> tuple[Tensor, ...]:
@@ -65,7 +65,7 @@ def _score_cell(plan: Plan, out: Path, key: str, metric: SampleMetric) -> int:
 
 
 def _score_pairs(plan: Plan, out: Path, key: str, metric: PairedMetric, regions: Callable[[str], Regions]) -> int:
-    store, dataset = CellStore(out, key), plan.cell(key).dataset
+    store, dataset = InversionStore(out, key), plan.stage_run(key).dataset
     manifest, rows = plan.manifests[dataset], store.rows()
     stamps = {}
     for record in pairs(manifest):
@@ -84,7 +84,7 @@ def _score_pairs(plan: Plan, out: Path, key: str, metric: PairedMetric, regions:
 def _update(
     out: Path, key: str, metric: Measured, stamps: Mapping[str, Any], load: Callable[[str], tuple[Tensor, ...]]
 ) -> int:
-    """Compute and store the scores of a cell that are missing or of older pictures; returns how many."""
+    """Compute and store the scores of a stage run that are missing or of older pictures; returns how many."""
     known = scores(out, key, metric)
     lines = JsonLines(score_path(out, key, metric))
     # What failed may succeed now.

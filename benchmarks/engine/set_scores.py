@@ -1,4 +1,4 @@
-"""Scoring of whole sets: each picture's share of a distance between a cell's pictures and their targets.
+"""Scoring of whole sets: each picture's share of a distance between a stage run's pictures and their targets.
 
 The shares lie where other scores lie, a row an image; their stamp is of all pictures together, so that every share is
 computed anew when any of them changes.
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.engine.plan import Plan, digest
 from benchmarks.engine.score_files import score_path, scores, stamp
-from benchmarks.engine.store import CellStore, JsonLines, finite
+from benchmarks.engine.store import InversionStore, JsonLines, finite
 from datasets.assets import AssetMissingError
 from datasets.images import ImageError, read_rgb, to_tensor
 from metrics.base import UNDEFINED, Features, SetMetric, Undefined
@@ -28,7 +28,7 @@ Found = Mapping[str, Tensor | str]  # by image: features [D], or why there are n
 
 
 class SetScorer:
-    """Scores the cells of a plan. Keeps the networks, and the targets' features, which all methods of a set share."""
+    """Scores the stage runs of a plan. Keeps the networks and the targets' features, which all methods share."""
 
     def __init__(self, plan: Plan, out: Path):
         self.plan, self.out = plan, out
@@ -37,8 +37,8 @@ class SetScorer:
 
     @torch.no_grad()
     def score(self, key: str, metrics: Sequence[SetMetric]) -> int:
-        """Compute what is missing of a cell; returns the number of values computed."""
-        store, dataset = CellStore(self.out, key), self.plan.cell(key).dataset
+        """Compute what is missing of a stage run; returns the number of values computed."""
+        store, dataset = InversionStore(self.out, key), self.plan.stage_run(key).dataset
         known = self.plan.manifests[dataset].by_id
         images = sorted(image for image, row in store.rows().items() if row["status"] == "ok" and image in known)
         mark = digest([[image, stamp(store, image)] for image in images])
@@ -63,7 +63,7 @@ class SetScorer:
         )
 
     def _pairs(
-        self, network: str, make: Callable[[], Features], store: CellStore, dataset: str, images: Sequence[str]
+        self, network: str, make: Callable[[], Features], store: InversionStore, dataset: str, images: Sequence[str]
     ) -> dict[str, tuple[Tensor, Tensor] | str]:
         """Features of picture and target, by image."""
         manifest = self.plan.manifests[dataset]

@@ -1,9 +1,9 @@
 """Results on disk, written as soon as they exist, safe against kills and against several writers.
 
-    DIR/cells/<key>/cell.json            what the cell is
-    DIR/cells/<key>/rows-<worker>.jsonl  one line an attempt at an image, append-only, one file a process
-    DIR/cells/<key>/<image>.png          the reconstruction, 8 bit, from which everything is scored
-    DIR/cells/<key>/<image>.safetensors  latent, own noise maps, and the tuned weights when they are kept
+    DIR/inversions/<key>/stage.json            what the stage run is
+    DIR/inversions/<key>/rows-<worker>.jsonl  one line an attempt at an image, append-only, one file a process
+    DIR/inversions/<key>/<image>.png          the reconstruction, 8 bit, from which everything is scored
+    DIR/inversions/<key>/<image>.safetensors  latent, own noise maps, and the tuned weights when they are kept
     DIR/scores/<key>/<metric>-v<n>.jsonl one line an image
     DIR/work/rows/<key>/                 names of the files of rows, so that nobody lists the pictures to find them
     DIR/results.parquet, DIR/run.json    compacted for reading; never the truth
@@ -132,11 +132,11 @@ def rank(row: Row) -> tuple[bool, int]:
     return row["status"] == "ok", row["attempt"]
 
 
-class CellStore:
-    """The results of one cell."""
+class InversionStore:
+    """The results of one stage run."""
 
     def __init__(self, root: Path, key: str):
-        self.folder = root / "cells" / key
+        self.folder = root / "inversions" / key
         self.names = root / "work" / "rows" / key
 
     def row_files(self) -> RowFiles:

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from benchmarks.engine.claims import write_ending
 from benchmarks.engine.plan import Plan
 from benchmarks.engine.runner import ALONE, Resume, Shard, invert, save_before, wanted
-from benchmarks.engine.store import CellStore, RowFiles
+from benchmarks.engine.store import InversionStore, RowFiles
 from benchmarks.errors import ConfigError, StoppedError
 from benchmarks.protocols.editing import measure as editing
 from benchmarks.protocols.editing.work import edit
@@ -81,7 +81,7 @@ def run(plan: Plan, out: Path, suite: str, overrides: list[str], resume: Resume,
     """Invert, then edit what is missing. Raises StoppedError when it cannot go on; what was done is kept."""
     from os import cpu_count
 
-    missing = sum(len(wanted(cell, plan, out, resume, Shard())) for cell in plan.cells)
+    missing = sum(len(wanted(stage_run, plan, out, resume, Shard())) for stage_run in plan.stage_runs)
     workers = worker_count(fleet.workers or plan.suite.workers)
     threads = fleet.threads or max(1, (cpu_count() or 1) // workers)
     alone = fleet.executor == "local" and workers == 1 and not fleet.timeout
@@ -99,7 +99,7 @@ def run(plan: Plan, out: Path, suite: str, overrides: list[str], resume: Resume,
         if missing:
             before = out / "work" / f"before-{uuid.uuid4().hex[:8]}.json"
             save_before(plan, out, resume, before)
-            files = [CellStore(out, cell.key).row_files() for cell in plan.cells]
+            files = [InversionStore(out, stage_run.key).row_files() for stage_run in plan.stage_runs]
             inverting = [*command, "--only", "invert", "--before", str(before.absolute())]
             try:
                 watch(launcher, [inverting] * min(workers, missing), out, files, "inverting", missing)

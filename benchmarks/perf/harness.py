@@ -27,10 +27,10 @@ from torch import Tensor
 from benchmarks.engine.config import SuiteConfig, load_suite
 from benchmarks.engine.export import compact
 from benchmarks.engine.machine import peak_memory_mb
-from benchmarks.engine.plan import Cell, Plan, cell_key, expand
+from benchmarks.engine.plan import Plan, StageRun, expand, stage_run_key
 from benchmarks.engine.runner import Shard, invert
 from benchmarks.engine.score import score
-from benchmarks.engine.store import CellStore
+from benchmarks.engine.store import InversionStore
 from benchmarks.engine.workers import Fleet, run
 from datasets.base import Manifest, Record
 from datasets.images import pixel_sha256
@@ -76,16 +76,16 @@ def simulated(folder: Path, count: int, side: int) -> Manifest:
 
 
 def null_plan(manifest: Manifest) -> Plan:
-    """One cell of nothing over a set, on the toy generator."""
+    """One stage run of nothing over a set, on the toy generator."""
     STAGES["null"] = "benchmarks.perf.harness:Null"
     generator = load_generator("toy")
     stage = StageSpec("null", NullConfig())
     suite = SuiteConfig(name="null", generator="toy", methods=["null"], metrics=["mse"])
-    key = cell_key((stage,), fingerprint(generator), manifest.key, 0)
+    key = stage_run_key((stage,), fingerprint(generator), manifest.key, 0)
     pipeline = PipelineSpec("null", "Nothing", (stage,))
     return Plan(
         suite, generator, fingerprint(generator), (pipeline,), {manifest.name: manifest},
-        (Cell(key, (stage,), manifest.name, 0, None),), {("null", manifest.name): key}, ("mse",), {},
+        (StageRun(key, (stage,), manifest.name, 0, None),), {("null", manifest.name): key}, ("mse",), {},
     )  # fmt: skip
 
 
@@ -127,7 +127,9 @@ def share(method: str, count: int) -> None:
         start = time.perf_counter()
         invert(plan, Path(folder), "missing", Shard(), progress=False)
         wall = time.perf_counter() - start
-        own = sum(row["seconds"] for c in plan.cells for row in CellStore(Path(folder), c.key).rows().values())
+        own = sum(
+            row["seconds"] for c in plan.stage_runs for row in InversionStore(Path(folder), c.key).rows().values()
+        )
     print(f"{method}, {count} images: method {own:.2f} s, harness {wall - own:.2f} s "
           f"({1000 * (wall - own) / count:.1f} ms an image, {(wall - own) / own:.1%} of the method's)")  # fmt: skip
 
@@ -135,8 +137,8 @@ def share(method: str, count: int) -> None:
 def efficiency(suite: str, overrides: list[str], workers: int, repeats: int) -> None:
     """Print seconds of inverting with one worker and with several; both are processes of the local executor."""
     plan = expand(load_suite(suite, overrides))
-    count = sum(len(plan.manifests[cell.dataset].ids) for cell in plan.cells)
-    print(f"{count} images of {len(plan.cells)} cells of {suite}, one thread a worker\n")
+    count = sum(len(plan.manifests[stage_run.dataset].ids) for stage_run in plan.stage_runs)
+    print(f"{count} images of {len(plan.stage_runs)} stage_runs of {suite}, one thread a worker\n")
     print("| workers | start, s | inverting, s | images / s |\n| --: | --: | --: | --: |")
     walls: dict[int, list[float]] = {number: [] for number in (1, workers)}
     for number in list(walls) * repeats:
@@ -145,7 +147,7 @@ def efficiency(suite: str, overrides: list[str], workers: int, repeats: int) -> 
             # A timeout that never comes: a single worker would else be this process itself.
             run(plan, out, suite, overrides, "missing", Fleet(workers=number, timeout=86_400))
             end = time.time()
-            begun = min(path.stat().st_mtime for path in out.glob("cells/*/cell.json"))
+            begun = min(path.stat().st_mtime for path in out.glob("inversions/*/stage.json"))
         walls[number].append(end - begun)
         print(f"| {number} | {begun - begin:.1f} | {end - begun:.1f} | {count / (end - begun):.2f} |", flush=True)
     one, several = (statistics.median(found) for found in walls.values())

@@ -27,7 +27,7 @@ from benchmarks.engine.config import SuiteConfig, load_suite
 from benchmarks.engine.plan import expand
 from benchmarks.engine.runner import Shard, device_name, invert
 from benchmarks.engine.score import measure
-from benchmarks.engine.store import CellStore
+from benchmarks.engine.store import InversionStore
 from benchmarks.perf import plain
 from datasets import registry as datasets_registry
 from datasets.images import read_rgb, to_tensor
@@ -211,12 +211,12 @@ def compare_metrics(suite: SuiteConfig, count: int, repeats: int) -> None:
 def from_run(folder: Path) -> None:
     """The stages' seconds and steps as a run recorded them, over all its images and data sets."""
     rows: dict[str, list[dict]] = {}
-    for path in sorted(folder.glob("cells/*/cell.json")):
+    for path in sorted(folder.glob("inversions/*/stage.json")):
         stages = json.loads(path.read_text())["stages"]
         name = " + ".join(stage["stage"] for stage in stages)
         if stages[-1]["config"].get("locality", {}).get("weight") == 0:
             name += " (no locality)"
-        done = CellStore(folder, path.parent.name).rows().values()
+        done = InversionStore(folder, path.parent.name).rows().values()
         rows.setdefault(name, []).extend(row for row in done if row["status"] == "ok")
     print("| stage (the last of) | images | s / image | steps / s / image |\n| :-- | --: | --: | --: |")
     for name, found in rows.items():
@@ -238,7 +238,9 @@ def harness(suite: SuiteConfig, count: int) -> None:
         start = time.perf_counter()
         invert(plan, Path(folder), "missing", Shard(), progress=False)
         wall = time.perf_counter() - start
-        own = sum(row["seconds"] for c in plan.cells for row in CellStore(Path(folder), c.key).rows().values())
+        own = sum(
+            row["seconds"] for c in plan.stage_runs for row in InversionStore(Path(folder), c.key).rows().values()
+        )
     share = (wall - own) / wall
     print(f"\nHarness: {wall - own:.2f} s of {wall:.2f} s ({share:.1%}) for {count} images of {suite.methods[0]}")
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.engine.store import CellStore, Row
+from benchmarks.engine.store import InversionStore, Row
 from datasets.base import Manifest, Record
 from datasets.images import ImageError, pixel_sha256, read_rgb, to_tensor
 from metrics.base import Undefined
@@ -53,11 +53,11 @@ def inputs(
     metric: PairedMetric,
     record: Record,
     manifest: Manifest,
-    store: CellStore,
+    store: InversionStore,
     rows: Mapping[str, Row],
     regions: Regions,
 ) -> tuple[Tensor, ...]:
-    """What the metric takes for one record of a cell with these rows.
+    """What the metric takes for one record of a stage run with these rows.
 
     Raises ImageError for a picture that cannot be had and Undefined for a part that does not exist.
     """

@@ -78,7 +78,7 @@ def kill_worker(run: Run, out: Path, draw: random.Random) -> None:
 def torn_files(run: Run, out: Path, draw: random.Random) -> None:
     """A kill, and then files that are cut or empty, as after a power cut."""
     kill(run, out, draw)
-    found = (path for place in ("cells", "scores", "work") for path in out.glob(f"{place}/**/*"))
+    found = (path for place in ("inversions", "scores", "work") for path in out.glob(f"{place}/**/*"))
     for file in sorted(path for path in found if path.is_file()):
         if draw.random() < 0.3:
             size = file.stat().st_size

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.plan import expand
 from benchmarks.engine.runner import Shard, invert
-from benchmarks.engine.store import CellStore
+from benchmarks.engine.store import InversionStore
 from datasets.images import read_rgb, to_image, to_tensor
 from methods.generators import load_generator
 from methods.pipeline import Pipeline
@@ -33,7 +33,7 @@ def test_tuning_goes_on_from_changed_weights_even_when_they_were_not_kept(suite:
     assert invert(expand(load_suite(suite, alone)), tmp_path, "missing", Shard()) == 2 * IMAGES
     plan = expand(load_suite(suite, both))
     dataset = next(iter(plan.manifests))
-    first, last = (CellStore(tmp_path, plan.leaf[name, dataset]) for name in ("hyperstyle", "hyperstyle+pti"))
+    first, last = (InversionStore(tmp_path, plan.leaf[name, dataset]) for name in ("hyperstyle", "hyperstyle+pti"))
     assert not kept(first.latent("p0")) and first.rows()["p0"]["weights"] == "not kept"
     # Something goes on from it now, so that it has to be done again; the W encoder before it has not.
     assert invert(plan, tmp_path, "missing", Shard()) == 2 * IMAGES

@@ -75,8 +75,8 @@ def test_shards_add_up(suite, tmp_path, reference):
 def test_workers_side_by_side(suite, tmp_path, reference):
     assert main(["run", suite, "workers=2", "--out", str(tmp_path)]) == 0
     assert tables(tmp_path) == tables(reference)
-    files = list(tmp_path.glob("cells/*/rows-*.jsonl"))
-    # A worker that comes late to a cell may find nothing left in it.
+    files = list(tmp_path.glob("inversions/*/rows-*.jsonl"))
+    # A worker that comes late to a stage run may find nothing left in it.
     assert 3 <= len(files) <= 2 * 3
 
 

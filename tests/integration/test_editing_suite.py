@@ -18,7 +18,7 @@ from benchmarks.cli import main
 from benchmarks.engine.claims import machine
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.plan import expand
-from benchmarks.engine.store import CellStore, read_lines
+from benchmarks.engine.store import InversionStore, read_lines
 from benchmarks.protocols.editing.measure import EditStore, cut, missing
 from datasets import assets
 from datasets.images import read_rgb, to_tensor
@@ -114,7 +114,7 @@ def test_effects_are_what_the_stored_pictures_show(reference, suite):
         for image in plan.editing.images["folder"]:
             pictures = cut(store.sheet(image))
             assert len(pictures) == len(sheet) == 2 * 4 + 2
-            inverted = to_tensor(read_rgb(CellStore(reference, key).picture(image)))[None]
+            inverted = to_tensor(read_rgb(InversionStore(reference, key).picture(image)))[None]
             values = attributes.predict(["brightness"], torch.cat([inverted, pictures]))
             change = values["brightness"][1:] - values["brightness"][0]
             wanted = [tile.strength / STEP * float(change[n]) for n, tile in enumerate(sheet)
@@ -170,11 +170,11 @@ def test_image_at_whose_editing_workers_died(deaths, code, reference, suite, tmp
 
 
 def test_weights_that_are_gone_are_failures_with_a_reason(reference, suite, tmp_path, monkeypatch):
-    monkeypatch.setattr(CellStore, "complete", lambda *_: True)  # files of another size pass for torn ones
+    monkeypatch.setattr(InversionStore, "complete", lambda *_: True)  # files of another size pass for torn ones
     out = tmp_path / "out"
     shutil.copytree(reference, out)
     plan = expand(load_suite(suite))
-    store = CellStore(out, plan.leaf["pti", "folder"])
+    store = InversionStore(out, plan.leaf["pti", "folder"])
     for image in store.rows():
         with safe_open(store.latent(image), framework="pt") as handle:
             metadata = handle.metadata()

@@ -40,9 +40,9 @@ if sys.argv[0].endswith("benchmarks/__main__.py") or "benchmarks" in " ".join(sy
 
 
 def doubled(out: Path) -> list[tuple[str, str]]:
-    """Images of cells that have more than one row."""
+    """Images of stage runs that have more than one row."""
     count: Counter[tuple[str, str]] = Counter()
-    for path in out.glob("cells/*/rows-*.jsonl"):
+    for path in out.glob("inversions/*/rows-*.jsonl"):
         count.update((path.parent.name, json.loads(line)["image"]) for line in path.read_bytes().splitlines())
     return [each for each, n in count.items() if n > 1]
 

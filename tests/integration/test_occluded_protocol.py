@@ -18,7 +18,7 @@ from benchmarks.engine.config import load_suite
 from benchmarks.engine.export import compact, describe
 from benchmarks.engine.plan import Plan, expand
 from benchmarks.engine.score import score
-from benchmarks.engine.store import CellStore
+from benchmarks.engine.store import InversionStore
 from benchmarks.protocols.occlusion import NO_TWIN
 from datasets.base import Manifest, Record
 from datasets.images import pixel_sha256, read_rgb, save_png, to_tensor
@@ -54,7 +54,7 @@ def test_rows_and_tables_of_a_run(reference):
 def test_values_are_what_the_stored_pictures_give(reference, suite):
     plan = expand(load_suite(suite))
     rows, manifest = rows_of(pd.read_parquet(reference / "results.parquet")), plan.manifests["occluded"]
-    store = CellStore(reference, plan.leaf["sg2_w", "occluded"])
+    store = InversionStore(reference, plan.leaf["sg2_w", "occluded"])
     for record in manifest.records:
         if "clean" not in record.labels:
             continue
@@ -93,8 +93,8 @@ def again(plan: Plan, out: Path) -> pd.DataFrame:
 def test_only_what_is_seen_of_the_face_counts(run, monkeypatch):
     """The occluded inversion is the clean one, except below the object: no change. Then except above: a change."""
     plan, out = run
-    monkeypatch.setattr(CellStore, "complete", lambda *_: True)  # pictures of another size pass for torn ones
-    store, record = CellStore(out, plan.leaf["sg2_w", "occluded"]), occluded(plan)[0]
+    monkeypatch.setattr(InversionStore, "complete", lambda *_: True)  # pictures of another size pass for torn ones
+    store, record = InversionStore(out, plan.leaf["sg2_w", "occluded"]), occluded(plan)[0]
     clean = np.array(read_rgb(store.picture(str(record.labels["clean"]))))
     mask = np.asarray(Image.open(plan.manifests["occluded"].root / record.mask)) > 0
     for place, changed in ((mask, False), (~mask, True)):
@@ -105,7 +105,7 @@ def test_only_what_is_seen_of_the_face_counts(run, monkeypatch):
 
 def test_a_clean_inversion_that_failed_is_the_reason(run):
     plan, out = run
-    store, record = CellStore(out, plan.leaf["sg2_w", "occluded"]), occluded(plan)[0]
+    store, record = InversionStore(out, plan.leaf["sg2_w", "occluded"]), occluded(plan)[0]
     clean = str(record.labels["clean"])
     before = rows_of(compact(plan, out)).set_index(["image", "metric"])["value"]
     failed = {**store.rows()[clean], "status": "failed", "reason": "it diverged"}
@@ -169,5 +169,7 @@ def test_natural_occlusion_has_a_table_of_its_own(suite, tmp_path, monkeypatch):
 
 def test_without_the_protocol_there_are_no_such_rows(suite, reference):
     plan = expand(load_suite(suite, ["protocols=[]"]))
-    assert {cell.key for cell in plan.cells} == {path.name for path in (reference / "cells").iterdir()}
+    assert {stage_run.key for stage_run in plan.stage_runs} == {
+        path.name for path in (reference / "inversions").iterdir()
+    }
     assert not describe(plan, reference)["datasets"]["occluded"]["protocols"]

@@ -105,7 +105,7 @@ def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, c
 @pytest.mark.parametrize(
     ("owner", "name", "at"),
     [
-        (store.CellStore, "save", 3),
+        (store.InversionStore, "save", 3),
         (store.JsonLines, "append", 2),
         (results, "write_atomically", 1),
         (report, "_write", 2),
@@ -176,7 +176,7 @@ def test_image_goes_on_once_the_stage_before_is_mended(suite, tmp_path, referenc
 def test_unreadable_latent_fails_alone(suite, tmp_path, reference):
     arguments = ["run", suite, "--out", str(tmp_path)]
     assert main([*arguments, "--only", "invert", "methods=[sg2_w]"]) == 0
-    latent = next(tmp_path.glob("cells/*/p2.safetensors"))
+    latent = next(tmp_path.glob("inversions/*/p2.safetensors"))
     latent.write_bytes(b"x" * latent.stat().st_size)
     assert main(arguments) == 1
     frame = pd.read_parquet(tmp_path / "results.parquet")
@@ -190,7 +190,7 @@ def test_unreadable_latent_fails_alone(suite, tmp_path, reference):
 def test_torn_file_is_made_again(name, suite, tmp_path, reference):
     arguments = ["run", suite, "--out", str(tmp_path)]
     assert main([*arguments, "--only", "invert"]) == 0
-    for path in tmp_path.glob(f"cells/*/{name}"):
+    for path in tmp_path.glob(f"inversions/*/{name}"):
         path.write_bytes(path.read_bytes()[:-20])
     assert main(arguments) == 0
     assert tables(tmp_path) == tables(reference) and rows(tmp_path) == INVERTED + 2

@@ -92,4 +92,4 @@ def states(out: Path) -> dict[str, int]:
 
 
 def rows(out: Path) -> int:
-    return sum(f.read_bytes().count(b"\n") for f in out.glob("cells/*/rows-*.jsonl"))
+    return sum(f.read_bytes().count(b"\n") for f in out.glob("inversions/*/rows-*.jsonl"))

@@ -12,24 +12,26 @@ import torch
 from benchmarks.cli import main
 from benchmarks.engine.merge import merge
 from benchmarks.engine.plan import digest
-from benchmarks.engine.store import CellStore, JsonLines, read_lines
+from benchmarks.engine.store import InversionStore, JsonLines, read_lines
 from benchmarks.errors import ConfigError
 from methods.base import Inversion
 
 STAGE = {"stage": "w_optimization", "version": 1, "config": {"steps": 4, "lr": 0.1}}
 
 
-def cell(root: Path, stages: list[dict[str, Any]] | None = None, images: str = "k", **changes: Any) -> CellStore:
-    """A cell's folder as the runner describes it."""
+def stage_run(
+    root: Path, stages: list[dict[str, Any]] | None = None, images: str = "k", **changes: Any
+) -> InversionStore:
+    """A stage run's folder as the runner describes it."""
     what = {"stages": stages or [STAGE], "dataset": "orl", "seed": 0, "generator": "g" * 64, "parent": None} | changes
     key = digest([what, images])
-    store = CellStore(root, key)
+    store = InversionStore(root, key)
     store.folder.mkdir(parents=True, exist_ok=True)
-    (store.folder / "cell.json").write_text(json.dumps(what | {"key": key}), encoding="utf-8")
+    (store.folder / "stage.json").write_text(json.dumps(what | {"key": key}), encoding="utf-8")
     return store
 
 
-def done(store: CellStore, image: str, shade: float, attempt: int = 1, torch_version: str = "2.15.0") -> None:
+def done(store: InversionStore, image: str, shade: float, attempt: int = 1, torch_version: str = "2.15.0") -> None:
     """An ok image of one colour, and its score."""
     one = Inversion(
         ids=(f"orl/{image}",), latent=torch.full((1, 2, 3), shade), space="w",
@@ -42,13 +44,13 @@ def done(store: CellStore, image: str, shade: float, attempt: int = 1, torch_ver
     JsonLines(path).append({"image": image, "stamp": stamp, "value": shade, "reason": ""})
 
 
-def note(store: CellStore, image: str, status: str, attempt: int = 1, torch_version: str = "2.15.0") -> None:
+def note(store: InversionStore, image: str, status: str, attempt: int = 1, torch_version: str = "2.15.0") -> None:
     row = {"image": image, "status": status, "reason": "" if status == "ok" else "no", "attempt": attempt,
            "seconds": 1.0, "torch": torch_version, "device": "cpu"}  # fmt: skip
     store.writer().append(row)
 
 
-def shade(store: CellStore, image: str) -> float:
+def shade(store: InversionStore, image: str) -> float:
     return float(store.load(image, image).latent.flatten()[0])
 
 
@@ -58,29 +60,31 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_union_of_two_shards_is_complete_and_merging_again_changes_nothing(tmp_path: Path) -> None:
     for place, image in enumerate(("s01", "s02", "s03")):
-        done(cell(tmp_path / "ab"[place % 2]), image, place / 4)
-    cell(tmp_path / "b", [STAGE, {**STAGE, "stage": "pivotal_tuning"}])  # a cell that one machine only has begun
+        done(stage_run(tmp_path / "ab"[place % 2]), image, place / 4)
+    stage_run(
+        tmp_path / "b", [STAGE, {**STAGE, "stage": "pivotal_tuning"}]
+    )  # a stage run that one machine only has begun
     found = merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
-    assert (found.cells, found.images, found.scores, found.conflicts) == (2, 3, 3, [])
-    whole = cell(tmp_path / "all")
+    assert (found.stage_runs, found.images, found.scores, found.conflicts) == (2, 3, 3, [])
+    whole = stage_run(tmp_path / "all")
     assert {image: row["status"] for image, row in whole.rows().items()} == dict.fromkeys(("s01", "s02", "s03"), "ok")
     assert [shade(whole, image) for image in ("s01", "s02", "s03")] == [0.0, 0.25, 0.5]
     for row in read_lines(list((tmp_path / "all" / "scores").rglob("*.jsonl"))):
         assert row["stamp"] == whole.picture(row["image"]).stat().st_mtime_ns  # nothing has to be scored again
     before = contents(tmp_path / "all")
     again = merge(tmp_path / "all", [tmp_path / "b", tmp_path / "a"])
-    assert (again.cells, again.images, again.scores) == (0, 0, 0) and contents(tmp_path / "all") == before
+    assert (again.stage_runs, again.images, again.scores) == (0, 0, 0) and contents(tmp_path / "all") == before
 
 
 def test_what_two_machines_did_is_decided_as_the_store_decides_and_reported(tmp_path: Path) -> None:
-    a, b = cell(tmp_path / "a"), cell(tmp_path / "b")
+    a, b = stage_run(tmp_path / "a"), stage_run(tmp_path / "b")
     done(a, "equal", 0.5), done(b, "equal", 0.5)
     done(a, "first", 0.1), done(b, "first", 0.2)
     done(a, "later", 0.1, attempt=1), done(b, "later", 0.2, attempt=2)
     note(a, "saved", "failed", attempt=3), done(b, "saved", 0.3, attempt=1)
     note(a, "lost", "failed", attempt=1), note(b, "lost", "failed", attempt=2)
     found = merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
-    whole = cell(tmp_path / "all")
+    whole = stage_run(tmp_path / "all")
     assert shade(whole, "first") == pytest.approx(0.1) and shade(whole, "later") == pytest.approx(0.2)
     assert shade(whole, "saved") == pytest.approx(0.3)
     assert {image: (row["status"], row["attempt"]) for image, row in whole.rows().items()} == {
@@ -93,7 +97,7 @@ def test_what_two_machines_did_is_decided_as_the_store_decides_and_reported(tmp_
 
 
 def test_results_are_merged_into_a_folder_that_has_some(tmp_path: Path) -> None:
-    ours, theirs = cell(tmp_path / "ours"), cell(tmp_path / "theirs")
+    ours, theirs = stage_run(tmp_path / "ours"), stage_run(tmp_path / "theirs")
     done(ours, "kept", 0.1), done(theirs, "kept", 0.9)
     note(ours, "mended", "failed"), done(theirs, "mended", 0.4, torch_version="2.16.0")
     found = merge(tmp_path / "ours", [tmp_path / "theirs"])
@@ -102,12 +106,12 @@ def test_results_are_merged_into_a_folder_that_has_some(tmp_path: Path) -> None:
 
 
 def test_a_row_without_its_files_is_not_taken(tmp_path: Path) -> None:
-    a = cell(tmp_path / "a")
+    a = stage_run(tmp_path / "a")
     done(a, "torn", 0.5)
     os.truncate(a.picture("torn"), 0)
     done(a, "whole", 0.5)
     assert merge(tmp_path / "all", [tmp_path / "a"]).images == 1
-    assert set(cell(tmp_path / "all").rows()) == {"whole"}
+    assert set(stage_run(tmp_path / "all").rows()) == {"whole"}
 
 
 CHANGED = {**STAGE, "config": {"steps": 9, "lr": 0.1}}
@@ -126,8 +130,8 @@ CHANGED = {**STAGE, "config": {"steps": 9, "lr": 0.1}}
 def test_mixed_recipes_are_refused_before_anything_is_written(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    done(cell(tmp_path / "a"), "s01", 0.5)
-    done(cell(tmp_path / "b", **changes), "s02", 0.5)
+    done(stage_run(tmp_path / "a"), "s01", 0.5)
+    done(stage_run(tmp_path / "b", **changes), "s02", 0.5)
     with pytest.raises(ConfigError, match=message):
         merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
     assert not (tmp_path / "all").exists()
@@ -135,26 +139,26 @@ def test_mixed_recipes_are_refused_before_anything_is_written(
 
 def test_variants_of_one_suite_and_settings_on_request_are_merged(tmp_path: Path) -> None:
     for stages in ([STAGE], [CHANGED]):
-        done(cell(tmp_path / "a", stages), "s01", 0.5)
-    done(cell(tmp_path / "b"), "s02", 0.5)
+        done(stage_run(tmp_path / "a", stages), "s01", 0.5)
+    done(stage_run(tmp_path / "b"), "s02", 0.5)
     assert merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"]).images == 3
-    done(cell(tmp_path / "c", [{**STAGE, "config": {"steps": 7}}]), "s01", 0.5)
+    done(stage_run(tmp_path / "c", [{**STAGE, "config": {"steps": 7}}]), "s01", 0.5)
     with pytest.raises(ConfigError, match="settings"):
         merge(tmp_path / "all", [tmp_path / "c"])
     assert merge(tmp_path / "all", [tmp_path / "c"], across=["settings"]).images == 1
 
 
 def test_what_an_older_state_of_the_code_left_in_a_folder_does_not_stop_a_merge(tmp_path: Path) -> None:
-    done(cell(tmp_path / "a", [{**STAGE, "version": 0}]), "s01", 0.1)
-    done(cell(tmp_path / "a"), "s01", 0.2)
-    done(cell(tmp_path / "b"), "s02", 0.3)
+    done(stage_run(tmp_path / "a", [{**STAGE, "version": 0}]), "s01", 0.1)
+    done(stage_run(tmp_path / "a"), "s01", 0.2)
+    done(stage_run(tmp_path / "b"), "s02", 0.3)
     assert merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"]).images == 3
-    assert set(cell(tmp_path / "all").rows()) == {"s01", "s02"}
+    assert set(stage_run(tmp_path / "all").rows()) == {"s01", "s02"}
 
 
 def test_the_command_reports_and_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    done(cell(tmp_path / "a"), "s01", 0.1), done(cell(tmp_path / "b"), "s01", 0.2)
-    done(cell(tmp_path / "b"), "s02", 0.2, torch_version="2.16.0")
+    done(stage_run(tmp_path / "a"), "s01", 0.1), done(stage_run(tmp_path / "b"), "s01", 0.2)
+    done(stage_run(tmp_path / "b"), "s02", 0.2, torch_version="2.16.0")
     (tmp_path / "empty").mkdir()
     assert main(["merge", str(tmp_path / "all"), str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     said = capsys.readouterr().out

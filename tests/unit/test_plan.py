@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.engine import plan as planning
 from benchmarks.engine.config import DatasetEntry, SuiteConfig
-from benchmarks.engine.plan import Plan, cell_key, expand
+from benchmarks.engine.plan import Plan, expand, stage_run_key
 from benchmarks.engine.runner import Shard, group_size, wanted
 from benchmarks.errors import ConfigError
 from datasets import registry as datasets_registry
@@ -20,7 +20,7 @@ from methods.generators import load_generator
 from methods.registry import load_pipeline, stage_class
 from methods.tuning.deltas import fingerprint
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "cell_key.txt"
+GOLDEN = Path(__file__).parents[1] / "golden" / "stage_run_key.txt"
 SUITE = SuiteConfig(
     name="test",
     generator="toy",
@@ -55,7 +55,7 @@ def known(monkeypatch):
 
 
 def keys(suite: SuiteConfig = SUITE) -> list[str]:
-    return [cell.key for cell in expand(suite).cells]
+    return [stage_run.key for stage_run in expand(suite).stage_runs]
 
 
 def with_data(**options: int) -> SuiteConfig:
@@ -64,13 +64,13 @@ def with_data(**options: int) -> SuiteConfig:
 
 def test_pipelines_share_their_beginning():
     plan = expand(SUITE)
-    assert len(plan.cells) == 4  # W, W -> tuning, W+, W+ -> tuning
+    assert len(plan.stage_runs) == 4  # W, W -> tuning, W+, W+ -> tuning
     w, pti = plan.leaf["sg2_w", "synthetic"], plan.leaf["pti", "synthetic"]
-    assert plan.cell(pti).parent == w and plan.cell(w).parent is None
+    assert plan.stage_run(pti).parent == w and plan.stage_run(w).parent is None
     seen: set[str | None] = {None}
-    for cell in plan.cells:
-        assert cell.parent in seen, "a parent comes after its child"
-        seen.add(cell.key)
+    for stage_run in plan.stage_runs:
+        assert stage_run.parent in seen, "a parent comes after its child"
+        seen.add(stage_run.key)
 
 
 def test_key_depends_on_what_changes_results(monkeypatch, tmp_path):
@@ -107,7 +107,7 @@ def test_a_data_set_may_take_some_methods_only():
     two = [DatasetEntry("synthetic"), DatasetEntry("other", methods=["pti", "w_plus_pti"], options={"version": 2})]
     plan = expand(replace(SUITE, datasets=two))
     assert {dataset for method, dataset in plan.leaf if method == "sg2_w"} == {"synthetic"}
-    assert ("pti", "other") in plan.leaf and keys() == [c.key for c in plan.cells if c.dataset == "synthetic"]
+    assert ("pti", "other") in plan.leaf and keys() == [c.key for c in plan.stage_runs if c.dataset == "synthetic"]
     plan = expand(replace(SUITE, datasets=two, methods=["sg2_w"]))
     assert list(plan.manifests) == ["synthetic"], "a set that no method runs on is not built"
 
@@ -132,7 +132,7 @@ def test_golden_key():
     generator = load_generator("toy")
     generator.latent_avg.zero_()  # computed: its last bits are the machine's
     stages = load_pipeline("pti", {"pivotal_tuning": {"steps": 3}}).stages
-    assert cell_key(stages, fingerprint(generator), synthetic().key, 0) == GOLDEN.read_text().strip()
+    assert stage_run_key(stages, fingerprint(generator), synthetic().key, 0) == GOLDEN.read_text().strip()
 
 
 @pytest.mark.parametrize("methods", [["sg2_w", "pti"], ["pti", "pti_multi_id"], ["pti_multi_id"]])
@@ -140,14 +140,14 @@ def test_golden_key():
 def test_shards_are_a_partition_and_hold_their_parents(methods, of, tmp_path):
     plan = expand(replace(SUITE, methods=methods))
     ids = plan.manifests["synthetic"].ids
-    shards = [{c.key: wanted(c, plan, tmp_path, "missing", Shard(i, of)) for c in plan.cells} for i in range(of)]
-    for cell in plan.cells:
-        assert sorted(image for shard in shards for image in shard[cell.key]) == ids
+    shards = [{c.key: wanted(c, plan, tmp_path, "missing", Shard(i, of)) for c in plan.stage_runs} for i in range(of)]
+    for stage_run in plan.stage_runs:
+        assert sorted(image for shard in shards for image in shard[stage_run.key]) == ids
         for shard in shards:
-            assert set(shard[cell.key]) == set(shard[cell.parent or cell.key])
-            size = group_size(cell)
+            assert set(shard[stage_run.key]) == set(shard[stage_run.parent or stage_run.key])
+            size = group_size(stage_run)
             groups = {tuple(ids[i : i + size]) for i in range(0, len(ids), size)}
-            mine = shard[cell.key]
+            mine = shard[stage_run.key]
             assert {tuple(mine[i : i + size]) for i in range(0, len(mine), size)} <= groups
 
 
@@ -187,6 +187,6 @@ def test_resolution_must_fit(monkeypatch):
 
 def test_plan_knows_its_stages():
     plan = expand(SUITE)
-    assert isinstance(plan, Plan) and all(issubclass(cell.stage.cls, Method) for cell in plan.cells)
-    with pytest.raises(KeyError, match="no cell"):
-        plan.cell("0" * 20)
+    assert isinstance(plan, Plan) and all(issubclass(stage_run.stage.cls, Method) for stage_run in plan.stage_runs)
+    with pytest.raises(KeyError, match="no stage run"):
+        plan.stage_run("0" * 20)

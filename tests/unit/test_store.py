@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.engine import store as storing
-from benchmarks.engine.store import CellStore, JsonLines, finite, read_lines, write_atomically
+from benchmarks.engine.store import InversionStore, JsonLines, finite, read_lines, write_atomically
 from methods.base import Inversion
 
 ROWS = st.lists(
@@ -41,7 +41,7 @@ def inversion(n: int = 1) -> Inversion:
     )
 
 
-def put(store: CellStore, image: str) -> None:
+def put(store: InversionStore, image: str) -> None:
     """The files that a row of status ok speaks of."""
     store.folder.mkdir(parents=True, exist_ok=True)
     store.latent(image).write_bytes(b"latent")
@@ -80,7 +80,7 @@ def test_nan_never_reaches_the_file(tmp_path):
 @given(attempts=st.lists(st.sampled_from(["ok", "failed"]), min_size=1, max_size=6), data=st.data())
 def test_standing_row(tmp_path_factory, attempts, data):
     """However attempts are spread over writers: the last ok one stands, else the last."""
-    store = CellStore(tmp_path_factory.mktemp("cells"), "key")
+    store = InversionStore(tmp_path_factory.mktemp("inversions"), "key")
     put(store, "a")
     for n, status in enumerate(attempts, start=1):
         writer = data.draw(st.sampled_from("xyz"))
@@ -94,7 +94,7 @@ def test_standing_row(tmp_path_factory, attempts, data):
 @pytest.mark.parametrize("lost", ["latent", "picture"])
 @pytest.mark.parametrize("how", ["absent", "empty"])
 def test_ok_needs_its_files(tmp_path, lost, how):
-    store = CellStore(tmp_path, "key")
+    store = InversionStore(tmp_path, "key")
     put(store, "a")
     store.writer().append(row("a", "ok", 1))
     assert store.rows()["a"]["status"] == "ok"
@@ -104,7 +104,7 @@ def test_ok_needs_its_files(tmp_path, lost, how):
 
 
 def test_round_trip(tmp_path):
-    store, one = CellStore(tmp_path, "key"), inversion()
+    store, one = InversionStore(tmp_path, "key"), inversion()
     store.save("i0", one, keep_weights=True)
     found = store.load("i0", "set/i0")
     assert found.ids == ("set/i0",) and found.space == "W+" and found.steps.tolist() == [7]
@@ -119,7 +119,7 @@ def test_round_trip(tmp_path):
 
 
 def test_weights_are_left_out_unless_asked_for(tmp_path):
-    store = CellStore(tmp_path, "key")
+    store = InversionStore(tmp_path, "key")
     store.save("i0", inversion(), keep_weights=False)
     assert store.load("i0", "set/i0").weights == (None,)
 
@@ -141,7 +141,7 @@ def test_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("breaks", ["save_file", "save_png"])
 def test_failing_save_leaves_the_old_inversion(tmp_path, monkeypatch, breaks):
-    store = CellStore(tmp_path, "key")
+    store = InversionStore(tmp_path, "key")
     store.save("i0", inversion(), keep_weights=False)
     files = sorted(store.folder.iterdir())
     picture = store.picture("i0").read_bytes()
@@ -157,7 +157,7 @@ def test_failing_save_leaves_the_old_inversion(tmp_path, monkeypatch, breaks):
 
 
 def test_writers_do_not_share_a_file(tmp_path):
-    store = CellStore(tmp_path, "key")
+    store = InversionStore(tmp_path, "key")
     first, second = store.writer(), store.writer()
     first.append(row("a", "failed", 1), row("b", "failed", 1))
     second.append(row("c", "failed", 1))

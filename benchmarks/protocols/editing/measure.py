@@ -22,9 +22,9 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
-from benchmarks.engine.plan import Cell, Plan
+from benchmarks.engine.plan import Plan, StageRun
 from benchmarks.engine.runner import Shard, group_size
-from benchmarks.engine.store import CellStore, JsonLines, Row, RowFiles, finite, read_lines
+from benchmarks.engine.store import InversionStore, JsonLines, Row, RowFiles, finite, read_lines
 from benchmarks.protocols.editing.plan import Editing
 from datasets.images import ImageError, read_rgb, save_png, to_image, to_tensor
 from methods.base import Inversion
@@ -38,7 +38,7 @@ Part = dict[str, Any]  # readings of one kind, or {"reason": why there are none}
 
 
 class EditStore:
-    """The readings and edited pictures of one cell."""
+    """The readings and edited pictures of one stage run."""
 
     def __init__(self, root: Path, key: str):
         self.folder = root / "edits" / key
@@ -69,7 +69,7 @@ def newest(found: dict[str, Row], rows: Iterable[Row], digest: str) -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """One image of one cell. other: the next edited image, to which its line leads. stamps: of both pictures."""
+    """One image of one stage run. other: the next edited image, to which its line leads. stamps: of both pictures."""
 
     image: str
     other: str
@@ -87,11 +87,11 @@ class Task:
 
 
 def due(plan: Plan, out: Path, key: str, shard: Shard = WHOLE) -> list[Task]:
-    """Images of a cell that are inverted and have not been edited since."""
+    """Images of a stage run that are inverted and have not been edited since."""
     editing = plan.editing
     assert editing is not None
-    dataset = plan.cell(key).dataset
-    ids, store = editing.images[dataset], CellStore(out, key)
+    dataset = plan.stage_run(key).dataset
+    ids, store = editing.images[dataset], InversionStore(out, key)
     after = dict(zip(ids, [*ids[1:], *ids[:1]], strict=True))
     rows, done = store.rows(), EditStore(out, key).rows(editing.digest)
     found = []
@@ -107,30 +107,32 @@ def due(plan: Plan, out: Path, key: str, shard: Shard = WHOLE) -> list[Task]:
     return found
 
 
-def _stamp(store: CellStore, image: str, rows: Mapping[str, Row]) -> int:
+def _stamp(store: InversionStore, image: str, rows: Mapping[str, Row]) -> int:
     """When the picture was written; 0 where the image is not inverted."""
     ok = rows.get(image, {}).get("status") == "ok"
     return store.picture(image).stat().st_mtime_ns if ok else 0
 
 
 def missing(plan: Plan, out: Path) -> dict[str, int]:
-    """How many images of each cell have to be edited."""
+    """How many images of each stage run have to be edited."""
     return {key: len(due(plan, out, key)) for key in plan.editing.keys} if plan.editing else {}
 
 
-def edit_images(plan: Plan, editing: Editing, out: Path, cell: Cell, todo: Sequence[Task], lines: JsonLines) -> None:
-    """Edit and read images of one cell; each row is written as soon as it is known."""
-    store, kept = CellStore(out, cell.key), EditStore(out, cell.key)
-    manifest = plan.manifests[cell.dataset]
+def edit_images(
+    plan: Plan, editing: Editing, out: Path, stage_run: StageRun, todo: Sequence[Task], lines: JsonLines
+) -> None:
+    """Edit and read images of one stage run; each row is written as soon as it is known."""
+    store, kept = InversionStore(out, stage_run.key), EditStore(out, stage_run.key)
+    manifest = plan.manifests[stage_run.dataset]
     kept.folder.mkdir(parents=True, exist_ok=True)
     sheet = tiles(editing.directions)
-    again = _again(plan, editing, cell, store, [task.image for task in todo if task.again])
+    again = _again(plan, editing, stage_run, store, [task.image for task in todo if task.again])
     for task in todo:
         start = time.perf_counter()
         row = task.row(editing)
         try:
             target = to_tensor(read_rgb(manifest.root / manifest.by_id[task.image].file))[None]
-            inversion = load(plan, store, cell, task.image)
+            inversion = load(plan, store, stage_run, task.image)
             pictures = edited(plan.generator, inversion, [tile.edits for tile in sheet], editing.directions)
             found = read_edits(target, inversion.image, pictures, sheet)
             save_png(side_by_side(pictures), kept.sheet(task.image))
@@ -138,7 +140,7 @@ def edit_images(plan: Plan, editing: Editing, out: Path, cell: Cell, todo: Seque
         except _BROKEN as error:
             row["edits"] = {"reason": _why(error)}
         row["seconds"] = round(time.perf_counter() - start, 6)
-        row["line"] = _line(plan, store, kept, cell, task)
+        row["line"] = _line(plan, store, kept, stage_run, task)
         if task.again:
             row["again"] = again[task.image]
         lines.append(row)
@@ -151,23 +153,23 @@ def _why(error: Exception) -> str:
     return str(error) if isinstance(error, ImageError) else f"{type(error).__name__}: {error}"
 
 
-def load(plan: Plan, store: CellStore, cell: Cell, image: str) -> Inversion:
+def load(plan: Plan, store: InversionStore, stage_run: StageRun, image: str) -> Inversion:
     """A stored inversion that still gives its picture. Raises ImageError where it does not."""
-    inversion = store.load(image, f"{cell.dataset}/{image}")
+    inversion = store.load(image, f"{stage_run.dataset}/{image}")
     if not faithful(plan.generator, inversion):
         raise ImageError("the tuned weights were not kept when the image was inverted; run with --resume all")
     return inversion
 
 
-def _line(plan: Plan, store: CellStore, kept: EditStore, cell: Cell, task: Task) -> Part:
+def _line(plan: Plan, store: InversionStore, kept: EditStore, stage_run: StageRun, task: Task) -> Part:
     """The line to the next edited image, and the mixture with it."""
     if task.other == task.image:
         return {"reason": "no other image is edited"}
     if not task.stamps[1]:
         return {"reason": f"the other end, {task.other}, has no inversion"}
-    manifest = plan.manifests[cell.dataset]
+    manifest = plan.manifests[stage_run.dataset]
     try:
-        ends = [load(plan, store, cell, image) for image in (task.image, task.other)]
+        ends = [load(plan, store, stage_run, image) for image in (task.image, task.other)]
         targets = torch.stack([to_tensor(read_rgb(manifest.root / manifest.by_id[i].file))
                                for i in (task.image, task.other)])  # fmt: skip
         stops = line(plan.generator, ends[0], ends[1], SEGMENTS)
@@ -187,17 +189,19 @@ def _line(plan: Plan, store: CellStore, kept: EditStore, cell: Cell, task: Task)
         return {"reason": _why(error)}
 
 
-def _again(plan: Plan, editing: Editing, cell: Cell, store: CellStore, ids: Sequence[str]) -> dict[str, Part]:
+def _again(
+    plan: Plan, editing: Editing, stage_run: StageRun, store: InversionStore, ids: Sequence[str]
+) -> dict[str, Part]:
     """Edited, inverted again and undone: the images together, as optimisations share their lanes."""
     if not ids:
         return {}
-    if group_size(cell) > 1:
+    if group_size(stage_run) > 1:
         return {image: {"reason": "the method tunes one generator for several images"} for image in ids}
     parts: dict[str, Part] = {}
     good = []
     for image in ids:
         try:
-            good.append(load(plan, store, cell, image))
+            good.append(load(plan, store, stage_run, image))
         except _BROKEN as error:
             parts[image] = {"reason": _why(error)}
     if not good:
@@ -206,10 +210,10 @@ def _again(plan: Plan, editing: Editing, cell: Cell, store: CellStore, ids: Sequ
     failures: dict[str, str] = {}
     # With the direction's sense: more of the attribute.
     step = next(tile.edits for tile in tiles(editing.directions) if tile.strength == STEP)
-    back = undone(lambda images, names: _invert(plan, cell, images, names, failures), plan.generator, first, step,
+    back = undone(lambda images, names: _invert(plan, stage_run, images, names, failures), plan.generator, first, step,
                   editing.directions)  # fmt: skip
     where = {name: place for place, name in enumerate(back.ids)}
-    manifest = plan.manifests[cell.dataset]
+    manifest = plan.manifests[stage_run.dataset]
     for one in good:
         image = one.ids[0].split("/", 1)[1]
         if one.ids[0] not in where:
@@ -226,11 +230,11 @@ def _again(plan: Plan, editing: Editing, cell: Cell, store: CellStore, ids: Sequ
     return parts
 
 
-def _invert(plan: Plan, cell: Cell, images: Tensor, ids: Sequence[str], failures: dict[str, str]) -> Inversion:
-    """Invert pictures by all stages of a cell; those that fail are left out, with their reasons."""
+def _invert(plan: Plan, stage_run: StageRun, images: Tensor, ids: Sequence[str], failures: dict[str, str]) -> Inversion:
+    """Invert pictures by all stages of a stage run; those that fail are left out, with their reasons."""
     names, found = list(ids), None
-    for stage in cell.stages:
-        outcome = stage.build(plan.generator, cell.seed).predict_step(
+    for stage in stage_run.stages:
+        outcome = stage.build(plan.generator, stage_run.seed).predict_step(
             {"images": images, "ids": names, "init": found}, 0
         )
         failures |= outcome.failures
@@ -286,9 +290,9 @@ def from_row(part: Part) -> Edits:
 
 
 def sheets(plan: Plan, out: Path, key: str) -> Iterator[tuple[str, Tensor]]:
-    """Edited pictures [K, 3, R, R] of every image of a cell that has them."""
+    """Edited pictures [K, 3, R, R] of every image of a stage run that has them."""
     assert plan.editing is not None
     kept = EditStore(out, key)
     for image, row in kept.rows(plan.editing.digest).items():
-        if "reason" not in row["edits"] and image in plan.editing.images[plan.cell(key).dataset]:
+        if "reason" not in row["edits"] and image in plan.editing.images[plan.stage_run(key).dataset]:
             yield image, cut(kept.sheet(image))

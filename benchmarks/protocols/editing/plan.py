@@ -26,7 +26,7 @@ REFERENCES = 120  # real images of a set that sets of edited ones are compared w
 
 @dataclass(frozen=True)
 class Editing:
-    """EditingEntry, resolved. images, again: ids by data set; keys: cells whose images are edited (again_keys: again).
+    """EditingEntry, resolved. images, again: ids by data set; keys: stage runs whose images are edited.
 
     references: the real images that edited ones are compared with as sets, by data set. digest: of what readings
     depend on.
@@ -47,7 +47,7 @@ class Editing:
         return {name: n for name, n in ((EDITING, edited), (ATTRIBUTES, edited), (AGAIN, again), (LINES, edited)) if n}
 
     def takes(self, key: str, dataset: str, image: str) -> bool:
-        """Whether the image of a cell is edited: then its tuned weights are kept."""
+        """Whether the image of a stage run is edited: then its tuned weights are kept."""
         return key in self.keys and image in self.images.get(dataset, ())
 
 

@@ -42,13 +42,13 @@ def describe(editing: Editing) -> dict[str, Any]:
     }
 
 
-class CellEdits:
-    """What is known of one cell."""
+class StageRunEdits:
+    """What is known of one stage run."""
 
     def __init__(self, plan: Plan, out: Path, key: str):
         self.plan, self.key = plan, key
         assert plan.editing is not None
-        self.editing, self.dataset = plan.editing, plan.cell(key).dataset
+        self.editing, self.dataset = plan.editing, plan.stage_run(key).dataset
         self.rows = EditStore(out, key).rows(plan.editing.digest)
         self.sets = editing_sets.read(plan, out, key)
 
@@ -117,5 +117,5 @@ class CellEdits:
 def curves(plan: Plan, out: Path) -> pd.DataFrame:
     """The curves whose areas are the identity at equal effect."""
     rows = [row for (method, _), key in plan.leaf.items() if plan.editing and key in plan.editing.keys
-            for row in CellEdits(plan, out, key).curves(method)]  # fmt: skip
+            for row in StageRunEdits(plan, out, key).curves(method)]  # fmt: skip
     return pd.DataFrame(rows, columns=list(CURVES)).astype(CURVES)

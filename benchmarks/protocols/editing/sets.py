@@ -40,7 +40,7 @@ def path(out: Path, key: str) -> Path:
 
 
 def read(plan: Plan, out: Path, key: str) -> Numbers:
-    """Stored numbers of the cell's present pictures; empty when they have to be computed."""
+    """Stored numbers of the stage run's present pictures; empty when they have to be computed."""
     file = path(out, key)
     if not file.exists():
         return {}
@@ -50,7 +50,7 @@ def read(plan: Plan, out: Path, key: str) -> Numbers:
 
 @torch.no_grad()
 def score(plan: Plan, out: Path, progress: bool = True) -> int:
-    """Compute what is missing; returns the number of cells."""
+    """Compute what is missing; returns the number of stage runs."""
     editing = plan.editing
     if editing is None:
         return 0
@@ -58,7 +58,7 @@ def score(plan: Plan, out: Path, progress: bool = True) -> int:
     features = cache(AlexFeatures)
     references = cache(lambda dataset: _References(editing, editing.references[dataset], features()))
     for key in tqdm(todo, desc="comparing sets", disable=not (progress and todo)):
-        dataset = plan.cell(key).dataset
+        dataset = plan.stage_run(key).dataset
         numbers = {
             "edit_frechet_alex": _of_edits(plan, editing, out, key, references(dataset)),
             "line_frechet_alex": _of_middles(plan, out, key, references(dataset)),
@@ -124,7 +124,7 @@ def _rows(plan: Plan, out: Path, key: str) -> dict[str, Row]:
     """Readings of the images that the suite edits, in their order."""
     assert plan.editing is not None
     found = EditStore(out, key).rows(plan.editing.digest)
-    return {image: found[image] for image in plan.editing.images[plan.cell(key).dataset] if image in found}
+    return {image: found[image] for image in plan.editing.images[plan.stage_run(key).dataset] if image in found}
 
 
 def _stamp(plan: Plan, out: Path, key: str) -> str:
@@ -134,6 +134,6 @@ def _stamp(plan: Plan, out: Path, key: str) -> str:
 def _parts(plan: Plan, out: Path, key: str) -> Iterator[Any]:
     assert plan.editing is not None
     yield VERSION
-    yield plan.editing.references[plan.cell(key).dataset].key
+    yield plan.editing.references[plan.stage_run(key).dataset].key
     for image, row in _rows(plan, out, key).items():
         yield image, row["made"]

@@ -1,6 +1,6 @@
 """Dealing the images to edit, by claims as the inversions are: nobody idles, and nothing is edited twice.
 
-A claim of an image's editing stands under `edits-<key>`, beside the cell's own; see benchmarks/engine/queue.py.
+A claim of an image's editing stands under `edits-<key>`, beside the stage run's own; see benchmarks/engine/queue.py.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def edit(
                     size = hand_size(plan.suite.batch_size, _together(plan, editing, key), duty.workers)
                     for hand in works[key].hands(todo, size):
                         dog.start(len(hand))
-                        edit_images(plan, editing, out, plan.cell(key), hand, works[key].lines)
+                        edit_images(plan, editing, out, plan.stage_run(key), hand, works[key].lines)
                         dog.stop()
                         works[key].release(hand)
                         count += len(hand)
@@ -59,10 +59,10 @@ def edit(
 
 
 def _together(plan: Plan, editing: Editing, key: str) -> int:
-    """Images that cost as much as one, where edited pictures are inverted again by all stages of the cell."""
+    """Images that cost as much as one, where edited pictures are inverted again by all stages of the stage run."""
     if key not in editing.again_keys:
         return 1
-    return max(stage.cls.together(stage.config) for stage in plan.cell(key).stages)
+    return max(stage.cls.together(stage.config) for stage in plan.stage_run(key).stages)
 
 
 def _left(plan: Plan, editing: Editing, out: Path, shard: Shard) -> dict[str, list[Task]]:
@@ -71,7 +71,7 @@ def _left(plan: Plan, editing: Editing, out: Path, shard: Shard) -> dict[str, li
 
 @dataclass
 class _Work:
-    """What is to be edited of one cell."""
+    """What is to be edited of one stage run."""
 
     out: Path
     key: str

@@ -1,0 +1,1 @@
+"""What all packages of the suite share; it imports none of them and nothing heavy."""
