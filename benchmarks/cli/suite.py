@@ -13,13 +13,13 @@ from filelock import FileLock
 
 from benchmarks.engine.config import SuiteConfig, load_suite
 from benchmarks.engine.export import compact
-from benchmarks.engine.plan import Plan, expand
+from benchmarks.engine.machine import pick_device
+from benchmarks.engine.plan import expand
 from benchmarks.engine.requirements import needs
+from benchmarks.engine.run import Run
 from benchmarks.engine.runner import Duty, Shard, invert
 from benchmarks.engine.score import score
-from benchmarks.engine.store import InversionStore
-from benchmarks.engine.workers import Fleet, options_of, worker_count
-from benchmarks.engine.workers import run as run_fleet
+from benchmarks.engine.workers import Fleet, execute, options_of, worker_count
 from benchmarks.errors import ConfigError
 from benchmarks.protocols.editing import sets as editing_sets
 from benchmarks.protocols.editing.work import edit
@@ -36,10 +36,11 @@ def run_suite_command(options: argparse.Namespace) -> int:
         return 2
     plan = expand(suite)
     if options.command == "plan":
-        return _print_plan(plan, out)
+        return _print_plan(Run(plan, out))
     if options.command == "status":
-        return _print_status(plan, out)
+        return _print_status(Run(plan, out))
     check_writable(out)
+    run = Run(plan, out, pick_device("auto"))
     _check_layouts(getattr(options, "layout", []))
     if options.command == "run":
         workers, threads, timeout = options.workers, options.threads, options.timeout
@@ -52,20 +53,20 @@ def run_suite_command(options: argparse.Namespace) -> int:
             torch.set_num_threads(options.threads or 1)
             duty = Duty(options.worker, options.workers or 1, options.timeout, options.before)
             if options.only != "edit":
-                invert(plan, out, options.resume, shard, progress=False, duty=duty)
+                invert(run, options.resume, shard, progress=False, duty=duty)
             if options.only != "invert":
-                edit(plan, out, shard, progress=False, duty=duty)
+                edit(run, shard, progress=False, duty=duty)
             if options.only:
                 return 0
         else:
-            run_fleet(plan, out, options.suite, options.overrides, options.resume, fleet)
+            execute(run, options.suite, options.overrides, options.resume, fleet)
     # Of several commands that end in one folder, one scores and reports at a time; the next finds little to do.
-    with FileLock(out / "run.lock"):
+    with FileLock(run.out / "run.lock"):
         if options.command in ("run", "score"):
-            edit(plan, out)  # what shards left: lines to images that other shards inverted later
-            score(plan, out)
-            editing_sets.score(plan, out)
-        return _report(plan, out, options)
+            edit(run)  # what shards left: lines to images that other shards inverted later
+            score(run)
+            editing_sets.score(run)
+        return _report(run, options)
 
 
 def parse_shard(text: str) -> Shard:
@@ -98,22 +99,22 @@ def _check_layouts(names: list[str]) -> None:
         raise ConfigError(str(error)) from error
 
 
-def _report(plan: Plan, out: Path, options: argparse.Namespace) -> int:
+def _report(run: Run, options: argparse.Namespace) -> int:
     from reports import wandb_sink
     from reports.build import build
     from reports.figures import Choice
 
-    frame = compact(plan, out)
-    reference = plan.suite.reference_method if plan.suite.reference_method in plan.suite.methods else ""
+    frame, suite = compact(run), run.plan.suite
+    reference = suite.reference_method if suite.reference_method in suite.methods else ""
     choice = Choice(tuple(getattr(options, "images", ())), getattr(options, "rank_by", ""))
     try:
-        for path in build(out, reference, getattr(options, "layout", ()), choice):
+        for path in build(run.out, reference, getattr(options, "layout", ()), choice):
             print(path)
     except ReportError as error:
         raise ConfigError(str(error)) from error
     if mode := getattr(options, "wandb", None):
-        wandb_sink.push(out, mode)
-    return say_failures(frame, out / "report" / "tables.md")
+        wandb_sink.push(run.out, mode)
+    return say_failures(frame, run.out / "report" / "tables.md")
 
 
 def say_failures(frame: pd.DataFrame, reasons: Path) -> int:
@@ -143,31 +144,31 @@ def _print_needs(suite: SuiteConfig) -> int:
     return lacking
 
 
-def _print_plan(plan: Plan, out: Path) -> int:
-    suite: SuiteConfig = plan.suite
-    print(f"{suite.name}: {suite.title}\n  generator {suite.generator} ({plan.generator_hash[:12]}), seed {suite.seed}")
-    print(f"  {worker_count(suite.workers)} workers, results in {out}")
-    for name, manifest in plan.manifests.items():
+def _print_plan(run: Run) -> int:
+    suite, sha256 = run.plan.suite, run.plan.generator_hash
+    print(f"{suite.name}: {suite.title}\n  generator {suite.generator} ({sha256[:12]}), seed {suite.seed}")
+    print(f"  {worker_count(suite.workers)} workers, results in {run.out}")
+    for name, manifest in run.plan.manifests.items():
         print(f"  data set {name}: {len(manifest.ids)} images, {len(manifest.failures)} without a face or unreadable")
-    for stage_run in plan.stage_runs:
+    for stage_run in run.plan.stage_runs:
         stages = " + ".join(stage.name for stage in stage_run.stages)
-        done = sum(row["status"] == "ok" for row in InversionStore(out, stage_run.key).rows().values())
+        done = sum(row["status"] == "ok" for row in run.rows(stage_run).values())
         used = [
             method
-            for (method, dataset), key in plan.leaf.items()
+            for (method, dataset), key in run.plan.leaf.items()
             if dataset == stage_run.dataset and key == stage_run.key
         ]
         print(f"  {stage_run.key}  {stage_run.dataset:14} {stages:40} {done:5} done   {', '.join(used)}")
-    for name, reason in plan.skipped.items():
+    for name, reason in run.plan.skipped.items():
         print(f"  metric {name} is left out: {reason}")
     return 0
 
 
-def _print_status(plan: Plan, out: Path) -> int:
+def _print_status(run: Run) -> int:
     missing = 0
-    for (method, dataset), key in plan.leaf.items():
-        rows = InversionStore(out, key).rows()
-        manifest = plan.manifests[dataset]
+    for (method, dataset), key in run.plan.leaf.items():
+        rows = run.rows(key)
+        manifest = run.plan.manifests[dataset]
         states = Counter(rows[i]["status"] if i in rows else "missing" for i in manifest.ids)
         states["failed"] += len(manifest.failures)
         missing += states["missing"]

@@ -16,8 +16,9 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.engine.plan import Plan
+from benchmarks.engine.run import Run
 from benchmarks.engine.score_files import scores
-from benchmarks.engine.store import InversionStore, Row, write_atomically
+from benchmarks.engine.store import Row, write_atomically
 from benchmarks.protocols.editing import results as editing_results
 from benchmarks.protocols.editing.measure import EditStore
 from benchmarks.protocols.occlusion import inapplicable, pairs, protocol_of
@@ -38,21 +39,21 @@ SCHEMA = {
 COST_VERSION = 1
 
 
-def compact(plan: Plan, out: Path) -> pd.DataFrame:
+def compact(run: Run) -> pd.DataFrame:
     """Write DIR/results.parquet, DIR/run.json and DIR/images; returns the rows."""
-    stores = {stage_run.key: InversionStore(out, stage_run.key).rows() for stage_run in plan.stage_runs}
-    rows = list(_rows(plan, out, stores))
+    stores = {stage_run.key: run.rows(stage_run) for stage_run in run.plan.stage_runs}
+    rows = list(_rows(run, stores))
     frame = pd.DataFrame(rows, columns=list(SCHEMA)).astype(SCHEMA)
     parquet = io.BytesIO()
     frame.to_parquet(parquet, index=False)
-    write_atomically(out / "results.parquet", parquet.getvalue())
-    text = json.dumps(describe(plan, out), indent=1, allow_nan=False) + "\n"
-    write_atomically(out / "run.json", text.encode())
-    _gather_pictures(plan, out)
-    if plan.editing:
+    write_atomically(run.out / "results.parquet", parquet.getvalue())
+    text = json.dumps(describe(run), indent=1, allow_nan=False) + "\n"
+    write_atomically(run.out / "run.json", text.encode())
+    _gather_pictures(run)
+    if run.plan.editing:
         curves = io.BytesIO()
-        editing_results.curves(plan, out).to_parquet(curves, index=False)
-        write_atomically(out / "edits.parquet", curves.getvalue())
+        editing_results.curves(run).to_parquet(curves, index=False)
+        write_atomically(run.out / "edits.parquet", curves.getvalue())
     return frame
 
 
@@ -64,21 +65,21 @@ def _lineage(plan: Plan, key: str | None) -> list[str]:
     return keys
 
 
-def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[Row]:
-    loaded = {name: metrics_registry.find(name) for name in plan.suite.metrics}
-    for (method, dataset), key in plan.leaf.items():
-        values = {name: scores(out, key, loaded[name]) for name in plan.metrics}
+def _rows(run: Run, stores: dict[str, dict[str, Row]]) -> Iterator[Row]:
+    loaded = {name: metrics_registry.find(name) for name in run.plan.suite.metrics}
+    for (method, dataset), key in run.plan.leaf.items():
+        values = {name: scores(run.out, key, loaded[name]) for name in run.plan.metrics}
         paired = [
-            (protocol, metric, scores(out, key, metric))
-            for protocol in plan.suite.protocols
+            (protocol, metric, scores(run.out, key, metric))
+            for protocol in run.plan.suite.protocols
             for metric in load_protocol(protocol)
         ]
         edits = None
-        if plan.editing and key in plan.editing.keys:
-            edits = editing_results.StageRunEdits(plan, out, key)
-        lineage = _lineage(plan, key)
-        stage = plan.stage_run(key).stage
-        for record in plan.manifests[dataset].records:
+        if run.plan.editing and key in run.plan.editing.keys:
+            edits = editing_results.StageRunEdits(run, key)
+        lineage = _lineage(run.plan, key)
+        stage = run.plan.stage_run(key).stage
+        for record in run.plan.manifests[dataset].records:
             row = stores[key].get(record.id)
             if record.failure:
                 row = {"status": "failed", "reason": record.failure}
@@ -86,11 +87,11 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
                 row = {"status": "failed", "reason": "not run yet"}
             spent = [stores[k][record.id] for k in lineage if record.id in stores[k]]
             common = {
-                "suite": plan.suite.name,
+                "suite": run.plan.suite.name,
                 "method": method,
                 "dataset": dataset,
                 "protocol": RECONSTRUCTION,
-                "seed": plan.suite.seed,
+                "seed": run.plan.suite.seed,
                 "image": record.id,
                 "status": row["status"],
                 "reason": row["reason"],
@@ -106,8 +107,8 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
             ok = row["status"] == "ok"
             for name, metric in loaded.items():
                 state = dict(common, metric=name, metric_version=metric.info.version, value=None)
-                if name in plan.skipped:
-                    state |= {"status": "skipped", "reason": plan.skipped[name]}
+                if name in run.plan.skipped:
+                    state |= {"status": "skipped", "reason": run.plan.skipped[name]}
                 elif ok:
                     state |= _scored(values[name].get(record.id))
                 yield state
@@ -116,7 +117,7 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
                 costs = {"seconds": common["seconds"], "peak_memory_mb": max(memory, default=None)}
                 for name, value in costs.items():
                     yield dict(common, metric=name, metric_version=COST_VERSION, value=value)
-                for protocol in plan.suite.inline:
+                for protocol in run.plan.suite.inline:
                     measured = row["inline"].get(protocol)
                     for info in inline_metrics.infos(protocol):
                         state = dict(common, protocol=protocol, metric=info.name, metric_version=info.version)
@@ -130,7 +131,7 @@ def _rows(plan: Plan, out: Path, stores: dict[str, dict[str, Row]]) -> Iterator[
                 info = each.info
                 state = dict(common, protocol=protocol_of(protocol, record), metric=info.name, value=None)
                 state["metric_version"] = info.version
-                if reason := plan.skipped.get(info.name) or inapplicable(each, record):
+                if reason := run.plan.skipped.get(info.name) or inapplicable(each, record):
                     state |= {"status": "skipped", "reason": reason}
                 elif ok:
                     state |= _scored(stored.get(record.id))
@@ -156,10 +157,10 @@ def _inline(measured: Row | None, name: str) -> Row:
     return {"value": None, "status": "failed", "reason": reason}
 
 
-def describe(plan: Plan, out: Path) -> dict[str, Any]:
+def describe(run: Run) -> dict[str, Any]:
     """What a report has to know beyond the rows; the order of keys is the order in tables."""
     methods = {}
-    for pipeline in plan.pipelines:
+    for pipeline in run.plan.pipelines:
         infos = [stage.cls.info for stage in pipeline.stages]
         methods[pipeline.name] = {
             "title": pipeline.title,
@@ -171,16 +172,16 @@ def describe(plan: Plan, out: Path) -> dict[str, Any]:
             "note": pipeline.note or "; ".join(dict.fromkeys(map(note_of, pipeline.stages))),
             "space": next(info.space for info in infos if not info.refines),
         }
-    metrics = {name: asdict(metrics_registry.find(name).info) for name in plan.suite.metrics}
+    metrics = {name: asdict(metrics_registry.find(name).info) for name in run.plan.suite.metrics}
     metrics |= {
-        metric.info.name: asdict(metric.info) for name in plan.suite.protocols for metric in load_protocol(name)
+        metric.info.name: asdict(metric.info) for name in run.plan.suite.protocols for metric in load_protocol(name)
     }
-    metrics |= {info.name: asdict(info) for name in plan.suite.inline for info in inline_metrics.infos(name)}
-    metrics |= {info.name: asdict(info) for about in editing_results.metrics(plan).values() for info in about}
+    metrics |= {info.name: asdict(info) for name in run.plan.suite.inline for info in inline_metrics.infos(name)}
+    metrics |= {info.name: asdict(info) for about in editing_results.metrics(run.plan).values() for info in about}
     return {
-        "suite": plan.suite.name,
-        "title": plan.suite.title,
-        "config": asdict(plan.suite),
+        "suite": run.plan.suite.name,
+        "title": run.plan.suite.title,
+        "config": asdict(run.plan.suite),
         "methods": methods,
         "datasets": {
             name: {
@@ -190,15 +191,15 @@ def describe(plan: Plan, out: Path) -> dict[str, Any]:
                 "licence": m.licence,
                 "recipe": m.recipe,
                 "key": m.key,
-                "protocols": Counter(protocol_of(p, record) for p in plan.suite.protocols for record in pairs(m))
-                | Counter(plan.editing.counts(name) if plan.editing else {}),
+                "protocols": Counter(protocol_of(p, record) for p in run.plan.suite.protocols for record in pairs(m))
+                | Counter(run.plan.editing.counts(name) if run.plan.editing else {}),
             }
-            for name, m in plan.manifests.items()
+            for name, m in run.plan.manifests.items()
         },
         "metrics": metrics,
         "versions": {name: version(name) for name in ("torch", "pytorch-lightning", "torchmetrics", "lpips")},
-        "generator": {"name": plan.suite.generator, "sha256": plan.generator_hash},
-        **({"editing": editing_results.describe(plan.editing)} if plan.editing else {}),
+        "generator": {"name": run.plan.suite.generator, "sha256": run.plan.generator_hash},
+        **({"editing": editing_results.describe(run.plan.editing)} if run.plan.editing else {}),
     }
 
 
@@ -217,16 +218,16 @@ def _settings(stage: StageSpec) -> str:
     return f"{stage.name} ({changed})" if changed else stage.name
 
 
-def _gather_pictures(plan: Plan, out: Path) -> None:
-    for (method, dataset), key in plan.leaf.items():
-        manifest, store = plan.manifests[dataset], InversionStore(out, key)
+def _gather_pictures(run: Run) -> None:
+    for (method, dataset), key in run.plan.leaf.items():
+        manifest, store = run.plan.manifests[dataset], run.store(key)
         for record in manifest.records:
-            folder = out / "images" / dataset / record.id
+            folder = run.out / "images" / dataset / record.id
             if record.file:
                 _link(manifest.root / record.file, folder / "target.png")
             _link(store.picture(record.id), folder / f"{method}.png")
-            if plan.editing and plan.editing.takes(key, dataset, record.id):
-                _link(EditStore(out, key).sheet(record.id), folder / f"{method}.edits.png")
+            if run.plan.editing and run.plan.editing.takes(key, dataset, record.id):
+                _link(EditStore(run.out, key).sheet(record.id), folder / f"{method}.edits.png")
 
 
 def _link(source: Path, target: Path) -> None:

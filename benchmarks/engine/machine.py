@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import sys
@@ -10,11 +11,31 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.errors import ConfigError
 
-def device_name() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+def pick_device(text: str = "auto") -> torch.device:
+    """The device that auto, cpu, cuda, cuda:N or mps names; auto: CUDA, else MPS, else the CPU.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if text == "auto":
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if present[name]))
+    match = re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", text)
+    if not match:
+        raise ConfigError(f"unknown device {text!r}; expected auto, cpu, cuda, cuda:N or mps")
+    if int(match[1] or 0) >= present[text.partition(":")[0]]:
+        here = ", ".join(f"{count} x {name}" for name, count in present.items() if count)
+        raise ConfigError(f"no device {text!r} on this machine; here: {here}")
+    return torch.device(text)
+
+
+def device_name(device: torch.device | None = None) -> str:
+    """What rows call a device: the model of a GPU, or the device's type."""
+    device = device or pick_device()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def peak_memory_mb(device: torch.device) -> float:

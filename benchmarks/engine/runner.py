@@ -27,9 +27,10 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from benchmarks.engine.claims import Claims, Presence, Watch
 from benchmarks.engine.machine import commit, device_name, peak_memory_mb
-from benchmarks.engine.plan import Plan, StageRun
+from benchmarks.engine.plan import StageRun
 from benchmarks.engine.queue import Attempts, Hand, Watchdog, Work, hand_size
-from benchmarks.engine.store import InversionStore, Row, finite, write_atomically
+from benchmarks.engine.run import Run
+from benchmarks.engine.store import Row, finite, write_atomically
 from datasets.base import ImageDataModule
 from datasets.images import ImageError
 from methods import inline as inline_metrics
@@ -55,14 +56,14 @@ def group_size(stage_run: StageRun) -> int:
     return stage_run.stage.cls.group_size(stage_run.stage.config)
 
 
-def wanted(stage_run: StageRun, plan: Plan, out: Path, resume: Resume, shard: Shard) -> list[str]:
+def wanted(run: Run, stage_run: StageRun, resume: Resume, shard: Shard) -> list[str]:
     """Images of the shard that still have to be done; groups that share a generator are done as a whole."""
-    ids, size = plan.manifests[stage_run.dataset].ids, group_size(stage_run)
+    ids, size = run.plan.manifests[stage_run.dataset].ids, group_size(stage_run)
     # In units that hold whole groups of every stage: a shard has the same images in a stage run and in its parent.
-    unit = math.lcm(*(group_size(each) for each in plan.stage_runs))
+    unit = math.lcm(*(group_size(each) for each in run.plan.stage_runs))
     mine = shard.take([ids[i : i + unit] for i in range(0, len(ids), unit)])
-    rows = InversionStore(out, stage_run.key).rows()
-    parents = InversionStore(out, stage_run.parent).rows() if stage_run.parent else {}
+    rows = run.rows(stage_run)
+    parents = run.store(stage_run.parent).rows() if stage_run.parent else {}
 
     def due(image: str) -> bool:
         row = rows.get(image)
@@ -70,7 +71,7 @@ def wanted(stage_run: StageRun, plan: Plan, out: Path, resume: Resume, shard: Sh
             return True
         if row["status"] == "ok":
             again = resume == "failed" and any(map(_unmeasured, row["inline"].values()))
-            return again or (row.get("weights") == NOT_KEPT and plan.feeds(stage_run.key))
+            return again or (row.get("weights") == NOT_KEPT and run.plan.feeds(stage_run.key))
         late = row["reason"].startswith(BEFORE) and parents.get(image, row)["status"] == "ok"
         return resume == "failed" or late
 
@@ -95,15 +96,16 @@ _NOTHING: dict[str, Any] = {"ids": [], "images": torch.empty(0, 3, 1, 1), "failu
 class _Batches(IterableDataset):
     """Hands of a stage run as batches with the parent stage run's inversions; failures go on as failures."""
 
-    def __init__(self, hands: Iterator[Hand], most: int, plan: Plan, parent: InversionStore | None, dataset: str):
-        self.hands, self.most, self.plan, self.parent, self.dataset = hands, most, plan, parent, dataset
+    def __init__(self, hands: Iterator[Hand], most: int, run: Run, stage_run: StageRun):
+        self.hands, self.most, self.run, self.dataset = hands, most, run, stage_run.dataset
+        self.parent = run.store(stage_run.parent) if stage_run.parent else None
 
     def __len__(self) -> int:
         """At most. Without it Lightning claims the next hand before it has finished one."""
         return self.most
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        manifest = self.plan.manifests[self.dataset]
+        manifest = self.run.plan.manifests[self.dataset]
         parent_rows = self.parent.rows() if self.parent else {}
         for hand in self.hands:
             failures, found, inits = dict(hand.failures), [], []
@@ -134,17 +136,11 @@ class _Batches(IterableDataset):
 class _Writer(BasePredictionWriter):
     """Persists each batch as it ends, then lets go of its images."""
 
-    def __init__(self, plan: Plan, store: InversionStore, work: Work, facts: dict[str, Any], dog: Watchdog):
+    def __init__(self, run: Run, work: Work, facts: dict[str, Any], dog: Watchdog):
         super().__init__(write_interval="batch")
-        self.stage_run, self.plan, self.store, self.work, self.facts, self.dog = (
-            work.stage_run,
-            plan,
-            store,
-            work,
-            facts,
-            dog,
-        )
-        self.lines = store.writer()
+        self.run, self.stage_run, self.work, self.facts, self.dog = run, work.stage_run, work, facts, dog
+        self.store = run.store(work.stage_run)
+        self.lines = self.store.writer()
 
     def on_predict_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -181,11 +177,11 @@ class _Writer(BasePredictionWriter):
             image = one.ids[0].split("/", 1)[1]
             extra: dict[str, Any] = {}
             with torch.inference_mode(False), torch.no_grad():
-                for name in self.plan.suite.inline:
+                for name in self.run.plan.suite.inline:
                     extra[name] = self._measure(name, one)
-            editing = self.plan.editing
+            editing = self.run.plan.editing
             edited = editing is not None and editing.takes(self.stage_run.key, self.stage_run.dataset, image)
-            keep = self.plan.suite.save_weights or edited or self.plan.feeds(self.stage_run.key)
+            keep = self.run.plan.suite.save_weights or edited or self.run.plan.feeds(self.stage_run.key)
             self.store.save(image, one, keep)
             seconds = prediction.seconds[one.ids[0]]
             more = {} if keep or one.weights[0] is None else {"weights": NOT_KEPT}
@@ -198,7 +194,7 @@ class _Writer(BasePredictionWriter):
     def _measure(self, name: str, one: Inversion) -> dict[str, float | str | None]:
         """Values by name, or the reason why there are none: the inversion itself is worth keeping."""
         try:
-            values = inline_metrics.measure(name, self.plan.generator, one, self.stage_run.seed)
+            values = inline_metrics.measure(name, self.run.plan.generator, one, self.stage_run.seed)
         except RuntimeError as error:
             return {"reason": f"{type(error).__name__}: {error}"}
         return {key: finite(value) for key, value in values.items()}
@@ -239,17 +235,17 @@ class Duty:
 ALONE = Duty()
 
 
-def save_before(plan: Plan, out: Path, resume: Resume, path: Path) -> None:
+def save_before(run: Run, resume: Resume, path: Path) -> None:
     """Write down what a run has to do, so that workers that begin later do not take its own results for old ones."""
     found = {}
-    for stage_run in plan.stage_runs:
-        count = Attempts(InversionStore(out, stage_run.key).row_files()).refresh()
-        found[stage_run.key] = {image: count.get(image, 0) for image in wanted(stage_run, plan, out, resume, Shard())}
+    for stage_run in run.plan.stage_runs:
+        count = Attempts(run.store(stage_run).row_files()).refresh()
+        found[stage_run.key] = {image: count.get(image, 0) for image in wanted(run, stage_run, resume, Shard())}
     write_atomically(path, json.dumps(found).encode())
 
 
 def invert(
-    plan: Plan, out: Path, resume: Resume, shard: Shard, progress: bool = True, duty: Duty = ALONE, pause: float = 0.5
+    run: Run, resume: Resume, shard: Shard, progress: bool = True, duty: Duty = ALONE, pause: float = 0.5
 ) -> int:
     """Run every stage run of the plan for the shard; returns the number of images attempted.
 
@@ -258,9 +254,9 @@ def invert(
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     done = 0
-    presence = Presence(out, duty.name)
-    works = _works(plan, out, resume, shard, duty, presence)
-    runner = _Runner(plan, out, duty, Watchdog(duty.timeout, presence.ended), progress)
+    presence = Presence(run.out, duty.name)
+    works = _works(run, resume, shard, duty, presence)
+    runner = _Runner(run, duty, Watchdog(duty.timeout, presence.ended), progress)
     try:
         while left := [work for work in works if work.left()]:
             count = sum(runner.predict(work) for work in left)
@@ -274,22 +270,22 @@ def invert(
         presence.close()
 
 
-def _works(plan: Plan, out: Path, resume: Resume, shard: Shard, duty: Duty, presence: Presence) -> list[Work]:
+def _works(run: Run, resume: Resume, shard: Shard, duty: Duty, presence: Presence) -> list[Work]:
     told = json.loads(Path(duty.before).read_text()) if duty.before else None
-    watch = Watch(out)
+    watch = Watch(run.out)
     works: dict[str, Work] = {}
-    for stage_run in plan.stage_runs:
-        store, size = InversionStore(out, stage_run.key), group_size(stage_run)
-        describe(stage_run, plan, store)
+    for stage_run in run.plan.stage_runs:
+        store, size = run.store(stage_run), group_size(stage_run)
+        describe(run, stage_run)
         attempts = Attempts(store.row_files())
         # Counted first: what a peer finishes in between is then seen as done, not as what was there before.
         count = dict(attempts.refresh())
-        todo = list(told[stage_run.key]) if told else wanted(stage_run, plan, out, resume, shard)
+        todo = list(told[stage_run.key]) if told else wanted(run, stage_run, resume, shard)
         before = told[stage_run.key] if told else {image: count.get(image, 0) for image in todo}
         units = [todo[i : i + size] for i in range(0, len(todo), size)]
         parent = works[stage_run.parent] if stage_run.parent else None
         works[stage_run.key] = Work(
-            stage_run, units, before, attempts, Claims(out, stage_run.key, presence, watch), parent
+            stage_run, units, before, attempts, Claims(run.out, stage_run.key, presence, watch), parent
         )
     return list(works.values())
 
@@ -298,8 +294,7 @@ def _works(plan: Plan, out: Path, resume: Resume, shard: Shard, duty: Duty, pres
 class _Runner:
     """Runs passes over stage runs; builds a stage once, and only when there is something for it to do."""
 
-    plan: Plan
-    out: Path
+    run: Run
     duty: Duty
     dog: Watchdog
     progress: bool
@@ -309,7 +304,7 @@ class _Runner:
         """One pass over a stage run; returns the number of images attempted."""
         stage_run, size = work.stage_run, group_size(work.stage_run)
         # A group a batch, so that an image that drops out never moves others into another group.
-        most = size if size > 1 else self.plan.suite.batch_size
+        most = size if size > 1 else self.run.plan.suite.batch_size
         together = stage_run.stage.cls.together(stage_run.stage.config)
         hands = work.hands(hand_size(most, max(size, together), self.duty.workers))
         first = next(hands, None)
@@ -324,14 +319,14 @@ class _Runner:
                 yield hand
 
         if stage_run.key not in self.methods:
-            self.methods = {stage_run.key: stage_run.stage.build(self.plan.generator, stage_run.seed)}
+            self.methods = {stage_run.key: stage_run.stage.build(self.run.plan.generator, stage_run.seed)}
         self._trainer(counted(), work, most)
         return count
 
     def _trainer(self, hands: Iterator[Hand], work: Work, batch: int) -> None:
-        stage_run, store = work.stage_run, InversionStore(self.out, work.stage_run.key)
+        stage_run = work.stage_run
         facts = {
-            "device": device_name(),
+            "device": device_name(self.run.device),
             "precision": "float32",
             "batch_size": batch,
             "threads": torch.get_num_threads(),
@@ -339,17 +334,16 @@ class _Runner:
             "commit": commit(),
         }
         trainer = pl.Trainer(
-            accelerator="auto",
-            devices=1,
+            accelerator=self.run.device.type,
+            devices=1 if self.run.device.index is None else [self.run.device.index],
             logger=False,
             inference_mode=False,
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=self.progress and sys.stderr.isatty(),
-            callbacks=[_Writer(self.plan, store, work, facts, self.dog)],
+            callbacks=[_Writer(self.run, work, facts, self.dog)],
         )
-        parent = InversionStore(self.out, stage_run.parent) if stage_run.parent else None
-        batches = _Batches(hands, sum(map(len, work.units)), self.plan, parent, stage_run.dataset)
+        batches = _Batches(hands, sum(map(len, work.units)), self.run, stage_run)
         loader = DataLoader(batches, batch_size=None)
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
@@ -360,17 +354,18 @@ class _Runner:
             raise KeyboardInterrupt from stop
         finally:
             self.dog.stop()
+            self.run.generator.to(self.run.device)  # Lightning moves it to the CPU
 
 
-def describe(stage_run: StageRun, plan: Plan, store: InversionStore) -> None:
+def describe(run: Run, stage_run: StageRun) -> None:
     """Leave in the stage run's folder what it is, for people and for tools that merge runs."""
-    path = store.folder / "stage.json"
+    path = run.store(stage_run).folder / "stage.json"
     what = {
         "key": stage_run.key,
         "stages": [stage.identity() for stage in stage_run.stages],
         "dataset": stage_run.dataset,
         "seed": stage_run.seed,
-        "generator": plan.generator_hash,
+        "generator": run.plan.generator_hash,
         "parent": stage_run.parent,
     }
     text = (json.dumps(what, indent=1, sort_keys=True) + "\n").encode()

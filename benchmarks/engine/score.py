@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from benchmarks.engine.plan import Plan
+from benchmarks.engine.run import Run
 from benchmarks.engine.score_files import score_path, scores, stamp
 from benchmarks.engine.set_scores import SetScorer
-from benchmarks.engine.store import InversionStore, JsonLines, finite
+from benchmarks.engine.store import JsonLines, finite
 from benchmarks.protocols.occlusion import Regions, inapplicable, inputs, interest_regions, pairs
 from datasets.alignment import NoFaceError
 from datasets.images import ImageError, read_rgb, to_tensor
@@ -28,45 +27,44 @@ Measured = SampleMetric | PairedMetric  # what one image is enough for
 
 
 @torch.no_grad()
-def score(plan: Plan, out: Path, progress: bool = True) -> int:
+def score(run: Run, progress: bool = True) -> int:
     """Compute what is missing for every leaf stage run and metric; returns the number of values computed."""
-    leaves = dict.fromkeys(plan.leaf.values())
-    paired = [metric for name in plan.suite.protocols for metric in load_protocol(name)]
-    paired = [metric for metric in paired if metric.info.name not in plan.skipped]
-    regions = cache(lambda dataset: interest_regions(plan.manifests[dataset]))
+    leaves = dict.fromkeys(run.plan.leaf.values())
+    paired = [metric for name in run.plan.suite.protocols for metric in load_protocol(name)]
+    paired = [metric for metric in paired if metric.info.name not in run.plan.skipped]
+    regions = cache(lambda dataset: interest_regions(run.plan.manifests[dataset]))
     computed = 0
-    with tqdm(total=len(leaves) * (len(plan.metrics) + len(paired)), desc="scoring", disable=not progress) as bar:
-        found = [metrics_registry.find(name) for name in plan.metrics]
+    with tqdm(total=len(leaves) * (len(run.plan.metrics) + len(paired)), desc="scoring", disable=not progress) as bar:
+        found = [metrics_registry.find(name) for name in run.plan.metrics]
         for metric in (each for each in found if isinstance(each, SampleMetric)):
             for key in leaves:
-                computed += _score_stage_run(plan, out, key, metric)
+                computed += _score_stage_run(run, key, metric)
                 bar.update()
         # Cells outside, metrics inside: those on one network share the features of a stage run's pictures.
-        scorer, of_sets = SetScorer(plan, out), [each for each in found if isinstance(each, SetMetric)]
+        scorer, of_sets = SetScorer(run), [each for each in found if isinstance(each, SetMetric)]
         for key in leaves if of_sets else ():
             computed += scorer.score(key, of_sets)
             bar.update(len(of_sets))
         for each in paired:
             for key in leaves:
-                computed += _score_pairs(plan, out, key, each, regions)
+                computed += _score_pairs(run, key, each, regions)
                 bar.update()
     return computed
 
 
-def _score_stage_run(plan: Plan, out: Path, key: str, metric: SampleMetric) -> int:
-    store, manifest = InversionStore(out, key), plan.manifests[plan.stage_run(key).dataset]
+def _score_stage_run(run: Run, key: str, metric: SampleMetric) -> int:
+    store, manifest = run.store(key), run.manifest(key)
     done = [image for image, row in store.rows().items() if row["status"] == "ok" and image in manifest.by_id]
 
     def load(image: str) -> tuple[Tensor, ...]:
-        target = to_tensor(read_rgb(manifest.root / manifest.by_id[image].file))
-        return to_tensor(read_rgb(store.picture(image))), target
+        return to_tensor(read_rgb(store.picture(image))), run.target(key, image)
 
-    return _update(out, key, metric, {image: stamp(store, image) for image in done}, load)
+    return _update(run, key, metric, {image: stamp(store, image) for image in done}, load)
 
 
-def _score_pairs(plan: Plan, out: Path, key: str, metric: PairedMetric, regions: Callable[[str], Regions]) -> int:
-    store, dataset = InversionStore(out, key), plan.stage_run(key).dataset
-    manifest, rows = plan.manifests[dataset], store.rows()
+def _score_pairs(run: Run, key: str, metric: PairedMetric, regions: Callable[[str], Regions]) -> int:
+    store, dataset = run.store(key), run.plan.stage_run(key).dataset
+    manifest, rows = run.plan.manifests[dataset], store.rows()
     stamps = {}
     for record in pairs(manifest):
         if rows.get(record.id, {}).get("status") == "ok" and not inapplicable(metric, record):
@@ -78,15 +76,15 @@ def _score_pairs(plan: Plan, out: Path, key: str, metric: PairedMetric, regions:
     def load(image: str) -> tuple[Tensor, ...]:
         return inputs(metric, manifest.by_id[image], manifest, store, rows, regions(dataset))
 
-    return _update(out, key, metric, stamps, load)
+    return _update(run, key, metric, stamps, load)
 
 
 def _update(
-    out: Path, key: str, metric: Measured, stamps: Mapping[str, Any], load: Callable[[str], tuple[Tensor, ...]]
+    run: Run, key: str, metric: Measured, stamps: Mapping[str, Any], load: Callable[[str], tuple[Tensor, ...]]
 ) -> int:
     """Compute and store the scores of a stage run that are missing or of older pictures; returns how many."""
-    known = scores(out, key, metric)
-    lines = JsonLines(score_path(out, key, metric))
+    known = scores(run.out, key, metric)
+    lines = JsonLines(score_path(run.out, key, metric))
     # What failed may succeed now.
     todo = sorted(
         image

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.engine.plan import Plan, digest
+from benchmarks.engine.plan import digest
+from benchmarks.engine.run import Run
 from benchmarks.engine.score_files import score_path, scores, stamp
 from benchmarks.engine.store import InversionStore, JsonLines, finite
 from datasets.assets import AssetMissingError
@@ -30,16 +31,16 @@ Found = Mapping[str, Tensor | str]  # by image: features [D], or why there are n
 class SetScorer:
     """Scores the stage runs of a plan. Keeps the networks and the targets' features, which all methods share."""
 
-    def __init__(self, plan: Plan, out: Path):
-        self.plan, self.out = plan, out
+    def __init__(self, run: Run):
+        self.run = run
         self._networks: dict[str, Features] = {}
         self._targets: dict[tuple[str, str], dict[str, Tensor | str]] = {}
 
     @torch.no_grad()
     def score(self, key: str, metrics: Sequence[SetMetric]) -> int:
         """Compute what is missing of a stage run; returns the number of values computed."""
-        store, dataset = InversionStore(self.out, key), self.plan.stage_run(key).dataset
-        known = self.plan.manifests[dataset].by_id
+        store, dataset = self.run.store(key), self.run.plan.stage_run(key).dataset
+        known = self.run.plan.manifests[dataset].by_id
         images = sorted(image for image, row in store.rows().items() if row["status"] == "ok" and image in known)
         mark = digest([[image, stamp(store, image)] for image in images])
         todo = [metric for metric in metrics if not self._is_there(key, metric, images, mark)]
@@ -48,14 +49,14 @@ class SetScorer:
             pairs = self._pairs(network, metrics_here[0].features, store, dataset, images)
             for metric in metrics_here:
                 rows = _rows(metric, pairs)
-                JsonLines(score_path(self.out, key, metric)).append(
+                JsonLines(score_path(self.run.out, key, metric)).append(
                     *({"image": image, "stamp": mark, **rows[image]} for image in images)
                 )
         return len(todo) * len(images)
 
     def _is_there(self, key: str, metric: SetMetric, images: Iterable[str], mark: str) -> bool:
         """Whether all shares of these pictures are stored; what failed may succeed now."""
-        known = scores(self.out, key, metric)
+        known = scores(self.run.out, key, metric)
         rows = [known.get(image, {}) for image in images]
         return all(
             row.get("stamp") == mark and (row["value"] is not None or row["reason"].startswith(UNDEFINED))
@@ -66,7 +67,7 @@ class SetScorer:
         self, network: str, make: Callable[[], Features], store: InversionStore, dataset: str, images: Sequence[str]
     ) -> dict[str, tuple[Tensor, Tensor] | str]:
         """Features of picture and target, by image."""
-        manifest = self.plan.manifests[dataset]
+        manifest = self.run.plan.manifests[dataset]
         try:
             if network not in self._networks:
                 self._networks[network] = make()

@@ -21,9 +21,9 @@ import torch
 from tqdm.auto import tqdm
 
 from benchmarks.engine.claims import write_ending
-from benchmarks.engine.plan import Plan
+from benchmarks.engine.run import Run
 from benchmarks.engine.runner import ALONE, Resume, Shard, invert, save_before, wanted
-from benchmarks.engine.store import InversionStore, RowFiles
+from benchmarks.engine.store import RowFiles
 from benchmarks.errors import ConfigError, StoppedError
 from benchmarks.protocols.editing import measure as editing
 from benchmarks.protocols.editing.work import edit
@@ -77,39 +77,39 @@ def worker_count(asked: int) -> int:
     return 1 if torch.backends.mps.is_available() else cpu_count() or 1
 
 
-def run(plan: Plan, out: Path, suite: str, overrides: list[str], resume: Resume, fleet: Fleet) -> None:
+def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: Fleet) -> None:
     """Invert, then edit what is missing. Raises StoppedError when it cannot go on; what was done is kept."""
     from os import cpu_count
 
-    missing = sum(len(wanted(stage_run, plan, out, resume, Shard())) for stage_run in plan.stage_runs)
-    workers = worker_count(fleet.workers or plan.suite.workers)
+    missing = sum(len(wanted(run, stage_run, resume, Shard())) for stage_run in run.plan.stage_runs)
+    workers = worker_count(fleet.workers or run.plan.suite.workers)
     threads = fleet.threads or max(1, (cpu_count() or 1) // workers)
     alone = fleet.executor == "local" and workers == 1 and not fleet.timeout
-    command = ["run", suite, *overrides, "--out", str(out.absolute()), "--threads", str(threads),
+    command = ["run", suite, *overrides, "--out", str(run.out.absolute()), "--threads", str(threads),
                "--workers", str(workers), "--timeout", str(fleet.timeout)]  # fmt: skip
     torch.set_num_threads(threads)
-    left = editing.missing(plan, out)
+    left = editing.missing(run)
     if alone or not (missing or any(left.values())):
-        invert(plan, out, resume, Shard(), duty=replace(ALONE, workers=workers))
-        edit(plan, out)
+        invert(run, resume, Shard(), duty=replace(ALONE, workers=workers))
+        edit(run)
         return
     module, name = EXECUTORS[fleet.executor].split(":")
-    launcher: Launcher = getattr(import_module(module), name)(out, workers, threads, fleet.options)
+    launcher: Launcher = getattr(import_module(module), name)(run.out, workers, threads, fleet.options)
     try:
         if missing:
-            before = out / "work" / f"before-{uuid.uuid4().hex[:8]}.json"
-            save_before(plan, out, resume, before)
-            files = [InversionStore(out, stage_run.key).row_files() for stage_run in plan.stage_runs]
+            before = run.out / "work" / f"before-{uuid.uuid4().hex[:8]}.json"
+            save_before(run, resume, before)
+            files = [run.store(stage_run).row_files() for stage_run in run.plan.stage_runs]
             inverting = [*command, "--only", "invert", "--before", str(before.absolute())]
             try:
-                watch(launcher, [inverting] * min(workers, missing), out, files, "inverting", missing)
+                watch(launcher, [inverting] * min(workers, missing), run.out, files, "inverting", missing)
             finally:
                 before.unlink(missing_ok=True)
         # After all inverting: a line leads from one image to another.
-        left = editing.missing(plan, out)
-        files = [editing.EditStore(out, key).row_files() for key in left]
+        left = editing.missing(run)
+        files = [editing.EditStore(run.out, key).row_files() for key in left]
         count = sum(left.values())
-        watch(launcher, [[*command, "--only", "edit"]] * min(workers, count), out, files, "editing", count)
+        watch(launcher, [[*command, "--only", "edit"]] * min(workers, count), run.out, files, "editing", count)
     finally:
         launcher.close()
 

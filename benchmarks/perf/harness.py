@@ -28,10 +28,10 @@ from benchmarks.engine.config import SuiteConfig, load_suite
 from benchmarks.engine.export import compact
 from benchmarks.engine.machine import peak_memory_mb
 from benchmarks.engine.plan import Plan, StageRun, expand, stage_run_key
+from benchmarks.engine.run import Run
 from benchmarks.engine.runner import Shard, invert
 from benchmarks.engine.score import score
-from benchmarks.engine.store import InversionStore
-from benchmarks.engine.workers import Fleet, run
+from benchmarks.engine.workers import Fleet, execute
 from datasets.base import Manifest, Record
 from datasets.images import pixel_sha256
 from methods.base import Inversion, Method, MethodInfo
@@ -94,9 +94,9 @@ def own_cost(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root, out = Path(folder) / "pictures", Path(folder) / "out"
         root.mkdir()
-        plan = null_plan(simulated(root, count, 64))
+        run = Run(null_plan(simulated(root, count, 64)), out)
         wall, spent = time.perf_counter(), time.process_time()
-        assert invert(plan, out, "missing", Shard(), progress=False) == count
+        assert invert(run, "missing", Shard(), progress=False) == count
         print("| images | ms / image since the row above: wall | processor | peak memory, MiB |")
         print("| --: | --: | --: | --: |")
         # `python -m` knows this module as __main__, which is another one.
@@ -109,9 +109,9 @@ def own_cost(count: int) -> None:
             last = now
         print("\n| then | seconds | peak memory, MiB |\n| :-- | --: | --: |")
         for what, action in (
-            ("the same again: nothing is missing", lambda: invert(plan, out, "missing", Shard(), progress=False)),
-            ("score mse", lambda: score(plan, out, progress=False)),
-            ("gather rows and pictures", lambda: compact(plan, out)),
+            ("the same again: nothing is missing", lambda: invert(run, "missing", Shard(), progress=False)),
+            ("score mse", lambda: score(run, progress=False)),
+            ("gather rows and pictures", lambda: compact(run)),
         ):
             start = time.perf_counter()
             action()
@@ -124,12 +124,11 @@ def share(method: str, count: int) -> None:
     entry = next(entry for entry in suite.datasets if entry.name == "openpeople")
     plan = expand(replace(suite, datasets=[replace(entry, limit=count, methods=[])]))
     with tempfile.TemporaryDirectory() as folder:
+        run = Run(plan, Path(folder))
         start = time.perf_counter()
-        invert(plan, Path(folder), "missing", Shard(), progress=False)
+        invert(run, "missing", Shard(), progress=False)
         wall = time.perf_counter() - start
-        own = sum(
-            row["seconds"] for c in plan.stage_runs for row in InversionStore(Path(folder), c.key).rows().values()
-        )
+        own = sum(row["seconds"] for stage_run in plan.stage_runs for row in run.rows(stage_run).values())
     print(f"{method}, {count} images: method {own:.2f} s, harness {wall - own:.2f} s "
           f"({1000 * (wall - own) / count:.1f} ms an image, {(wall - own) / own:.1%} of the method's)")  # fmt: skip
 
@@ -145,7 +144,7 @@ def efficiency(suite: str, overrides: list[str], workers: int, repeats: int) -> 
         with tempfile.TemporaryDirectory() as folder:
             out, begin = Path(folder), time.time()
             # A timeout that never comes: a single worker would else be this process itself.
-            run(plan, out, suite, overrides, "missing", Fleet(workers=number, timeout=86_400))
+            execute(Run(plan, out), suite, overrides, "missing", Fleet(workers=number, timeout=86_400))
             end = time.time()
             begun = min(path.stat().st_mtime for path in out.glob("inversions/*/stage.json"))
         walls[number].append(end - begun)

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from benchmarks.engine.allocator import keep_freed_memory
 from benchmarks.engine.config import load_suite
-from benchmarks.engine.runner import device_name
+from benchmarks.engine.machine import device_name
 from benchmarks.engine.score import measure
 from benchmarks.perf.stages import interleaved, metrics, spread, subjects
 from methods.generators import load_generator

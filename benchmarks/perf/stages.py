@@ -24,8 +24,10 @@ from torch import Tensor
 
 from benchmarks.engine.allocator import keep_freed_memory
 from benchmarks.engine.config import SuiteConfig, load_suite
+from benchmarks.engine.machine import device_name
 from benchmarks.engine.plan import expand
-from benchmarks.engine.runner import Shard, device_name, invert
+from benchmarks.engine.run import Run
+from benchmarks.engine.runner import Shard, invert
 from benchmarks.engine.score import measure
 from benchmarks.engine.store import InversionStore
 from benchmarks.perf import plain
@@ -233,14 +235,12 @@ def harness(suite: SuiteConfig, count: int) -> None:
     suite = replace(suite, methods=suite.methods[:1], datasets=[replace(last, limit=count)], inline=[], protocols=[])
     used = {stage.name for stage in load_pipeline(suite.methods[0]).stages}
     suite = replace(suite, stage_settings={k: v for k, v in suite.stage_settings.items() if k in used})
-    plan = expand(suite)
     with tempfile.TemporaryDirectory() as folder:
+        run = Run(expand(suite), Path(folder))
         start = time.perf_counter()
-        invert(plan, Path(folder), "missing", Shard(), progress=False)
+        invert(run, "missing", Shard(), progress=False)
         wall = time.perf_counter() - start
-        own = sum(
-            row["seconds"] for c in plan.stage_runs for row in InversionStore(Path(folder), c.key).rows().values()
-        )
+        own = sum(row["seconds"] for stage_run in run.plan.stage_runs for row in run.rows(stage_run).values())
     share = (wall - own) / wall
     print(f"\nHarness: {wall - own:.2f} s of {wall:.2f} s ({share:.1%}) for {count} images of {suite.methods[0]}")
 

@@ -18,6 +18,7 @@ from benchmarks.cli import main
 from benchmarks.engine.claims import machine
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.plan import expand
+from benchmarks.engine.run import Run
 from benchmarks.engine.store import InversionStore, read_lines
 from benchmarks.protocols.editing.measure import EditStore, cut, missing
 from datasets import assets
@@ -128,7 +129,7 @@ def test_what_is_edited_is_not_edited_again(reference, suite, tmp_path, monkeypa
     out = tmp_path / "out"
     shutil.copytree(reference, out)
     plan = expand(load_suite(suite))
-    assert set(missing(plan, out).values()) == {0}
+    assert set(missing(Run(plan, out)).values()) == {0}
     monkeypatch.setattr("benchmarks.protocols.editing.work.edit_images", lambda *_: pytest.fail("edited again"))
     assert main(["run", suite, "--out", str(out)]) == 0
     assert tables(out) == tables(reference)

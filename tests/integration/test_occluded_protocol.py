@@ -17,6 +17,7 @@ from benchmarks.engine import plan as planning
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.export import compact, describe
 from benchmarks.engine.plan import Plan, expand
+from benchmarks.engine.run import Run
 from benchmarks.engine.score import score
 from benchmarks.engine.store import InversionStore
 from benchmarks.protocols.occlusion import NO_TWIN
@@ -86,8 +87,8 @@ def occluded(plan: Plan) -> list[Record]:
 
 
 def again(plan: Plan, out: Path) -> pd.DataFrame:
-    score(plan, out, progress=False)
-    return rows_of(compact(plan, out)).set_index(["image", "metric"])
+    score(Run(plan, out), progress=False)
+    return rows_of(compact(Run(plan, out))).set_index(["image", "metric"])
 
 
 def test_only_what_is_seen_of_the_face_counts(run, monkeypatch):
@@ -107,7 +108,7 @@ def test_a_clean_inversion_that_failed_is_the_reason(run):
     plan, out = run
     store, record = InversionStore(out, plan.leaf["sg2_w", "occluded"]), occluded(plan)[0]
     clean = str(record.labels["clean"])
-    before = rows_of(compact(plan, out)).set_index(["image", "metric"])["value"]
+    before = rows_of(compact(Run(plan, out))).set_index(["image", "metric"])["value"]
     failed = {**store.rows()[clean], "status": "failed", "reason": "it diverged"}
     for path in store.folder.glob("rows-*.jsonl"):
         kept = [line for line in path.read_text().splitlines() if json.loads(line)["image"] != clean]
@@ -158,13 +159,13 @@ def test_natural_occlusion_has_a_table_of_its_own(suite, tmp_path, monkeypatch):
     assert main(["run", suite, "workers=1", "datasets[0].limit=1", "--out", str(out), "--shard", "0/2"]) in (0, 1)
     assert main(["run", suite, "workers=1", "datasets[0].limit=1", "--out", str(out), "--shard", "1/2"]) == 0
     plan = expand(load_suite(suite, ["datasets[0].limit=1"]))
-    rows = rows_of(compact(plan, out), "occluded_natural").set_index("metric")
+    rows = rows_of(compact(Run(plan, out)), "occluded_natural").set_index("metric")
     assert list(rows["image"].unique()) == ["a.natural"] and len(rows) == len(METRICS)
     assert rows.loc["occlusion_id_sface", "status"] == "ok"
     others = rows.drop("occlusion_id_sface")
     assert set(others["status"]) == {"skipped"} and set(others["reason"]) == {NO_TWIN}
-    assert describe(plan, out)["datasets"]["occluded"]["protocols"] == {"occluded_natural": 1}
-    assert rows_of(compact(plan, out)).empty
+    assert describe(Run(plan, out))["datasets"]["occluded"]["protocols"] == {"occluded_natural": 1}
+    assert rows_of(compact(Run(plan, out))).empty
 
 
 def test_without_the_protocol_there_are_no_such_rows(suite, reference):
@@ -172,4 +173,4 @@ def test_without_the_protocol_there_are_no_such_rows(suite, reference):
     assert {stage_run.key for stage_run in plan.stage_runs} == {
         path.name for path in (reference / "inversions").iterdir()
     }
-    assert not describe(plan, reference)["datasets"]["occluded"]["protocols"]
+    assert not describe(Run(plan, reference))["datasets"]["occluded"]["protocols"]

@@ -147,12 +147,13 @@ def test_the_exit_code_of_a_run_is_its_own(tmp_path: Path, monkeypatch: pytest.M
     asked: list[str] = []
     frame = rows(3)
     monkeypatch.setattr(wandb_sink, "push", lambda directory, mode: bool(asked.append(mode)))  # False: it failed
-    monkeypatch.setattr(commands, "compact", lambda plan, out: frame)
+    monkeypatch.setattr(commands, "compact", lambda run: frame)
     monkeypatch.setattr("reports.build.build", lambda *arguments: [])
-    plan: Any = SimpleNamespace(suite=SimpleNamespace(reference_method="plain", methods=["plain"]))
+    plan = SimpleNamespace(suite=SimpleNamespace(reference_method="plain", methods=["plain"]))
+    run: Any = SimpleNamespace(plan=plan, out=tmp_path)
     options = cli.parser().parse_args(["run", "small"])
-    assert commands._report(plan, tmp_path, options) == 0 and asked == []
+    assert commands._report(run, options) == 0 and asked == []
     options = cli.parser().parse_args(["run", "small", "--wandb", "offline"])
-    assert commands._report(plan, tmp_path, options) == 0 and asked == ["offline"]
+    assert commands._report(run, options) == 0 and asked == ["offline"]
     lose(frame, "plain", lambda image: image == "im000", "no face")
-    assert commands._report(plan, tmp_path, options) == 1
+    assert commands._report(run, options) == 1

@@ -22,13 +22,14 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
-from benchmarks.engine.plan import Plan, StageRun
+from benchmarks.engine.plan import StageRun
+from benchmarks.engine.run import Run
 from benchmarks.engine.runner import Shard, group_size
 from benchmarks.engine.store import InversionStore, JsonLines, Row, RowFiles, finite, read_lines
 from benchmarks.protocols.editing.plan import Editing
 from datasets.images import ImageError, read_rgb, save_png, to_image, to_tensor
 from methods.base import Inversion
-from methods.editing.pictures import edited, faithful, line, mixed, tiles, undone
+from methods.editing.pictures import edited, line, mixed, tiles, undone
 from methods.editing.reading import identities, lpips, read_edits
 from metrics.edit_protocol import SEGMENTS
 from metrics.editing import STEP, Edits, Reading, detour, latent_distance, path_length
@@ -86,14 +87,14 @@ class Task:
         return {"image": self.image, "stamps": self.stamps, "digest": editing.digest, "made": self.made}
 
 
-def due(plan: Plan, out: Path, key: str, shard: Shard = WHOLE) -> list[Task]:
+def due(run: Run, key: str, shard: Shard = WHOLE) -> list[Task]:
     """Images of a stage run that are inverted and have not been edited since."""
-    editing = plan.editing
+    editing = run.plan.editing
     assert editing is not None
-    dataset = plan.stage_run(key).dataset
-    ids, store = editing.images[dataset], InversionStore(out, key)
+    dataset = run.plan.stage_run(key).dataset
+    ids, store = editing.images[dataset], run.store(key)
     after = dict(zip(ids, [*ids[1:], *ids[:1]], strict=True))
-    rows, done = store.rows(), EditStore(out, key).rows(editing.digest)
+    rows, done = store.rows(), EditStore(run.out, key).rows(editing.digest)
     found = []
     for image in shard.take([[image] for image in ids]):
         if rows.get(image, {}).get("status") != "ok":
@@ -113,34 +114,31 @@ def _stamp(store: InversionStore, image: str, rows: Mapping[str, Row]) -> int:
     return store.picture(image).stat().st_mtime_ns if ok else 0
 
 
-def missing(plan: Plan, out: Path) -> dict[str, int]:
+def missing(run: Run) -> dict[str, int]:
     """How many images of each stage run have to be edited."""
-    return {key: len(due(plan, out, key)) for key in plan.editing.keys} if plan.editing else {}
+    return {key: len(due(run, key)) for key in run.plan.editing.keys} if run.plan.editing else {}
 
 
-def edit_images(
-    plan: Plan, editing: Editing, out: Path, stage_run: StageRun, todo: Sequence[Task], lines: JsonLines
-) -> None:
+def edit_images(run: Run, editing: Editing, stage_run: StageRun, todo: Sequence[Task], lines: JsonLines) -> None:
     """Edit and read images of one stage run; each row is written as soon as it is known."""
-    store, kept = InversionStore(out, stage_run.key), EditStore(out, stage_run.key)
-    manifest = plan.manifests[stage_run.dataset]
+    kept = EditStore(run.out, stage_run.key)
     kept.folder.mkdir(parents=True, exist_ok=True)
     sheet = tiles(editing.directions)
-    again = _again(plan, editing, stage_run, store, [task.image for task in todo if task.again])
+    again = _again(run, editing, stage_run, [task.image for task in todo if task.again])
     for task in todo:
         start = time.perf_counter()
         row = task.row(editing)
         try:
-            target = to_tensor(read_rgb(manifest.root / manifest.by_id[task.image].file))[None]
-            inversion = load(plan, store, stage_run, task.image)
-            pictures = edited(plan.generator, inversion, [tile.edits for tile in sheet], editing.directions)
+            target = run.target(stage_run, task.image)[None]
+            inversion = run.inversion(stage_run, task.image)
+            pictures = edited(run.generator, inversion, [tile.edits for tile in sheet], editing.directions)
             found = read_edits(target, inversion.image, pictures, sheet)
             save_png(side_by_side(pictures), kept.sheet(task.image))
             row["edits"] = to_row(found)
         except _BROKEN as error:
             row["edits"] = {"reason": _why(error)}
         row["seconds"] = round(time.perf_counter() - start, 6)
-        row["line"] = _line(plan, store, kept, stage_run, task)
+        row["line"] = _line(run, kept, stage_run, task)
         if task.again:
             row["again"] = again[task.image]
         lines.append(row)
@@ -153,27 +151,17 @@ def _why(error: Exception) -> str:
     return str(error) if isinstance(error, ImageError) else f"{type(error).__name__}: {error}"
 
 
-def load(plan: Plan, store: InversionStore, stage_run: StageRun, image: str) -> Inversion:
-    """A stored inversion that still gives its picture. Raises ImageError where it does not."""
-    inversion = store.load(image, f"{stage_run.dataset}/{image}")
-    if not faithful(plan.generator, inversion):
-        raise ImageError("the tuned weights were not kept when the image was inverted; run with --resume all")
-    return inversion
-
-
-def _line(plan: Plan, store: InversionStore, kept: EditStore, stage_run: StageRun, task: Task) -> Part:
+def _line(run: Run, kept: EditStore, stage_run: StageRun, task: Task) -> Part:
     """The line to the next edited image, and the mixture with it."""
     if task.other == task.image:
         return {"reason": "no other image is edited"}
     if not task.stamps[1]:
         return {"reason": f"the other end, {task.other}, has no inversion"}
-    manifest = plan.manifests[stage_run.dataset]
     try:
-        ends = [load(plan, store, stage_run, image) for image in (task.image, task.other)]
-        targets = torch.stack([to_tensor(read_rgb(manifest.root / manifest.by_id[i].file))
-                               for i in (task.image, task.other)])  # fmt: skip
-        stops = line(plan.generator, ends[0], ends[1], SEGMENTS)
-        mixture = mixed(plan.generator, ends[0], ends[1])
+        ends = [run.inversion(stage_run, image) for image in (task.image, task.other)]
+        targets = torch.stack([run.target(stage_run, image) for image in (task.image, task.other)])
+        stops = line(run.generator, ends[0], ends[1], SEGMENTS)
+        mixture = mixed(run.generator, ends[0], ends[1])
         middle = stops[SEGMENTS // 2][None]
         both = identities(torch.cat([middle, middle, mixture, mixture]), torch.cat([targets, targets]))
         save_png(side_by_side(torch.cat([stops, mixture])), kept.line(task.image))
@@ -189,9 +177,7 @@ def _line(plan: Plan, store: InversionStore, kept: EditStore, stage_run: StageRu
         return {"reason": _why(error)}
 
 
-def _again(
-    plan: Plan, editing: Editing, stage_run: StageRun, store: InversionStore, ids: Sequence[str]
-) -> dict[str, Part]:
+def _again(run: Run, editing: Editing, stage_run: StageRun, ids: Sequence[str]) -> dict[str, Part]:
     """Edited, inverted again and undone: the images together, as optimisations share their lanes."""
     if not ids:
         return {}
@@ -201,7 +187,7 @@ def _again(
     good = []
     for image in ids:
         try:
-            good.append(load(plan, store, stage_run, image))
+            good.append(run.inversion(stage_run, image))
         except _BROKEN as error:
             parts[image] = {"reason": _why(error)}
     if not good:
@@ -210,17 +196,16 @@ def _again(
     failures: dict[str, str] = {}
     # With the direction's sense: more of the attribute.
     step = next(tile.edits for tile in tiles(editing.directions) if tile.strength == STEP)
-    back = undone(lambda images, names: _invert(plan, stage_run, images, names, failures), plan.generator, first, step,
+    back = undone(lambda images, names: _invert(run, stage_run, images, names, failures), run.generator, first, step,
                   editing.directions)  # fmt: skip
     where = {name: place for place, name in enumerate(back.ids)}
-    manifest = plan.manifests[stage_run.dataset]
     for one in good:
         image = one.ids[0].split("/", 1)[1]
         if one.ids[0] not in where:
             parts[image] = {"reason": f"inverting the edited picture failed: {failures[one.ids[0]]}"}
             continue
         found = back[where[one.ids[0]] : where[one.ids[0]] + 1]
-        target = to_tensor(read_rgb(manifest.root / manifest.by_id[image].file))[None]
+        target = run.target(stage_run, image)[None]
         tuned = one.weights[0] is not None
         parts[image] = {
             "edit_lec_latent": None if tuned else finite(float(latent_distance(one.latent, found.latent))),
@@ -230,11 +215,11 @@ def _again(
     return parts
 
 
-def _invert(plan: Plan, stage_run: StageRun, images: Tensor, ids: Sequence[str], failures: dict[str, str]) -> Inversion:
+def _invert(run: Run, stage_run: StageRun, images: Tensor, ids: Sequence[str], failures: dict[str, str]) -> Inversion:
     """Invert pictures by all stages of a stage run; those that fail are left out, with their reasons."""
     names, found = list(ids), None
     for stage in stage_run.stages:
-        outcome = stage.build(plan.generator, stage_run.seed).predict_step(
+        outcome = stage.build(run.generator, stage_run.seed).predict_step(
             {"images": images, "ids": names, "init": found}, 0
         )
         failures |= outcome.failures
@@ -289,10 +274,10 @@ def from_row(part: Part) -> Edits:
     )
 
 
-def sheets(plan: Plan, out: Path, key: str) -> Iterator[tuple[str, Tensor]]:
+def sheets(run: Run, key: str) -> Iterator[tuple[str, Tensor]]:
     """Edited pictures [K, 3, R, R] of every image of a stage run that has them."""
-    assert plan.editing is not None
-    kept = EditStore(out, key)
-    for image, row in kept.rows(plan.editing.digest).items():
-        if "reason" not in row["edits"] and image in plan.editing.images[plan.stage_run(key).dataset]:
+    assert run.plan.editing is not None
+    kept = EditStore(run.out, key)
+    for image, row in kept.rows(run.plan.editing.digest).items():
+        if "reason" not in row["edits"] and image in run.plan.editing.images[run.plan.stage_run(key).dataset]:
             yield image, cut(kept.sheet(image))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from benchmarks.engine.plan import Plan
+from benchmarks.engine.run import Run
 from benchmarks.engine.store import Row
 from benchmarks.protocols.editing import sets as editing_sets
 from benchmarks.protocols.editing.measure import EditStore, from_row
@@ -45,12 +45,12 @@ def describe(editing: Editing) -> dict[str, Any]:
 class StageRunEdits:
     """What is known of one stage run."""
 
-    def __init__(self, plan: Plan, out: Path, key: str):
-        self.plan, self.key = plan, key
-        assert plan.editing is not None
-        self.editing, self.dataset = plan.editing, plan.stage_run(key).dataset
-        self.rows = EditStore(out, key).rows(plan.editing.digest)
-        self.sets = editing_sets.read(plan, out, key)
+    def __init__(self, run: Run, key: str):
+        self.key = key
+        assert run.plan.editing is not None
+        self.editing, self.dataset = run.plan.editing, run.plan.stage_run(key).dataset
+        self.rows = EditStore(run.out, key).rows(run.plan.editing.digest)
+        self.sets = editing_sets.read(run, key)
 
     def states(self, image: str) -> Iterator[tuple[str, MetricInfo, Row]]:
         """Protocol, metric, and value or status and reason, of every metric that is about the image."""
@@ -114,8 +114,8 @@ class StageRunEdits:
                     yield self.dataset, method, image, target.name, effect, identity
 
 
-def curves(plan: Plan, out: Path) -> pd.DataFrame:
+def curves(run: Run) -> pd.DataFrame:
     """The curves whose areas are the identity at equal effect."""
-    rows = [row for (method, _), key in plan.leaf.items() if plan.editing and key in plan.editing.keys
-            for row in StageRunEdits(plan, out, key).curves(method)]  # fmt: skip
+    rows = [row for (method, _), key in run.plan.leaf.items() if run.plan.editing and key in run.plan.editing.keys
+            for row in StageRunEdits(run, key).curves(method)]  # fmt: skip
     return pd.DataFrame(rows, columns=list(CURVES)).astype(CURVES)

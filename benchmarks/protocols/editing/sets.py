@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from benchmarks.engine.plan import Plan, digest
+from benchmarks.engine.plan import digest
+from benchmarks.engine.run import Run
 from benchmarks.engine.store import Row, write_atomically
 from benchmarks.protocols.editing.measure import EditStore, cut
 from benchmarks.protocols.editing.plan import Editing
@@ -39,32 +40,32 @@ def path(out: Path, key: str) -> Path:
     return EditStore(out, key).folder / "sets.json"
 
 
-def read(plan: Plan, out: Path, key: str) -> Numbers:
+def read(run: Run, key: str) -> Numbers:
     """Stored numbers of the stage run's present pictures; empty when they have to be computed."""
-    file = path(out, key)
+    file = path(run.out, key)
     if not file.exists():
         return {}
     stored = json.loads(file.read_bytes())
-    return stored["numbers"] if stored["stamp"] == _stamp(plan, out, key) else {}
+    return stored["numbers"] if stored["stamp"] == _stamp(run, key) else {}
 
 
 @torch.no_grad()
-def score(plan: Plan, out: Path, progress: bool = True) -> int:
+def score(run: Run, progress: bool = True) -> int:
     """Compute what is missing; returns the number of stage runs."""
-    editing = plan.editing
+    editing = run.plan.editing
     if editing is None:
         return 0
-    todo = [key for key in editing.keys if not read(plan, out, key) and _rows(plan, out, key)]
+    todo = [key for key in editing.keys if not read(run, key) and _rows(run, key)]
     features = cache(AlexFeatures)
     references = cache(lambda dataset: _References(editing, editing.references[dataset], features()))
     for key in tqdm(todo, desc="comparing sets", disable=not (progress and todo)):
-        dataset = plan.stage_run(key).dataset
+        dataset = run.plan.stage_run(key).dataset
         numbers = {
-            "edit_frechet_alex": _of_edits(plan, editing, out, key, references(dataset)),
-            "line_frechet_alex": _of_middles(plan, out, key, references(dataset)),
+            "edit_frechet_alex": _of_edits(run, editing, key, references(dataset)),
+            "line_frechet_alex": _of_middles(run, key, references(dataset)),
         }
-        text = json.dumps({"stamp": _stamp(plan, out, key), "numbers": numbers}, indent=1, allow_nan=False)
-        write_atomically(path(out, key), text.encode())
+        text = json.dumps({"stamp": _stamp(run, key), "numbers": numbers}, indent=1, allow_nan=False)
+        write_atomically(path(run.out, key), text.encode())
     return len(todo)
 
 
@@ -91,10 +92,10 @@ class _References:
         return torch.cat([self.network(part) for part in images.split(BATCH)])
 
 
-def _of_edits(plan: Plan, editing: Editing, out: Path, key: str, real: _References) -> dict[str, float | str]:
+def _of_edits(run: Run, editing: Editing, key: str, real: _References) -> dict[str, float | str]:
     """Mean over attributes and senses of the pseudo-values of each image."""
-    kept = EditStore(out, key)
-    images = [image for image, row in _rows(plan, out, key).items() if "reason" not in row["edits"]]
+    kept = EditStore(run.out, key)
+    images = [image for image, row in _rows(run, key).items() if "reason" not in row["edits"]]
     places = {(tile.attribute, int(tile.strength / STEP)): place
               for place, tile in enumerate(tiles(editing.directions)) if abs(tile.strength) == STEP}  # fmt: skip
     wanted = [(half, places[half]) for half in real.halves]
@@ -110,9 +111,9 @@ def _of_edits(plan: Plan, editing: Editing, out: Path, key: str, real: _Referenc
     return {image: mean(each) for image, each in zip(images, zip(*found, strict=True), strict=True)}
 
 
-def _of_middles(plan: Plan, out: Path, key: str, real: _References) -> dict[str, float | str]:
-    kept = EditStore(out, key)
-    images = [image for image, row in _rows(plan, out, key).items() if "reason" not in row["line"]]
+def _of_middles(run: Run, key: str, real: _References) -> dict[str, float | str]:
+    kept = EditStore(run.out, key)
+    images = [image for image, row in _rows(run, key).items() if "reason" not in row["line"]]
     if len(images) < 3:
         return dict.fromkeys(images, f"{UNDEFINED}a distance of sets needs three lines, found {len(images)}")
     middles = torch.stack([cut(kept.line(image))[SEGMENTS // 2] for image in images])
@@ -120,20 +121,20 @@ def _of_middles(plan: Plan, out: Path, key: str, real: _References) -> dict[str,
     return dict(zip(images, values, strict=True))
 
 
-def _rows(plan: Plan, out: Path, key: str) -> dict[str, Row]:
+def _rows(run: Run, key: str) -> dict[str, Row]:
     """Readings of the images that the suite edits, in their order."""
-    assert plan.editing is not None
-    found = EditStore(out, key).rows(plan.editing.digest)
-    return {image: found[image] for image in plan.editing.images[plan.stage_run(key).dataset] if image in found}
+    assert run.plan.editing is not None
+    found = EditStore(run.out, key).rows(run.plan.editing.digest)
+    return {image: found[image] for image in run.plan.editing.images[run.plan.stage_run(key).dataset] if image in found}
 
 
-def _stamp(plan: Plan, out: Path, key: str) -> str:
-    return digest(list(_parts(plan, out, key)))
+def _stamp(run: Run, key: str) -> str:
+    return digest(list(_parts(run, key)))
 
 
-def _parts(plan: Plan, out: Path, key: str) -> Iterator[Any]:
-    assert plan.editing is not None
+def _parts(run: Run, key: str) -> Iterator[Any]:
+    assert run.plan.editing is not None
     yield VERSION
-    yield plan.editing.references[plan.stage_run(key).dataset].key
-    for image, row in _rows(plan, out, key).items():
+    yield run.plan.editing.references[run.plan.stage_run(key).dataset].key
+    for image, row in _rows(run, key).items():
         yield image, row["made"]

@@ -16,32 +16,33 @@ from tqdm.auto import tqdm
 from benchmarks.engine.claims import RETRIES, Claims, Presence, Watch
 from benchmarks.engine.plan import Plan
 from benchmarks.engine.queue import Watchdog, hand_size
+from benchmarks.engine.run import Run
 from benchmarks.engine.runner import ALONE, Duty, Shard
 from benchmarks.engine.store import Row
 from benchmarks.protocols.editing.measure import WHOLE, EditStore, Task, due, edit_images, newest
 from benchmarks.protocols.editing.plan import Editing
 
 
-def edit(
-    plan: Plan, out: Path, shard: Shard = WHOLE, progress: bool = True, duty: Duty = ALONE, pause: float = 0.5
-) -> int:
+def edit(run: Run, shard: Shard = WHOLE, progress: bool = True, duty: Duty = ALONE, pause: float = 0.5) -> int:
     """Edit and read what is due; returns the number of images. Waits for what others hold, as they may die."""
-    editing = plan.editing
-    if editing is None or not (left := _left(plan, editing, out, shard)):
+    editing = run.plan.editing
+    if editing is None or not (left := _left(run, editing, shard)):
         return 0
-    presence = Presence(out, duty.name)
-    watch, dog = Watch(out), Watchdog(duty.timeout, presence.ended)
-    works = {key: _Work(out, key, editing, Claims(out, f"edits-{key}", presence, watch)) for key in editing.keys}
+    presence = Presence(run.out, duty.name)
+    watch, dog = Watch(run.out), Watchdog(duty.timeout, presence.ended)
+    works = {
+        key: _Work(run.out, key, editing, Claims(run.out, f"edits-{key}", presence, watch)) for key in editing.keys
+    }
     done = 0
     try:
         with tqdm(total=sum(map(len, left.values())), desc="editing", unit="image", disable=not progress) as bar:
             while left:
                 count = 0
                 for key, todo in left.items():
-                    size = hand_size(plan.suite.batch_size, _together(plan, editing, key), duty.workers)
+                    size = hand_size(run.plan.suite.batch_size, _together(run.plan, editing, key), duty.workers)
                     for hand in works[key].hands(todo, size):
                         dog.start(len(hand))
-                        edit_images(plan, editing, out, plan.stage_run(key), hand, works[key].lines)
+                        edit_images(run, editing, run.plan.stage_run(key), hand, works[key].lines)
                         dog.stop()
                         works[key].release(hand)
                         count += len(hand)
@@ -49,7 +50,7 @@ def edit(
                 done += count
                 if not count:
                     time.sleep(pause)
-                left = _left(plan, editing, out, shard)
+                left = _left(run, editing, shard)
         return done
     finally:
         dog.stop()
@@ -65,8 +66,8 @@ def _together(plan: Plan, editing: Editing, key: str) -> int:
     return max(stage.cls.together(stage.config) for stage in plan.stage_run(key).stages)
 
 
-def _left(plan: Plan, editing: Editing, out: Path, shard: Shard) -> dict[str, list[Task]]:
-    return {key: todo for key in editing.keys if (todo := due(plan, out, key, shard))}
+def _left(run: Run, editing: Editing, shard: Shard) -> dict[str, list[Task]]:
+    return {key: todo for key in editing.keys if (todo := due(run, key, shard))}
 
 
 @dataclass
