@@ -8,11 +8,13 @@ OUT ?= runs/$(SUITE)
 ARGS ?=
 WANDB ?=
 WORKERS ?= 2
+# What `make test` runs; `make test-all` runs everything.
+QUICK ?= not slow
 # Two workers, one thread each; a file's tests on one of them, as they share what they set up.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check faults report train fetch lint format types clean perf browser
+.PHONY: help bench test test-all coverage check faults report train fetch lint format types clean perf browser
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,8 +36,14 @@ browser: ## install Chromium for the browser tests, where apt-get can
 	  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium-headless-shell fonts-dejavu-core >/dev/null; } || \
 	echo "no Chromium could be installed: the browser tests will be skipped"
 
-test: $(VENV)/.installed browser ## run all tests (WORKERS=2 side by side)
-	$(PYTEST) $(ARGS)
+test: $(VENV)/.installed browser ## run the quick tests (WORKERS=2 side by side)
+	$(PYTEST) -m "$(QUICK)" $(ARGS)
+
+test-all: $(VENV)/.installed browser ## run all tests: also official sizes, trainings, SLURM, Ray, faults, every page
+	$(PYTEST) -m "" $(ARGS)
+
+coverage: $(VENV)/.installed ## line coverage of the quick tests, by file
+	$(PYTEST) -m "$(QUICK)" --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.installed ## ruff and ruff format, without changing files
 	$(BIN)/ruff check .

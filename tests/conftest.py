@@ -25,6 +25,14 @@ if RUN:
 QUIET = Path(tempfile.gettempdir()) / f"pytest-quiet-{RUN}"
 
 
+@pytest.fixture(scope="session", params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Where a test computes: on the CPU, and on CUDA where there is a device."""
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA device")
+    return torch.device(request.param)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Beside others: a test marked `alone` waits until no other runs, and the others wait for it."""

@@ -14,6 +14,8 @@ from playwright.sync_api import Page, expect
 
 expect.set_options(timeout=PATIENCE_MS)
 
+pytestmark = pytest.mark.slow  # tests/browser/test_pages.py has the quick ones
+
 VIEWS = ("overview", "table", "charts", "images", "failures", "about")
 
 
@@ -41,18 +43,6 @@ def charted(page: Page) -> None:
     for plot in page.locator(".plot").all():
         plot.scroll_into_view_if_needed()
         plot.locator(".main-svg").first.wait_for()
-
-
-def test_every_view_opens_from_the_disk(ordinary: Path, opener: Opener) -> None:
-    page = opener(ordinary)
-    expect(page).to_have_title("A simulated run")
-    for view in VIEWS:
-        page.locator("nav a", has_text=view.capitalize()).click()
-        ready(page, view)
-        assert page.locator("main").inner_text().strip()
-    expect(page.locator("pre")).to_contain_text('"folder": "else"')  # a path keeps its name only
-    page.go_back()
-    ready(page, "failures")
 
 
 def test_the_overview_says_what_the_intervals_bear(ordinary: Path, opener: Opener) -> None:
@@ -248,16 +238,3 @@ def test_hostile_names_stay_text(hostile: Path, opener: Opener) -> None:
     page.evaluate("location.hash = 'failures'")
     ready(page, "failures")
     expect(page.locator("td.reason").first).to_contain_text(simulated.HOSTILE_REASON.strip())
-
-
-def test_hostile_images_load_and_open(hostile: Path, opener: Opener) -> None:
-    page = opener(hostile, "images")
-    names = page.locator(".sheet tbody th .note").all_inner_texts()
-    assert set(names) == set(simulated.HOSTILE_IMAGES) | {f"im{place}" for place in range(6)}
-    assert loaded(page, ".sheet img") == 11 * (1 + sum("/" not in name for name in simulated.HOSTILE_METHODS))
-    for name in simulated.HOSTILE_IMAGES:
-        page.locator(".sheet tbody tr", has_text=name).locator(".tile").first.click()
-        expect(page.locator("#viewer h2")).to_have_text(name)
-        assert page.locator("#viewer script, #viewer b, #viewer [onmouseover]").count() == 0
-        loaded(page, "#viewer img")
-        page.keyboard.press("Escape")

@@ -1,12 +1,10 @@
-"""Processes of `faults`: forks of one that has loaded everything, as loading costs many times what a small suite does.
+"""Processes of the fault harness: a run is a fork of tests/forks.py, its workers are forks of the run.
 
-A run and its workers live, die and are killed as processes of their own; only their start is a fork, and no figures are
-drawn. The server that is forked runs nothing itself, so that no threads and no locks are forked.
+They are killed together, as one process group. No figures are drawn.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -16,21 +14,17 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.context import ForkServerProcess
+from functools import partial
 from pathlib import Path
 
-import torch
-
 from benchmarks.cli import main
-from benchmarks.cli import suite as commands
-from benchmarks.engine import workers as executors
-from benchmarks.engine.allocator import keep_freed_memory
+from benchmarks.engine.executors import local
 from reports import build as report
+from tests import forks
 from tests.faults.injection import install
+from tests.forks import GRACE, Forked
 
-GRACE = 30.0  # seconds to end by itself
-assert commands and report  # loaded for the forks
-torch.set_num_threads(1)
+__all__ = ["Forked", "Injury", "start"]
 
 
 @dataclass(frozen=True)
@@ -42,44 +36,17 @@ class Injury:
     limit: int = 0
 
 
-@dataclass
-class Forked:
-    """A run's process, a group of its own."""
-
-    process: ForkServerProcess
-
-    @property
-    def pid(self) -> int:
-        assert self.process.pid is not None
-        return self.process.pid
-
-    def wait(self) -> int:
-        self.process.join()
-        assert self.process.exitcode is not None
-        return self.process.exitcode
-
-
 def start(command: list[str], log: Path, out: Path, injury: Injury) -> Forked:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.forks"])
-    process = context.Process(target=_run, args=(command, log, out, injury))
-    process.start()
-    return Forked(process)
+    return forks.start(command, partial(_prepare, injury, out.parent), log)
 
 
-def _run(command: list[str], log: Path, out: Path, injury: Injury) -> None:
-    os.setsid()
-    with log.open("ab") as handle:
-        for number in (1, 2):
-            os.dup2(handle.fileno(), number)
-    keep_freed_memory()
+def _prepare(injury: Injury, folder: Path) -> None:
     report.figures.draw = lambda *_: []
-    executors.EXECUTORS["local"] = "tests.faults.forks:Launcher"
+    local.Launcher = Launcher  # type: ignore[misc,assignment]
     if injury.limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (injury.limit, injury.limit))
     if injury.kind:
-        install(injury.kind, injury.seed, out.parent)
-    sys.exit(main(command))
+        install(injury.kind, injury.seed, folder)
 
 
 @dataclass
@@ -103,7 +70,7 @@ class Worker:
 
 
 class Launcher:
-    """As executor_local, by forks of the run."""
+    """As the executor `local`, by forks of the run."""
 
     def __init__(self, out: Path, workers: int, threads: int, options: dict[str, str]):
         """Takes no options."""

@@ -9,34 +9,36 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from benchmarks.cli import main
+from benchmarks.engine import queue
 from benchmarks.engine.claims import RETRIES
+from methods.latent_optimization import WOptimization
+from tests import forks
 from tests.integration import fake_slurm
-from tests.integration.tiny_suite import INVERTED, reference, rows, suite, tables, world
+from tests.integration.tiny_suite import INVERTED, quick_report, reference, rows, suite, tables, world
 
 __all__ = ["reference", "suite", "world"]  # fixtures
 pytestmark = pytest.mark.assets
 ROOT = Path(__file__).parents[2]
 
-# Makes one image end or hang its process, as a sitecustomize of the workers does.
-POISON = """
-import os, signal, sys, time
-if sys.argv[0].endswith("benchmarks/__main__.py") or "benchmarks" in " ".join(sys.orig_argv):
-    from benchmarks.engine import queue as dealing
-    from methods.latent_optimization import WOptimization
-    dealing.RETRIES = TRIED_AGAIN
-    whole = WOptimization.invert
-    def invert(self, images, ids, init=None):
+
+def poison(how: str, retries: int) -> None:
+    """Let one image kill its process or never end, in a forked worker."""
+    queue.RETRIES = retries
+    invert = WOptimization.invert
+
+    def poisoned(self, images, ids, init=None):
         if "folder/p1" in ids:
-            HOW
-        return whole(self, images, ids, init)
-    WOptimization.invert = invert
-"""
+            os.kill(os.getpid(), signal.SIGKILL) if how == "kill" else time.sleep(1000)
+        return invert(self, images, ids, init)
+
+    WOptimization.invert = poisoned
 
 
 def doubled(out: Path) -> list[tuple[str, str]]:
@@ -47,42 +49,35 @@ def doubled(out: Path) -> list[tuple[str, str]]:
     return [each for each, n in count.items() if n > 1]
 
 
-def poisoned(folder: Path, how: str, again: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(POISON.replace("HOW", how).replace("TRIED_AGAIN", str(again)))
-    monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("how", "said", "again", "options"),
+    ("how", "said", "retries", "options"),
     [
-        ("os.kill(os.getpid(), signal.SIGKILL)", "it ended with signal 9", RETRIES, []),
-        ("time.sleep(1000)", "no result within", 1, ["--timeout", "3"]),  # every try costs a worker's start
+        ("kill", "it ended with signal 9", RETRIES, []),
+        ("hang", "no result within", 1, ["--timeout", "3"]),
     ],
 )
-def test_image_that_ends_workers_is_put_aside(how, said, again, options, suite, tmp_path, monkeypatch, reference):
+def test_image_that_ends_workers_is_put_aside(how, said, retries, options, suite, tmp_path, monkeypatch, reference):
     out = tmp_path / "out"
     arguments = ["run", suite, "--out", str(out)]
     with monkeypatch.context() as patch:
-        poisoned(tmp_path / "poison", how, again, patch)
+        forks.use(patch, partial(poison, how, retries))
         assert main([*arguments, "--workers", "2", *options]) == 1
     frame = pd.read_parquet(out / "results.parquet")
     failed = frame[frame["status"] == "failed"]
     assert set(failed["image"]) == {"p1"} and set(failed["method"]) == {"sg2_w", "pti"}
-    assert failed["reason"].str.contains(f"the worker died {again + 1} times at this image: {said}").all()
+    assert failed["reason"].str.contains(f"the worker died {retries + 1} times at this image: {said}").all()
     assert rows(out) == INVERTED and not doubled(out)
     assert main([*arguments, "--resume", "failed"]) == 0 and tables(out) == tables(reference)
 
 
-@pytest.mark.slow
 def test_two_runs_share_a_folder(suite, tmp_path, reference):
-    command = [sys.executable, "-m", "benchmarks", "run", suite, "batch_size=1", "--out", str(tmp_path)]
-    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
+    command = ["run", suite, "batch_size=1", "--out", str(tmp_path / "out")]
+    both = [forks.start(command, quick_report, tmp_path / f"{n}.log") for n in range(2)]
     assert [process.wait() for process in both] == [0, 0]
-    assert rows(tmp_path) == INVERTED and not doubled(tmp_path)
-    assert tables(tmp_path) == tables(reference)
-    assert not list(tmp_path.glob("work/claims/*/*")), "nothing is claimed after a run"
+    out = tmp_path / "out"
+    assert rows(out) == INVERTED and not doubled(out)
+    assert tables(out) == tables(reference)
+    assert not list(out.glob("work/claims/*/*")), "nothing is claimed after a run"
 
 
 @pytest.mark.slow

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
@@ -24,6 +22,7 @@ from methods.latent_optimization import WOptimization
 from methods.pivotal_tuning import PivotalTuning
 from metrics.base import SampleMetric
 from reports import build as report
+from tests import forks
 from tests.integration.tiny_suite import IMAGES, INVERTED, reference, rows, states, suite, tables, world
 
 __all__ = ["reference", "suite", "world"]  # fixtures
@@ -65,12 +64,11 @@ def test_a_dead_worker_is_said(suite, tmp_path, monkeypatch, capsys):
 
 
 def test_killed_run_resumes(suite, tmp_path, reference):
-    command = [sys.executable, "-m", "benchmarks", "run", suite, "batch_size=1", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = forks.start(["run", suite, "batch_size=1", "--out", str(tmp_path)])
     deadline = time.monotonic() + 120
-    while not rows(tmp_path) and process.poll() is None and time.monotonic() < deadline:
+    while not rows(tmp_path) and process.ended() is None and time.monotonic() < deadline:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
+    os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert 0 < rows(tmp_path) < INVERTED
     assert main(["status", suite, "--out", str(tmp_path)]) == 1

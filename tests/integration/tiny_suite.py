@@ -57,12 +57,19 @@ def build(root: Path) -> None:
     (root / "tiny.yaml").write_text(SUITE.replace("PATH", str(root)))
 
 
+def quick_report(patch: pytest.MonkeyPatch | None = None) -> None:
+    """Write tables, but neither figures nor a dashboard: seconds for every run, and they have tests of their own."""
+    patch = patch or pytest.MonkeyPatch()  # of a fork, which ends with it
+    patch.setattr(report.figures, "draw", lambda *_: [])
+    patch.setattr(report.dashboard, "write", lambda results, *_: results.directory / "report" / "index.html")
+
+
 @contextmanager
 def inside(root: Path) -> Iterator[None]:
-    """Use its cache, and draw no figures: seconds each, and the same for every run."""
+    """Use its cache, and write reports quickly."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INVERSION_BENCH_CACHE", str(root / "cache"))
-        patch.setattr(report.figures, "draw", lambda *_: [])
+        quick_report(patch)
         yield
 
 
