@@ -7,6 +7,7 @@ mode (Lightning predicts under `inference_mode`), times the work and turns failu
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from torch import Tensor
 from methods.generators.stylegan2 import Generator, NoiseMode
 
 Weights = dict[str, Tensor]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ class Method(pl.LightningModule):
 
     info: ClassVar[MethodInfo]
     Config: ClassVar[type]
+    debug = False  # raise the first error instead of recording it as the reason of a failure
 
     def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
         super().__init__()
@@ -239,31 +242,42 @@ class Method(pl.LightningModule):
             return self._attempt(images, list(batch["ids"]), batch.get("init"))
 
     def _attempt(self, images: Tensor, ids: list[str], init: Inversion | None) -> Outcome:
+        """Invert a batch. Halves it while memory is short; after any other error each image is tried once alone."""
         if not ids:
             return Outcome(None, {})
-        start = _now(self.device)
+        start, group = _now(self.device), self.group_size(self.config)
+        size, reason = 0, ""
         try:
             self.check(images, ids, init)
             inversion = self.invert(images, ids, init)
         except Exception as error:
-            # Out of memory wants a smaller batch; any other error wants the one image that causes it. Images that
-            # share a generator stand or fall together.
-            if len(ids) > self.group_size(self.config):
-                half = -(-len(ids) // 2)
-                half += -half % self.group_size(self.config)
-                parts = [slice(0, half), slice(half, None)]
-                return _merge([self._attempt(images[p], ids[p], init[p] if init is not None else None) for p in parts])
-            each = (_now(self.device) - start) / len(ids)
-            return Outcome(None, dict.fromkeys(ids, each), dict.fromkeys(ids, f"{type(error).__name__}: {error}"))
-        each = (_now(self.device) - start) / len(ids)
-        broken = [i for i, image in zip(ids, inversion.image, strict=True) if not bool(image.isfinite().all())]
-        if broken:
-            good = [n for n, i in enumerate(ids) if i not in broken]
-            kept = [inversion[n : n + 1] for n in good]
-            inversion_or_none = Inversion.concatenate(kept) if kept else None
-            reasons = dict.fromkeys(broken, "the image is not finite (the optimisation diverged)")
-            return Outcome(inversion_or_none, dict.fromkeys(ids, each), reasons)
-        return Outcome(inversion, dict.fromkeys(ids, each))
+            if self.debug:
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            logger.debug("%s failed with %s", self.info.name, ", ".join(ids), exc_info=True)
+            # Images that share a generator stay together.
+            size = -(-len(ids) // 2 // group) * group if _out_of_memory(error) else group
+        seconds = (_now(self.device) - start) / len(ids)
+        if reason and len(ids) > group:  # no longer in the except block, whose traceback holds the batch's tensors
+            parts = [slice(n, n + size) for n in range(0, len(ids), size)]
+            return _merge([self._attempt(images[p], ids[p], init[p] if init is not None else None) for p in parts])
+        if reason:
+            return Outcome(None, dict.fromkeys(ids, seconds), dict.fromkeys(ids, reason))
+        good = [n for n, image in enumerate(inversion.image) if bool(image.isfinite().all())]
+        bad = [image_id for n, image_id in enumerate(ids) if n not in good]
+        if bad:
+            finite = [inversion[n : n + 1] for n in good]
+            diverged = dict.fromkeys(bad, "the image is not finite (the optimisation diverged)")
+            return Outcome(Inversion.concatenate(finite) if finite else None, dict.fromkeys(ids, seconds), diverged)
+        return Outcome(inversion, dict.fromkeys(ids, seconds))
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed; on CPU and MPS PyTorch raises a plain RuntimeError."""
+    short = ("can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in short)
+    )
 
 
 def _merge(outcomes: Sequence[Outcome]) -> Outcome:
