@@ -14,7 +14,6 @@ import tempfile
 import urllib.request
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from tqdm.auto import tqdm
 
 from datasets import archives, package_index
 from datasets.package_index import FetchError
+from inversion_bench.registry import load_object, unknown
 
 MANIFEST = Path(__file__).parent / "manifests" / "assets.yaml"
 
@@ -114,14 +114,26 @@ def registry() -> dict[str, Asset]:
 
 
 def get(name: str) -> Asset:
-    from difflib import get_close_matches
+    """The asset `name`. Raises UnknownNameError."""
+    if name not in registry():
+        raise unknown("asset", name, sorted(registry()))
+    return registry()[name]
 
-    assets = registry()
-    if name not in assets:
-        near = get_close_matches(name, assets, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise KeyError(f"unknown asset {name!r}: {hint}known: {', '.join(sorted(assets))}")
-    return assets[name]
+
+def missing(name: str, user: str) -> str | None:
+    """Why `user` cannot have the asset that it needs, or None; None also where it needs none (name "").
+
+    What the package index offers counts as present, unless the network is forbidden.
+    """
+    if not name or get(name).present:
+        return None
+    asset, online = get(name), os.environ.get("INVERSION_BENCH_OFFLINE") != "1"
+    for source in asset.sources:
+        if Path(expanded(source.path)).exists() if source.path else source.sha256 and online:
+            return None
+    sources = "; ".join(source.describe() for source in asset.sources)
+    hint = "" if online else "; the network is forbidden by INVERSION_BENCH_OFFLINE=1"
+    return f"{user} needs the asset {name!r} ({asset.title}), which is not at {asset.location}: {sources}{hint}"
 
 
 def ensure(name: str, quiet: bool = True) -> Path:
@@ -167,8 +179,7 @@ def _fetch(asset: Asset, quiet: bool) -> None:
             made = Path(work) / "made"
             made.mkdir()
             if asset.converter:
-                module, function = asset.converter.split(":")
-                getattr(import_module(module), function)(files, made / asset.output)
+                load_object(asset.converter)(files, made / asset.output)
             else:
                 parent = os.path.commonpath([file.parent for file in files])
                 for file in files:

@@ -1,26 +1,23 @@
-"""A data set is a manifest (what there is, and what could not be had) and a Lightning data module over it."""
+"""A data set is a manifest: its images, and why others could not be had; datasets.module makes batches of it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-from uuid import uuid4
+from typing import Any, Literal
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from datasets import images
+from inversion_bench.files import write_text
+from inversion_bench.registry import unknown
 
 MANIFEST_FILE = "manifest.json"
 # Ids become file and folder names on every system.
@@ -56,7 +53,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything about a built set. recipe: how pictures were brought to resolution x resolution pixels."""
+    """Everything about a built set. recipe: how images were brought to resolution x resolution pixels.
+
+    domain: "in" when a generator of faces was trained on such images, "out" otherwise. root: the folder that the
+    records' files are relative to.
+
+    Example:
+        >>> from datasets import load
+        >>> manifest = load("openpeople", limit=2)
+        >>> manifest.ids, manifest.images().shape
+        (['P003-emotion-08-confused', 'P008-emotion-08-confused'], torch.Size([2, 3, 64, 64]))
+    """
 
     name: str
     title: str
@@ -120,17 +127,41 @@ class Manifest:
         # The middle of `limit` equal bins, in whole numbers.
         return replace(self, records=tuple(self.records[(2 * i + 1) * count // (2 * limit)] for i in range(limit)))
 
+    def record(self, id: str) -> Record:
+        """The record `id`. Raises UnknownNameError."""
+        if id not in self.by_id:
+            raise unknown(f"image of data set {self.name!r}", id, self.by_id)
+        return self.by_id[id]
+
+    def image(self, id: str) -> Tensor:
+        """One image [3, resolution, resolution], float32 in [-1, 1]; its pixels are checked against the manifest.
+
+        Raises ImageError for a record without an image and for a file that is not what the manifest says.
+        """
+        record, side = self.record(id), self.resolution
+        if record.failure:
+            raise images.ImageError(record.failure)
+        path = self.root / record.file
+        image = images.read_rgb(path)
+        if image.size != (side, side):
+            raise images.ImageError(
+                f"{path}: expected {side}x{side} px, found {image.width}x{image.height}; build the set again"
+            )
+        if images.pixel_sha256(image) != record.sha256:
+            raise images.ImageError(f"{path}: pixels differ from the manifest's SHA-256; build the set again")
+        return images.to_tensor(image)
+
+    def images(self, ids: Sequence[str] | None = None) -> Tensor:
+        """Images [N, 3, resolution, resolution] of the ids, or of all records that have one; errors as `image`."""
+        stacked = [self.image(id) for id in (self.ids if ids is None else ids)]
+        return torch.stack(stacked) if stacked else torch.empty(0, 3, self.resolution, self.resolution)
+
     def save(self, folder: str | Path) -> Path:
-        """Write `folder`/manifest.json, whole or not at all; the root is not stored: it is the folder."""
+        """Write `folder`/manifest.json atomically; the root is not stored: it is the folder."""
         content = {key: value for key, value in asdict(self).items() if key not in ("root", "records")}
         content["records"] = [record.content() for record in self.records]
         target = Path(folder) / MANIFEST_FILE
-        temporary = target.with_name(f".{MANIFEST_FILE}.{uuid4().hex}.tmp")
-        try:
-            temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_text(target, json.dumps(content, indent=1, allow_nan=False) + "\n")
         return target
 
 
@@ -146,76 +177,3 @@ def load_manifest_file(path: str | Path) -> Manifest:
         raise ManifestError(f"{path}: no such manifest; build the data set first") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(f"{path}: not a manifest ({error}); delete its folder and build the set again") from error
-
-
-class _Item(NamedTuple):
-    id: str
-    image: Tensor | None
-    failure: str
-
-
-class _Images(Dataset[_Item]):
-    def __init__(self, manifest: Manifest, ids: Sequence[str]) -> None:
-        self.manifest, self.ids = manifest, list(ids)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, index: int) -> _Item:
-        record = self.manifest.by_id[self.ids[index]]
-        if record.failure:
-            return _Item(record.id, None, record.failure)
-        side, path = self.manifest.resolution, self.manifest.root / record.file
-        try:
-            picture = images.read_rgb(path)
-        except images.ImageError as error:
-            return _Item(record.id, None, str(error))
-        if picture.size != (side, side):
-            found = f"{picture.width}x{picture.height}"
-            return _Item(record.id, None, f"{path}: expected {side}x{side} px, found {found}; build the set again")
-        if images.pixel_sha256(picture) != record.sha256:
-            return _Item(record.id, None, f"{path}: pixels differ from the manifest's SHA-256; build the set again")
-        return _Item(record.id, images.to_tensor(picture), "")
-
-
-class ImageDataModule(pl.LightningDataModule):
-    """The images of chosen ids, in their order, for Trainer.predict.
-
-    A batch is a dict: ids (list of N), images [N, 3, H, W] float32 in [-1, 1] and failures (reason by id of the
-    images that could not be had; they are missing from ids and images, and N may be 0).
-    """
-
-    def __init__(self, manifest: Manifest, ids: Sequence[str], batch_size: int = 8) -> None:
-        super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-        for id in ids:
-            if id not in manifest.by_id:
-                near = get_close_matches(id, manifest.by_id, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise KeyError(f"data set {manifest.name!r} has no image {id!r} among {len(manifest.records)}{hint}")
-        self.manifest, self.image_ids, self.batch_size = manifest, list(ids), batch_size
-        self._images: _Images | None = None
-
-    def prepare_data(self) -> None:
-        """Checks that the built set still lies where its manifest says."""
-        if not self.manifest.root.is_dir():
-            raise ManifestError(f"data set {self.manifest.name!r}: {self.manifest.root} is gone; load the set again")
-
-    def setup(self, stage: str | None = None) -> None:
-        self._images = _Images(self.manifest, self.image_ids)
-
-    def predict_dataloader(self) -> DataLoader[_Item]:
-        if self._images is None:
-            self.setup("predict")
-        assert self._images is not None
-        return DataLoader(self._images, batch_size=self.batch_size, shuffle=False, collate_fn=self._collate)
-
-    def _collate(self, items: list[_Item]) -> dict[str, Any]:
-        side = self.manifest.resolution
-        good = [(item.id, item.image) for item in items if item.image is not None]
-        return {
-            "ids": [id for id, _ in good],
-            "images": torch.stack([image for _, image in good]) if good else torch.empty(0, 3, side, side),
-            "failures": {item.id: item.failure for item in items if item.image is None},
-        }

@@ -12,7 +12,6 @@ the original numbers.
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -28,6 +27,7 @@ from torch import Tensor
 
 from datasets import alignment, assets, building, ffhq_alignment, images
 from datasets.base import Label, Manifest
+from inversion_bench.files import atomic
 
 VERSION = 1
 INDEX = Path(__file__).parent / "manifests" / "celeba.csv"
@@ -115,7 +115,6 @@ def load_training_photographs(resolution: int = 64) -> Tensor:
     with FileLock(f"{target}.lock"):
         if not target.exists():
             pictures = np.stack([np.asarray(aligned(photograph, resolution)) for photograph in chosen])
-            temporary = target.with_suffix(".tmp")
-            save_file({"images": torch.from_numpy(pictures)}, temporary)
-            os.replace(temporary, target)
+            with atomic(target) as temporary:
+                save_file({"images": torch.from_numpy(pictures)}, temporary)
     return load_file(target)["images"]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import struct
 import zlib
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+
+from inversion_bench.files import atomic
 
 # What Pillow's readers raise on broken files, beside OSError (its own errors are OSErrors too).
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
@@ -96,14 +96,9 @@ def to_image(tensor: Tensor) -> Image.Image:
 
 
 def save_png(image: Image.Image, path: str | Path) -> None:
-    """Write a PNG that is either whole or absent: a temporary name in the same folder, then os.replace."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
+    """Write a PNG atomically; its folder is made."""
+    with atomic(path) as temporary:
         image.save(temporary, format="PNG")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def pixel_sha256(image: Image.Image) -> str:

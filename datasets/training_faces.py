@@ -22,6 +22,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from datasets import alignment, assets, dcgan
+from inversion_bench.files import atomic
 
 VERSION = 1
 CHUNK = 1000
@@ -94,9 +95,8 @@ def training_faces(draws: int = 60_000, workers: int | None = None) -> Path:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             parts = list(tqdm(pool.map(_chunk, range(chunks)), total=chunks, desc="drawing faces", unit="k"))
         whole = {key: torch.cat([part[key] for part in parts]) for key in ("images", "z")}
-        temporary = target.with_suffix(".tmp")
-        save_file(whole, temporary)
-        os.replace(temporary, target)
+        with atomic(target) as temporary:
+            save_file(whole, temporary)
     return target
 
 

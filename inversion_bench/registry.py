@@ -6,11 +6,14 @@ names any object that can be imported. Nothing is imported before it is asked fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -32,25 +35,57 @@ def near_miss(word: str, known: Iterable[str]) -> str:
 def unknown(kind: str, word: str, known: Iterable[str]) -> UnknownNameError:
     """The error for a word that is not among the known ones."""
     names = list(known)
-    return UnknownNameError(f"unknown {kind} {word!r}: {near_miss(word, names)}known: {', '.join(names)}")
+    return UnknownNameError(f"unknown {kind} {word!r}: {near_miss(word, names)}known: {', '.join(names) or 'none'}")
 
 
 def load_object(target: str) -> Any:
-    """The object that `package.module:Name` names, or `package.module:Name.attribute`.
+    """Import the object that `package.module:Name` names; `package.module:function:a:b` is `function` with arguments.
 
     Raises:
         ValueError: the target has another form, or it cannot be imported; the message names it and the reason.
+
+    Example:
+        >>> load_object("math:hypot")(3, 4)
+        5.0
     """
-    module, separator, path = target.partition(":")
-    if not separator or not module or not path:
+    module, _, rest = target.partition(":")
+    name, *arguments = rest.split(":")
+    if not module or not name:
         raise ValueError(f"{target!r} names no object; expected package.module:Name")
     try:
-        found: Any = import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
+        found = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{target!r} cannot be imported ({type(error).__name__}: {error})") from error
-    return found
+    return partial(found, *arguments) if arguments else found
+
+
+def search_beside(file: str | Path) -> None:
+    """Make modules in the folder of `file` importable. The folder is put last in sys.path, so it hides no package."""
+    folder = str(Path(file).resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+def call(builder: Callable[..., T], what: str, options: Mapping[str, Any]) -> T:
+    """Call `builder` with options that a user wrote.
+
+    Args:
+        builder: a function or class; its signature says which options it takes.
+        what: what messages call it, as "data set 'folder'".
+        options: keyword arguments.
+
+    Raises:
+        TypeError: an option is unknown (with the near miss) or a required one is missing.
+    """
+    known = inspect.signature(builder).parameters
+    for option in options:
+        if option not in known:
+            listed = ", ".join(known) or "none"
+            raise TypeError(f"{what} has no option {option!r}: {near_miss(option, known)}options: {listed}")
+    for option, parameter in known.items():
+        if parameter.default is parameter.empty and option not in options:
+            raise TypeError(f"{what} needs the option {option!r}")
+    return builder(**options)
 
 
 class Registry(Generic[T]):
@@ -58,29 +93,45 @@ class Registry(Generic[T]):
 
     Args:
         kind: what messages call such an object, as "data set".
-        table: the suite's own names, each with its "package.module:Name".
+        table: the suite's own names, each with its "package.module:Name", as `load_object` takes it.
         group: the entry point group in which installed packages add names, as "inversion_bench.metrics".
         aliases: former names, each with the present one.
+
+    Example:
+        >>> shapes = Registry("shape", {"circle": "math:pi"}, "example.shapes")
+        >>> shapes.names(), round(shapes.get("circle"), 2), round(shapes.get("math:e"), 2)
+        (['circle'], 3.14, 2.72)
     """
 
     def __init__(self, kind: str, table: Mapping[str, str], group: str, aliases: Mapping[str, str] | None = None):
         self.kind, self.table, self.group, self.aliases = kind, dict(table), group, dict(aliases or {})
+        self._built_in = frozenset(table)
 
     @cached_property
     def _installed(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
         for point in entry_points(group=self.group):
-            if point.name in found or point.name in self.table:
+            if point.name in found or point.name in self._built_in:
                 raise ValueError(f"two packages register a {self.kind} called {point.name!r}: {point.value}")
             found[point.name] = point
         return found
 
     def names(self) -> list[str]:
         """All names, the suite's own first; imports nothing."""
-        return [*self.table, *self._installed]
+        return [*self.table, *(name for name in self._installed if name not in self.table)]
 
     def __contains__(self, name: str) -> bool:
         return ":" in name or name in self.aliases or name in self.table or name in self._installed
+
+    def register(self, name: str, target: str) -> None:
+        """Add a name, in this process only.
+
+        Raises:
+            ValueError: the name stands for another object already.
+        """
+        if name in self and self.target(name) != target:
+            raise ValueError(f"{target} is a {self.kind} called {name!r}, as is {self.target(name)}; rename it")
+        self.table[name] = target
 
     def target(self, name: str) -> str:
         """The "package.module:Name" that a name stands for. Raises UnknownNameError."""

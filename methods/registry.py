@@ -1,38 +1,53 @@
-"""Stages and pipelines by name.
+"""Stages and methods by name.
 
-A new stage is its file and one line here; a new pipeline is one YAML file in methods/configs.
+A stage of the suite is its file and one line here; a method is one YAML file in methods/configs, which lists stages.
+docs/extending.md: a stage or a method of one's own, outside the repository.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml.error import YAMLError
 
-from methods.base import Method
-from methods.generators.stylegan2 import Generator
+from inversion_bench.registry import Registry, near_miss
+
+if TYPE_CHECKING:
+    from methods.base import Method
+    from methods.generators.stylegan2 import Generator
 
 CONFIGS = Path(__file__).parent / "configs"
 
-STAGES = {
-    "w_optimization": "methods.latent_optimization:WOptimization",
-    "w_plus_optimization": "methods.latent_optimization:WPlusOptimization",
-    "psp": "methods.encoders.psp:PSp",
-    "e4e": "methods.encoders.e4e:E4e",
-    "restyle_psp": "methods.encoders.restyle:ReStylePsp",
-    "restyle_e4e": "methods.encoders.restyle:ReStyleE4e",
-    "interestyle": "methods.encoders.interestyle:IntereStyle",
-    "hyperstyle_w_encoder": "methods.encoders.w_encoder:HyperStyleW",
-    "hyperstyle": "methods.hypernetworks.stage:HyperStyle",
-    "pivotal_tuning": "methods.pivotal_tuning:PivotalTuning",
-    "lane_pivotal_tuning": "methods.lane_pivotal_tuning:LanePivotalTuning",
-    "fast_pivotal_tuning": "methods.fast_pivotal_tuning:FastPivotalTuning",
-}
+STAGES: Registry[type[Method]] = Registry(
+    "stage",
+    {
+        "w_optimization": "methods.latent_optimization:WOptimization",
+        "w_plus_optimization": "methods.latent_optimization:WPlusOptimization",
+        "psp": "methods.encoders.psp:PSp",
+        "e4e": "methods.encoders.e4e:E4e",
+        "restyle_psp": "methods.encoders.restyle:ReStylePsp",
+        "restyle_e4e": "methods.encoders.restyle:ReStyleE4e",
+        "interestyle": "methods.encoders.interestyle:IntereStyle",
+        "hyperstyle_w_encoder": "methods.encoders.w_encoder:HyperStyleW",
+        "hyperstyle": "methods.hypernetworks.stage:HyperStyle",
+        "pivotal_tuning": "methods.pivotal_tuning:PivotalTuning",
+        "lane_pivotal_tuning": "methods.lane_pivotal_tuning:LanePivotalTuning",
+        "fast_pivotal_tuning": "methods.fast_pivotal_tuning:FastPivotalTuning",
+    },
+    "inversion_bench.stages",
+)
+# A target is a YAML file, a mapping with the same keys, or a stage's class: a method of that stage alone.
+METHODS: Registry[Any] = Registry(
+    "method",
+    {name: str(CONFIGS / f"{name}.yaml") for name in sorted(path.stem for path in CONFIGS.glob("*.yaml"))},
+    "inversion_bench.methods",
+)
+_SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -67,55 +82,97 @@ class PipelineSpec:
 
 
 @dataclass
-class _PipelineFile:
+class PipelineFile:
+    """A method as it is written. stages: each a mapping with `name` and the settings that differ from its Config."""
+
     name: str = ""
     title: str = ""
     note: str = ""
     stages: list[dict[str, Any]] = field(default_factory=list)
 
 
-def did_you_mean(word: str, known: Any) -> str:
-    near = get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]!r}? " if near else ""
-
-
 def stage_class(name: str) -> type[Method]:
-    if name not in STAGES:
-        raise ValueError(f"unknown stage {name!r}: {did_you_mean(name, STAGES)}known: {', '.join(STAGES)}")
-    module, attribute = STAGES[name].split(":")
-    return getattr(import_module(module), attribute)
+    """The class of a stage. Raises UnknownNameError."""
+    return STAGES.get(name)
 
 
-def pipeline_names() -> list[str]:
-    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+def names() -> list[str]:
+    """Names of all methods; imports none."""
+    return METHODS.names()
 
 
-def load_pipeline(name: str, settings: dict[str, dict[str, Any]] | None = None) -> PipelineSpec:
-    """The pipeline of methods/configs/<name>.yaml with every stage's settings resolved.
+def describe(name: str) -> PipelineFile:
+    """A method's title and stages as they are written; builds and imports no stage of the suite's methods.
 
-    settings: by stage name, what a suite sets for all its pipelines; the pipeline's own settings win over it.
-    Raises ValueError for an unknown pipeline, stage or setting, with the near miss.
+    Args:
+        name: as `names()` lists them, a YAML file, or `package.module:Name` of a stage or of a mapping with a YAML
+            file's keys.
+
+    Raises:
+        ValueError: the name is unknown (with the near miss), or the file or object is no method.
     """
-    path = CONFIGS / f"{name}.yaml"
-    if not path.exists():
-        known = pipeline_names()
-        raise ValueError(f"unknown method {name!r}: {did_you_mean(name, known)}known: {', '.join(known)}")
+    target = name if name.endswith(_SUFFIXES) else METHODS.target(name)
+    if target.endswith(_SUFFIXES):
+        where, short, content = target, Path(target).stem, _load_yaml(target)
+    else:
+        where, short = target, target.rpartition(":")[2]
+        found = METHODS.get(name)
+        info = getattr(found, "info", None)  # of a stage's class
+        if info is not None:
+            content = {"name": info.name, "title": info.title, "note": info.note, "stages": [{"name": target}]}
+        else:
+            content = found
     try:
-        raw = OmegaConf.merge(OmegaConf.structured(_PipelineFile), OmegaConf.load(path))
-    except OmegaConfBaseException as error:
+        file: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PipelineFile), content))
+    except (OmegaConfBaseException, ValueError, TypeError, AssertionError) as error:
+        raise ValueError(f"{where}: {error}") from error
+    if not file.stages or not all("name" in stage for stage in file.stages):
+        raise ValueError(f"{where}: a pipeline needs at least one stage, and every stage a name")
+    file.name, file.title = file.name or short, file.title or file.name or short
+    return file
+
+
+def _load_yaml(path: str) -> Any:
+    try:
+        return OmegaConf.load(path)
+    except (OmegaConfBaseException, YAMLError, OSError) as error:
         raise ValueError(f"{path}: {error}") from error
-    file: Any = OmegaConf.to_object(raw)
-    if not file.stages:
-        raise ValueError(f"{path}: a pipeline needs at least one stage")
+
+
+def load_pipeline(name: str, settings: Mapping[str, Mapping[str, Any]] | None = None) -> PipelineSpec:
+    """A method with the settings of all its stages resolved.
+
+    Args:
+        name: as `describe` takes it.
+        settings: by stage name, what a suite sets for all its methods; a method's own settings win over it.
+
+    Raises:
+        ValueError: a method, stage or setting is unknown; the message has the near miss.
+    """
+    file = describe(name)
     stages = []
     for entry in file.stages:
-        entry = dict(entry)
-        stage = entry.pop("name")
-        stages.append(resolve_stage(stage, (settings or {}).get(stage, {}), entry, where=f"{path.name}, stage {stage}"))
-    return PipelineSpec(file.name or name, file.title or name, tuple(stages), file.note)
+        own = {key: value for key, value in entry.items() if key != "name"}
+        stage = entry["name"]
+        stages.append(resolve_stage(stage, (settings or {}).get(stage, {}), own, where=f"{file.name}, stage {stage}"))
+    return PipelineSpec(file.name, file.title, tuple(stages), file.note)
 
 
-def resolve_stage(name: str, *overrides: dict[str, Any], where: str = "") -> StageSpec:
+def declare(name: str, folder: Path) -> str:
+    """The short name of a method that is given as a file or an object, which is known by it from now on.
+
+    folder: where a suite lies; its files come before those of the current folder.
+    """
+    if name.endswith(_SUFFIXES):
+        name = str(next((file for file in (folder / name, Path(name)) if file.is_file()), folder / name))
+    elif ":" not in name:
+        return name
+    short = describe(name).name
+    METHODS.register(short, name)
+    return short
+
+
+def resolve_stage(name: str, *overrides: Mapping[str, Any], where: str = "") -> StageSpec:
     """A stage with its Config; later overrides win, nested keys may be dotted. A wrong key is an error."""
     cls = stage_class(name)
     config = OmegaConf.structured(cls.Config)
@@ -126,16 +183,16 @@ def resolve_stage(name: str, *overrides: dict[str, Any], where: str = "") -> Sta
         except OmegaConfBaseException as error:
             keys = list(flatten(asdict(cls.Config())))
             wrong = next((k for k in flatten(layer) if k not in keys), "")
-            hint = f"{wrong!r} is no setting of it: {did_you_mean(wrong, keys)}" if wrong else f"{error} "
+            hint = f"{wrong!r} is no setting of it: {near_miss(wrong, keys)}" if wrong else f"{error} "
             raise ValueError(f"{where or name}: {hint}known: {', '.join(keys)}") from error
     return StageSpec(name, OmegaConf.to_object(config))
 
 
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested mapping with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value

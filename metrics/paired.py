@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 from torch import Tensor
 
+from inversion_bench.registry import unknown
 from metrics import identity, perceptual
 from metrics.base import RANGE, MetricInfo
 from metrics.region import masked_mse
@@ -128,7 +128,5 @@ PROTOCOLS: dict[str, tuple[Callable[[], PairedMetric], ...]] = {
 def load_protocol(name: str) -> list[PairedMetric]:
     """The metrics of a protocol, in the order of the tables. Raises KeyError for an unknown one, with the near miss."""
     if name not in PROTOCOLS:
-        near = get_close_matches(name, PROTOCOLS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise KeyError(f"unknown protocol {name!r}: {hint}known: {', '.join(PROTOCOLS)}")
+        raise unknown("protocol", name, PROTOCOLS)
     return [make() for make in PROTOCOLS[name]]

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from inversion_bench.registry import unknown
 from metrics import perceptual, pixel
 from metrics.base import MetricInfo, SampleMetric
 from metrics.kept import Kept
@@ -145,9 +145,7 @@ KINDS: dict[str, _Kind] = {
 def metric(name: str, parser: str = PARSER) -> SampleMetric:
     """The metric `name` of KINDS on the region of a parser; another parser than PARSER is part of the metric's name."""
     if name not in KINDS:
-        near = get_close_matches(name, KINDS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise KeyError(f"unknown region metric {name!r}: {hint}known: {', '.join(KINDS)}")
+        raise unknown("region metric", name, KINDS)
     kind, base = KINDS[name], KINDS[name].base()
     weight = "one minus the target's interest region" if kind.outside else "the target's interest region"
     info = MetricInfo(

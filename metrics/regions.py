@@ -9,24 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
-from importlib import import_module
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from datasets import alignment
-from metrics import registry
+from datasets import alignment, assets
+from inversion_bench.registry import Registry
 from metrics.landmarks import FRAME_SIDE, LEAST_PROBABILITY, find_landmarks
 from metrics.networks.bisenet import FACE, HAIR, SIDE, BiSeNet, load_bisenet
 
-PARSERS: dict[str, str] = {
-    "landmark_ellipse": "metrics.regions:landmark_ellipse",
-    "bisenet": "metrics.regions:bisenet",
-}
+# A target is a function without arguments that returns a RegionParser.
+PARSERS: Registry[Callable[[], RegionParser]] = Registry(
+    "region parser",
+    {"landmark_ellipse": "metrics.regions:landmark_ellipse", "bisenet": "metrics.regions:bisenet"},
+    "inversion_bench.region_parsers",
+)
 
 # The ellipse in the frame of `alignment.quad` as seen from its middle, in sides of that frame: down is positive.
 # Chosen by eye on overlays of 24 images each of openpeople, orl and digiface_gan (docs/metrics.md), then
@@ -69,19 +69,13 @@ class RegionParser:
 
 @cache
 def load_parser(name: str) -> RegionParser:
-    """The parser `name`; its weights are read at its first use. Raises KeyError for an unknown name."""
-    if name not in PARSERS:
-        near = get_close_matches(name, PARSERS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise KeyError(f"unknown region parser {name!r}: {hint}known: {', '.join(PARSERS)}")
-    module, function = PARSERS[name].split(":")
-    parser: RegionParser = getattr(import_module(module), function)()
-    return parser
+    """The parser `name`; its weights are read at its first use. Raises UnknownNameError."""
+    return PARSERS.get(name)()
 
 
 def missing(name: str, user: str = "") -> str | None:
     """Why the parser cannot be used here (by `user`, if any) and what to do about it, or None."""
-    return registry.missing_asset(user or f"region {name}", load_parser(name).asset)
+    return assets.missing(load_parser(name).asset, user or f"region {name}")
 
 
 def landmark_ellipse() -> RegionParser:

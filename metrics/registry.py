@@ -1,16 +1,16 @@
-"""All metrics by name. A new metric is its function and one line here."""
+"""All metrics by name. A metric of the suite is its function and one line here; docs/extending.md: one of your own."""
 
 from __future__ import annotations
 
-import os
-from difflib import get_close_matches
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from datasets import assets
-from metrics.base import SampleMetric, SetMetric
+from inversion_bench.registry import Registry
+
+if TYPE_CHECKING:
+    from metrics.base import SampleMetric, SetMetric
 
 # On the target's interest region, of metrics.region; each on the region of every parser that metrics.regions has.
 _REGION = (
@@ -23,8 +23,7 @@ _REGION = (
     "lpips_alex_interest_spatial",
     "lpips_alex_outside",
 )
-# module:function, and what the function is called with.
-METRICS: dict[str, str] = {
+SAMPLE_METRICS: dict[str, str] = {
     "mse": "metrics.pixel:mse",
     "psnr": "metrics.pixel:psnr",
     "ms_ssim_64": "metrics.pixel:ms_ssim_64",
@@ -39,48 +38,80 @@ METRICS: dict[str, str] = {
     **{name: f"metrics.region:metric:{name}" for name in _REGION},
     **{f"{name}_bisenet": f"metrics.region:metric:{name}:bisenet" for name in _REGION},
 }
-
-# Of whole sets, likewise.
-SETS: dict[str, str] = {
+SET_METRICS: dict[str, str] = {
     f"{name}_inception_torchfidelity_{side}": f"metrics.inception_distances:{name}:{side}"
     for side in (256, 1024)
     for name in ("fid", "kid")
 }
+# A target is a metric, or a function without arguments that returns one.
+METRICS: Registry[Any] = Registry("metric", SAMPLE_METRICS | SET_METRICS, "inversion_bench.metrics")
 
 
 def names() -> list[str]:
-    """Names of all per-image metrics, in the order of the tables."""
-    return list(METRICS)
+    """Names of all per-image metrics of the suite, in the order of the tables; then those of installed packages."""
+    return [name for name in METRICS.names() if name not in SET_METRICS]
 
 
 def set_names() -> list[str]:
-    """Names of all metrics of whole sets."""
-    return list(SETS)
+    """Names of the suite's metrics of sets of images."""
+    return list(SET_METRICS)
 
 
 def load(name: str) -> SampleMetric:
     """The per-image metric `name`. Its weights are read at its first use, so that descriptions cost nothing.
 
-    Raises KeyError for an unknown name, with the nearest and all known ones.
+    Raises UnknownNameError, with the nearest and all known names, and KeyError for a metric of sets.
     """
+    from metrics.base import SampleMetric
+
     metric = find(name)
     if not isinstance(metric, SampleMetric):
-        raise KeyError(f"{name!r} is a metric of whole sets, which no single picture has")
+        raise KeyError(f"{name!r} is a metric of sets; it has no value for one image")
     return metric
 
 
 @cache
 def find(name: str) -> SampleMetric | SetMetric:
-    """The metric `name`, of either kind. Raises KeyError as `load`."""
-    known = METRICS | SETS
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise KeyError(f"unknown metric {name!r}: {hint}known: {', '.join(known)}")
-    module, function, *arguments = known[name].split(":")
-    metric: SampleMetric | SetMetric = getattr(import_module(module), function)(*arguments)
-    assert metric.info.name == name, f"{known[name]} describes itself as {metric.info.name!r}, expected {name!r}"
+    """The metric `name`, of either kind; errors as `load`."""
+    from metrics.base import SampleMetric, SetMetric
+
+    found = METRICS.get(name)
+    metric = found if isinstance(found, SampleMetric | SetMetric) else found()
+    if not isinstance(metric, SampleMetric | SetMetric):
+        raise ValueError(f"{METRICS.target(name)} gives {type(metric).__name__}, expected SampleMetric or SetMetric")
+    if ":" not in name and metric.info.name != name:
+        raise ValueError(f"{METRICS.target(name)} describes itself as {metric.info.name!r}, expected {name!r}")
     return metric
+
+
+def create(name: str) -> SampleMetric | SetMetric:
+    """A metric as a function of two batches of images; it computes where they are.
+
+    Args:
+        name: as `names()` and `set_names()` list them, or `package.module:Name`.
+
+    Returns:
+        A SampleMetric: images and targets, both [N, 3, H, W] in [-1, 1] -> values [N]; or a SetMetric.
+
+    Raises:
+        UnknownNameError: with the nearest and all known names.
+
+    Example:
+        >>> import torch
+        >>> mse = create("mse")
+        >>> mse(torch.zeros(2, 3, 64, 64), torch.ones(2, 3, 64, 64)).tolist()
+        [1.0, 1.0]
+    """
+    return find(name)
+
+
+def declare(name: str) -> str:
+    """The short name of a metric that is given as `package.module:Name`, which is known by it from now on."""
+    if ":" not in name:
+        return name
+    short = find(name).info.name
+    METRICS.register(short, name)
+    return short
 
 
 def missing(name: str) -> str | None:
@@ -88,31 +119,16 @@ def missing(name: str) -> str | None:
 
     Weights that the package index offers count as present, unless the network is forbidden.
     """
+    from metrics.base import SetMetric
+
     metric = find(name)
-    reason = missing_asset(name, metric.asset)
+    reason = assets.missing(metric.asset, name)
     if isinstance(metric, SetMetric):
         package, extra = metric.package
         if package and not find_spec(package):
             return f"{name} needs {package}: pip install -e .[{extra}]"
     elif reason is None and metric.region:
-        from metrics import regions  # imports this module
+        from metrics import regions
 
         reason = regions.missing(metric.region, name)
     return reason
-
-
-def missing_asset(name: str, wanted: str) -> str | None:
-    """Why the asset `wanted` of the metric `name` cannot be had, or None; None for a metric that needs none ("")."""
-    if not wanted:
-        return None
-    asset = assets.get(wanted)
-    if asset.present:
-        return None
-    online = os.environ.get("INVERSION_BENCH_OFFLINE") != "1"
-    for source in asset.sources:
-        local = Path(os.path.expandvars(source.path)).expanduser()
-        if (source.path and local.exists()) or (not source.path and source.sha256 and online):
-            return None
-    ways = "; ".join(source.describe() for source in asset.sources)
-    hint = "" if online else "; the network is forbidden by INVERSION_BENCH_OFFLINE=1"
-    return f"{name} needs the asset {wanted!r} ({asset.title}), which is not at {asset.location}: {ways}{hint}"

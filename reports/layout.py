@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import yaml.error
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from inversion_bench.registry import near_miss
 from reports import published
 from reports.frame import ReportError, Results
 from reports.listings import VOLATILE
@@ -95,11 +95,6 @@ def load(name: str) -> tuple[str, Layout]:
     for problem in _contradictions(found):
         raise ReportError(f"{path}: {problem}")
     return path.stem, found
-
-
-def near_miss(found: str, known: Sequence[str]) -> str:
-    close = get_close_matches(found, known, 1)
-    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def _explain(error: Exception) -> str:

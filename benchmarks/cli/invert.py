@@ -56,7 +56,7 @@ def prepare(method: str, suite_name: str, overrides: list[str], out: Path) -> Be
     try:
         generator = load_generator(suite.generator)
         pipeline = Pipeline(generator, load_pipeline(method, suite.stage_settings), suite.seed)
-        of_one = [name for name in suite.metrics if name not in metrics_registry.SETS]  # a photograph is no set
+        of_one = [name for name in suite.metrics if name not in metrics_registry.SET_METRICS]  # a photograph is no set
         metrics = [metrics_registry.load(name) for name in of_one if metrics_registry.missing(name) is None]
     except (ValueError, KeyError, OSError) as error:
         raise ConfigError(str(error.args[0] if isinstance(error, KeyError) else error)) from error

@@ -20,10 +20,10 @@ def _entries(what: str) -> list[tuple[str, str]]:
 
         return [(name, load_suite(name).title) for name in suite_names()]
     if what == "methods":
-        from methods.registry import load_pipeline, pipeline_names
+        from methods import registry as methods_registry
 
-        pipelines = [load_pipeline(name) for name in pipeline_names()]
-        return [(p.name, f"{p.title}: {' + '.join(stage.name for stage in p.stages)}") for p in pipelines]
+        files = {name: methods_registry.describe(name) for name in methods_registry.names()}
+        return [(n, f"{file.title}: {' + '.join(s['name'] for s in file.stages)}") for n, file in files.items()]
     if what == "metrics":
         from metrics import registry
 
@@ -38,7 +38,7 @@ def _entries(what: str) -> list[tuple[str, str]]:
     if what == "datasets":
         from datasets import registry as datasets_registry
 
-        return [(name, datasets_registry.DATASETS[name]) for name in datasets_registry.names()]
+        return [(name, datasets_registry.DATASETS.target(name)) for name in datasets_registry.names()]
     return [
         (name, f"{'present' if asset.present else 'absent '}  {asset.title} [{asset.licence}]")
         for name, asset in assets.registry().items()

@@ -13,7 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from benchmarks.errors import ConfigError
-from methods.registry import did_you_mean
+from datasets import registry as datasets_registry
+from inversion_bench.registry import near_miss, search_beside
+from methods import registry as methods_registry
+from metrics import registry as metrics_registry
 from reports import published
 
 SUITES = Path(__file__).parents[1] / "suites"
@@ -96,7 +99,9 @@ def load_suite(name: str, overrides: list[str] | None = None) -> SuiteConfig:
     if not path.is_file():
         known = suite_names()
         what = f"no suite file {name!r}" if path == Path(name) else f"unknown suite {name!r}"
-        raise ConfigError(f"{what}: {did_you_mean(path.stem, known)}known: {', '.join(known)}")
+        raise ConfigError(f"{what}: {near_miss(path.stem, known)}known: {', '.join(known)}")
+    if path.parent != SUITES:
+        search_beside(path)
     try:
         plain = _layers(path)
         suite = _typed(plain)
@@ -112,10 +117,23 @@ def load_suite(name: str, overrides: list[str] | None = None) -> SuiteConfig:
             suite = _typed(plain)
         except _PROBLEMS as error:
             raise ConfigError(f"override {override!r}: {_explain(error)}") from error
-    suite = replace(suite, name=suite.name or path.stem)
+    try:
+        suite = _short_names(replace(suite, name=suite.name or path.stem), path.absolute().parent)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
     for problem in _contradictions(suite):
         raise ConfigError(f"{path}: {problem}")
     return suite
+
+
+def _short_names(suite: SuiteConfig, folder: Path) -> SuiteConfig:
+    """The suite with the short names of what it takes from outside the repository, which are registered here."""
+    return replace(
+        suite,
+        methods=[methods_registry.declare(name, folder) for name in suite.methods],
+        datasets=[replace(entry, name=datasets_registry.declare(entry.name)) for entry in suite.datasets],
+        metrics=[metrics_registry.declare(name) for name in suite.metrics],
+    )
 
 
 _PROBLEMS = (
@@ -140,7 +158,7 @@ def _layers(path: Path) -> DictConfig:
         return raw
     known = suite_names()
     if base not in known:
-        raise ValueError(f"unknown base {str(base)!r}: {did_you_mean(str(base), known)}known: {', '.join(known)}")
+        raise ValueError(f"unknown base {str(base)!r}: {near_miss(str(base), known)}known: {', '.join(known)}")
     below = OmegaConf.load(SUITES / f"{base}.yaml")
     if "base" in below:
         raise ValueError(f"its base {base!r} has a base itself; start from {below.base!r}")
@@ -166,7 +184,7 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
     for name in suite.published:
         if name not in published.names():
             known = published.names()
-            yield f"no published table {name!r}: {did_you_mean(name, known)}known: {', '.join(known)}"
+            yield f"no published table {name!r}: {near_miss(name, known)}known: {', '.join(known)}"
     if suite.batch_size < 1:
         yield f"batch_size is {suite.batch_size}, expected at least 1"
     if min(suite.editing.images, suite.editing.again) < 0:
@@ -185,6 +203,6 @@ def _explain(error: Exception) -> str:
         parts = {DatasetEntry: "a data set of a suite", EditingEntry: "a suite's editing"}
         what = next((name for part, name in parts.items() if kind is part), "a suite")
         known = [f.name for f in fields(kind)]
-        return f"{str(key)!r} is no setting of {what}: {did_you_mean(str(key), known)}known: {', '.join(known)}"
+        return f"{str(key)!r} is no setting of {what}: {near_miss(str(key), known)}known: {', '.join(known)}"
     # OmegaConf says it in the names of its own classes.
     return "expected a list, such as [a, b]" if "is not a ListConfig" in message else message

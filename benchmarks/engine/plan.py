@@ -131,11 +131,7 @@ def expand(suite: SuiteConfig) -> Plan:
                 "compared with; use the set's own option count instead of limit"
             )
     skipped = {name: reason for name in suite.metrics if (reason := metrics_registry.missing(name))}
-    skipped |= {
-        each.info.name: reason
-        for each in paired
-        if (reason := metrics_registry.missing_asset(each.info.name, each.asset))
-    }
+    skipped |= {each.info.name: reason for each in paired if (reason := assets.missing(each.asset, each.info.name))}
     generator_hash = fingerprint(generator)
     stage_runs: dict[str, StageRun] = {}
     leaf = {}

@@ -31,8 +31,8 @@ from benchmarks.engine.plan import StageRun
 from benchmarks.engine.queue import Attempts, Hand, Watchdog, Work, hand_size
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import Row, finite, write_atomically
-from datasets.base import ImageDataModule
 from datasets.images import ImageError
+from datasets.module import ImageDataModule
 from methods import inline as inline_metrics
 from methods.base import Inversion, Method, Outcome
 

@@ -10,10 +10,9 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -27,8 +26,13 @@ from benchmarks.engine.store import RowFiles
 from benchmarks.errors import ConfigError, StoppedError
 from benchmarks.protocols.editing import measure as editing
 from benchmarks.protocols.editing.work import edit
+from inversion_bench.registry import Registry
 
-EXECUTORS = {name: f"benchmarks.engine.executors.{name}:Launcher" for name in ("local", "submitit", "ray")}
+EXECUTORS: Registry[Callable[..., Launcher]] = Registry(
+    "executor",
+    {name: f"benchmarks.engine.executors.{name}:Launcher" for name in ("local", "submitit", "ray")},
+    "inversion_bench.executors",
+)
 STOPPED = (1, 2, 130)  # exit codes of a worker that decided to stop; another one would decide alike
 TRIES = 3  # of a worker that dies without having begun an image
 
@@ -85,6 +89,8 @@ def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: F
     workers = worker_count(fleet.workers or run.plan.suite.workers)
     threads = fleet.threads or max(1, (cpu_count() or 1) // workers)
     alone = fleet.executor == "local" and workers == 1 and not fleet.timeout
+    if suite.endswith((".yaml", ".yml")):  # a worker may start in another folder
+        suite = str(Path(suite).absolute())
     command = ["run", suite, *overrides, "--out", str(run.out.absolute()), "--threads", str(threads),
                "--workers", str(workers), "--timeout", str(fleet.timeout)]  # fmt: skip
     torch.set_num_threads(threads)
@@ -93,8 +99,7 @@ def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: F
         invert(run, resume, Shard(), duty=replace(ALONE, workers=workers))
         edit(run)
         return
-    module, name = EXECUTORS[fleet.executor].split(":")
-    launcher: Launcher = getattr(import_module(module), name)(run.out, workers, threads, fleet.options)
+    launcher = EXECUTORS.get(fleet.executor)(run.out, workers, threads, fleet.options)
     try:
         if missing:
             before = run.out / "work" / f"before-{uuid.uuid4().hex[:8]}.json"

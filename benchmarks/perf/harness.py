@@ -77,7 +77,7 @@ def simulated(folder: Path, count: int, side: int) -> Manifest:
 
 def null_plan(manifest: Manifest) -> Plan:
     """One stage run of nothing over a set, on the toy generator."""
-    STAGES["null"] = "benchmarks.perf.harness:Null"
+    STAGES.register("null", "benchmarks.perf.harness:Null")
     generator = load_generator("toy")
     stage = StageSpec("null", NullConfig())
     suite = SuiteConfig(name="null", generator="toy", methods=["null"], metrics=["mse"])

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from inversion_bench.registry import unknown
 from methods.generators.stylegan2 import Generator
 
 SCALE_SAMPLES, SCALE_SEED = 10_000, 20_001
@@ -67,9 +67,7 @@ def apply(latent: Tensor, strengths: Mapping[str, float | Tensor], directions: M
 def find(name: str, directions: Mapping[str, Direction]) -> Direction:
     """The direction `name`. Raises KeyError, with the nearest and all known ones."""
     if name not in directions:
-        near = get_close_matches(name, directions, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise KeyError(f"unknown direction {name!r}: {hint}known: {', '.join(directions) or 'none'}")
+        raise unknown("direction", name, directions)
     return directions[name]
 
 

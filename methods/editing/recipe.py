@@ -18,7 +18,7 @@ from methods.editing.learning import Fit, LearningConfig, Samples, learn, princi
 from methods.editing.weights import save_directions
 from methods.generators import load_generator
 from methods.generators.stylegan2 import Generator
-from metrics.attributes import PREDICTORS
+from metrics import attributes
 
 VERSION = 1
 SHOWN, TRUNCATION = 2, 0.7  # held-out samples in the picture, and how far from the mean of W they are shown
@@ -37,9 +37,8 @@ class Learned:
 def learning_config(overrides: DictConfig) -> LearningConfig:
     """Settings with overrides. Raises OmegaConf's error for an unknown one, ValueError for one that cannot be."""
     config = cast(LearningConfig, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(LearningConfig), overrides)))
-    strangers = [name for name in config.attributes if name not in PREDICTORS]
-    if strangers:
-        raise ValueError(f"attributes: {strangers[0]!r} is none of {', '.join(PREDICTORS)}")
+    for name in config.attributes:
+        attributes.find(name)
     return config
 
 
@@ -77,7 +76,7 @@ def judged(generator: Generator, train: Samples, held_out: Samples, config: Lear
     curves = sweep(generator, held_out.w[: config.judged], vectors, config.attributes)
     verdicts = dict(zip(vectors, judge(curves, list(vectors), config.attributes, spreads), strict=True))
     directions = {
-        name: Direction(name, name, vector, verdicts[name].slope, PREDICTORS[name].unit, _source(config))
+        name: Direction(name, name, vector, verdicts[name].slope, attributes.find(name).unit, _source(config))
         for name, vector in vectors.items()
     }
     return Learned(directions, fits, verdicts, spreads)
@@ -112,7 +111,7 @@ def render_card(name: str, learned: Learned, held_out: Samples, config: Learning
         version=VERSION,
         config=config,
         learned=learned,
-        infos=PREDICTORS,
+        infos={name: attributes.find(name) for name in attributes.names()},
         strengths=[f"{strength:+g}" for strength in STRENGTHS],
         labelled={key: int((~values.isnan()).sum()) for key, values in held_out.values.items()},
         generator=Path(config.generator).stem,

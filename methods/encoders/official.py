@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from datasets.checkpoints import assemble, part, read_checkpoint, tensors
+from inversion_bench.registry import near_miss
 from methods.encoders.backbone import EncoderConfig, Flat, Network, Pyramid, SingleCode, WholeCode
 from methods.encoders.design import Design, Encoder, Pass, looks
 from methods.generators.readers import from_state
 from methods.generators.stylegan2 import Generator
-from methods.registry import did_you_mean
 
 SIDE = 256  # of the pictures that official encoders see
 ITERATIONS = 5  # looks of the released iterative encoders
@@ -206,7 +206,7 @@ def _deltas(
     """Whether rows are w plus deltas: by the caller's name, else by the file's options."""
     known = NAMES | TYPES
     if name is not None and name not in known:
-        raise ValueError(f"{name!r} is no encoder: {did_you_mean(name, known)}known: {', '.join(known)}")
+        raise ValueError(f"{name!r} is no encoder: {near_miss(name, known)}known: {', '.join(known)}")
     if network in (SingleCode, WholeCode):
         return False
     kind = options.get("encoder_type")

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-IDENTITY_NETWORKS: dict[str, str] = {
-    "sface": "metrics.networks.sface:load_sface",
-    "facenet": "metrics.networks.facenet:load_facenet",
-    "ir_se50": "metrics.networks.arcface:load_ir_se50",
-    "curricularface": "metrics.networks.arcface:load_curricularface",
-    "moco": "metrics.networks.moco:load_moco",  # no identity: features of any picture, for domains without faces
-}
-PARSERS: dict[str, str] = {"bisenet": "metrics.networks.bisenet:load_bisenet"}
+from inversion_bench.registry import Registry
+
+# A target is a function of the weights' path, or None for the asset of that name.
+IDENTITY_NETWORKS: Registry[Any] = Registry(
+    "identity network",
+    {
+        "sface": "metrics.networks.sface:load_sface",
+        "facenet": "metrics.networks.facenet:load_facenet",
+        "ir_se50": "metrics.networks.arcface:load_ir_se50",
+        "curricularface": "metrics.networks.arcface:load_curricularface",
+        "moco": "metrics.networks.moco:load_moco",  # no identity: features of any image
+    },
+    "inversion_bench.identity_networks",
+)
+PARSERS: Registry[Any] = Registry(
+    "face parser", {"bisenet": "metrics.networks.bisenet:load_bisenet"}, "inversion_bench.face_parsers"
+)
 
 
 class IdentityNetwork(nn.Module, ABC):
@@ -35,21 +42,16 @@ class IdentityNetwork(nn.Module, ABC):
 def load_identity(name: str, path: Path | str | None = None) -> IdentityNetwork:
     """The identity network `name`, in eval mode and frozen; weights from `path` or the asset of that name.
 
-    Raises KeyError for an unknown name and AssetMissingError where the weights cannot be had.
+    Raises UnknownNameError and AssetMissingError where the weights cannot be had.
     """
-    return _load(IDENTITY_NETWORKS, "identity network", name, path)
+    return _load(IDENTITY_NETWORKS, name, path)
 
 
 def load_parser(name: str, path: Path | str | None = None) -> Any:
     """The face parsing network `name`, in eval mode and frozen; `logits(images)` are its scores. Errors as above."""
-    return _load(PARSERS, "face parser", name, path)
+    return _load(PARSERS, name, path)
 
 
-def _load(known: dict[str, str], what: str, name: str, path: Path | str | None) -> Any:
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise KeyError(f"unknown {what} {name!r}: {hint}known: {', '.join(known)}")
-    module, function = known[name].split(":")
-    network: nn.Module = getattr(import_module(module), function)(Path(path) if path else None)
+def _load(known: Registry[Any], name: str, path: Path | str | None) -> Any:
+    network: nn.Module = known.get(name)(Path(path) if path else None)
     return network.eval().requires_grad_(False)

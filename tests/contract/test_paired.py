@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from datasets import assets
 from metrics import registry
 from metrics.paired import (
     PROTOCOLS,
@@ -34,7 +35,7 @@ def parts() -> dict[Input, Tensor]:
 
 
 def value(metric: PairedMetric, **changed: Tensor) -> Tensor:
-    if reason := registry.missing_asset(metric.info.name, metric.asset):
+    if reason := assets.missing(metric.asset, metric.info.name):
         pytest.skip(reason)
     given = {**parts(), **changed}
     with torch.inference_mode():

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from datasets import assets, building, ffhq_alignment, images, registry
-from datasets.base import ImageDataModule, load_manifest_file
+from datasets.base import load_manifest_file
+from datasets.module import ImageDataModule
 
 
 @pytest.fixture(scope="module")

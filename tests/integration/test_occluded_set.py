@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from datasets import images, registry
-from datasets.base import ImageDataModule, Manifest, ManifestError, Record, load_manifest_file
+from datasets.base import Manifest, ManifestError, Record, load_manifest_file
+from datasets.module import ImageDataModule
 from datasets.occluder_sheet import contact_sheet
 from tests.drawn_faces import face_picture
 
@@ -33,7 +34,7 @@ def people(tmp_path, monkeypatch):
         add(f"p{n}-hand", face_picture(SKINS[n]), person=f"p{n}", occluded=1)
     add("stranger-hand", face_picture(SKINS[0]), person="stranger", occluded=1)
     base = Manifest("drawn", "Drawn", 1, "none", 64, "CC0", "in", tmp_path, tuple(records))
-    monkeypatch.setitem(registry.DATASETS, "drawn", "tests.integration.test_occluded_set:drawn")
+    monkeypatch.setitem(registry.DATASETS.table, "drawn", "tests.integration.test_occluded_set:drawn")
     monkeypatch.setattr("tests.integration.test_occluded_set.BASE", base)
     return base
 

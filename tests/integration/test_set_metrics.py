@@ -41,8 +41,8 @@ def undefined() -> SetMetric:
 
 @pytest.fixture
 def run(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
-    monkeypatch.setitem(registry.SETS, "frechet_plain", f"{__name__}:plain")
-    monkeypatch.setitem(registry.SETS, "frechet_large", f"{__name__}:undefined")
+    monkeypatch.setitem(registry.METRICS.table, "frechet_plain", f"{__name__}:plain")
+    monkeypatch.setitem(registry.METRICS.table, "frechet_large", f"{__name__}:undefined")
     monkeypatch.setenv("INVERSION_BENCH_WEIGHTS", str(tmp_path))
     settings = [each.replace("PATH", str(world / "pictures")) for each in SUITE]
 

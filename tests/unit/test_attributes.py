@@ -111,7 +111,7 @@ def test_a_mirrored_face_looks_the_other_way() -> None:
 
 def test_values_do_not_depend_on_the_batch() -> None:
     faces = torch.stack([drawn_face((0.5 - 0.01 * i, 0.1, -0.1)) for i in range(19)])
-    names = [name for name, info in attributes.PREDICTORS.items() if not info.network]
+    names = [name for name in attributes.names() if not attributes.find(name).network]
     whole, single = attributes.predict(names, faces), attributes.predict(names, faces[17:18])
     for name in names:
         torch.testing.assert_close(whole[name][17:18], single[name], rtol=0, atol=0, equal_nan=True)
@@ -121,9 +121,9 @@ def test_no_face_and_values_out_of_range_are_nan(monkeypatch: pytest.MonkeyPatch
     noise = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     found = attributes.predict(["yaw", "brightness"], noise)
     assert found["yaw"].isnan().all() and not found["brightness"].isnan().any()
-    info = attributes.PREDICTORS["brightness"]
+    info = attributes.find("brightness")
     monkeypatch.setitem(
-        attributes.PREDICTORS, "brightness", attributes.AttributeInfo(**{**vars(info), "valid": (0, 9)})
+        attributes._built_in(), "brightness", attributes.AttributeInfo(**{**vars(info), "valid": (0, 9)})
     )
     assert attributes.predict(["brightness"], noise)["brightness"].isnan().all()
 
@@ -135,9 +135,9 @@ def test_an_unknown_attribute_and_a_wrong_shape_are_named() -> None:
         attributes.predict(["yaw"], torch.zeros(3, 64, 64))
 
 
-@pytest.mark.parametrize("name", list(attributes.PREDICTORS))
+@pytest.mark.parametrize("name", attributes.names())
 def test_every_attribute_describes_itself(name: str) -> None:
-    info = attributes.PREDICTORS[name]
+    info = attributes.find(name)
     assert info.name == name and info.title and info.unit and info.recipe and info.version >= 1
     assert info.valid[0] < info.valid[1]
     assert attributes.predict([name], torch.zeros(0, 3, 64, 64))[name].shape == (0,)

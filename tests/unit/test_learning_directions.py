@@ -174,7 +174,7 @@ def test_the_directions_that_come_with_faces64() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["attributes=[beard]"], "'beard' is none of yaw"),
+        (["attributes=[beard]"], "unknown attribute 'beard'"),
         (["fit=svm"], "expected 'ridge' or 'boundary'"),
         (["sampels=3"], "sampels"),
         (["generator=nothing"], "no generator 'nothing'"),

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datasets import images, registry
-from datasets.base import ImageDataModule, Manifest, ManifestError, Record, load_manifest_file
+from datasets.base import Manifest, ManifestError, Record, load_manifest_file
+from datasets.module import ImageDataModule
 
 HEAD = Manifest("toy", "Toy", 1, "none", 8, "CC0", "out", Path("/nowhere"), ())
 
@@ -164,6 +165,12 @@ def test_bad_images_never_break_a_batch(built):
     assert all(part in batch["failures"][id] for id, part in found.items())
 
 
+def test_images_are_stacked_in_the_order_of_the_ids(built):
+    assert built.images().shape == (7, 3, 8, 8) and built.images([]).shape == (0, 3, 8, 8)
+    assert torch.equal(built.images(["r3", "r0"]), torch.stack([built.image("r3"), built.image("r0")]))
+    assert built.images(["r6"])[0, :, 0, 0].tolist() == pytest.approx([180 / 127.5 - 1, -1, 1])
+
+
 def test_batch_of_failures_only(built):
     (batch,) = ImageDataModule(built, ["gone"]).predict_dataloader()
     assert batch["ids"] == [] and batch["images"].shape == (0, 3, 8, 8) and list(batch["failures"]) == ["gone"]
@@ -184,6 +191,8 @@ def test_lightning_predicts_over_it(built):
 def test_data_module_errors(built):
     with pytest.raises(KeyError, match="did you mean 'r5'"):
         ImageDataModule(built, ["r55"])
+    with pytest.raises(images.ImageError, match="no face found"):
+        built.image("gone")
     with pytest.raises(ValueError, match="batch_size is 0"):
         ImageDataModule(built, ["r5"], batch_size=0)
     with pytest.raises(ManifestError, match="gone"):

@@ -49,10 +49,10 @@ def offline() -> Manifest:
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
-    monkeypatch.setitem(datasets_registry.DATASETS, "synthetic", f"{__name__}:synthetic")
-    monkeypatch.setitem(datasets_registry.DATASETS, "other", f"{__name__}:synthetic")
-    monkeypatch.setitem(datasets_registry.DATASETS, "pairs", f"{__name__}:paired")
-    monkeypatch.setitem(datasets_registry.DATASETS, "offline", f"{__name__}:offline")
+    monkeypatch.setitem(datasets_registry.DATASETS.table, "synthetic", f"{__name__}:synthetic")
+    monkeypatch.setitem(datasets_registry.DATASETS.table, "other", f"{__name__}:synthetic")
+    monkeypatch.setitem(datasets_registry.DATASETS.table, "pairs", f"{__name__}:paired")
+    monkeypatch.setitem(datasets_registry.DATASETS.table, "offline", f"{__name__}:offline")
 
 
 def keys(suite: SuiteConfig = SUITE) -> list[str]:

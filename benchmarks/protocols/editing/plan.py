@@ -11,11 +11,12 @@ from pathlib import Path
 from benchmarks.engine.config import EditingEntry
 from datasets.base import Manifest
 from datasets.registry import names as dataset_names
+from inversion_bench.registry import near_miss
 from methods.editing.directions import Direction
 from methods.editing.weights import load_directions
 from methods.generators import Generator
-from methods.registry import did_you_mean, pipeline_names
-from metrics.attributes import PREDICTORS
+from methods.registry import names as method_names
+from metrics import attributes
 from metrics.edit_protocol import AGAIN, ATTRIBUTES, EDITING, LINES, SEGMENTS
 from metrics.editing import STRENGTHS, Target
 
@@ -65,7 +66,7 @@ def prepare(
     directions = {}
     for name in entry.directions or known:
         if name not in known:
-            hint = did_you_mean(name, known)
+            hint = near_miss(name, known)
             raise ValueError(f"editing.directions: no direction {name!r}: {hint}known: {', '.join(known)}")
         directions[name] = known[name]
     targets = tuple(_target(name, direction) for name, direction in directions.items())
@@ -75,12 +76,12 @@ def prepare(
     # `methods=[...]` may leave out what a suite edits; a typing error may not pass for that.
     for what, names, among in (
         ("datasets", entry.datasets, dataset_names()),
-        ("methods", entry.methods, pipeline_names()),
-        ("again_methods", entry.again_methods, pipeline_names()),
+        ("methods", entry.methods, method_names()),
+        ("again_methods", entry.again_methods, method_names()),
     ):
         for name in names:
             if name not in among:
-                raise ValueError(f"editing.{what}: no {name!r}: {did_you_mean(name, among)}known: {', '.join(among)}")
+                raise ValueError(f"editing.{what}: no {name!r}: {near_miss(name, among)}known: {', '.join(among)}")
     used = {name: manifest for name, manifest in manifests.items() if not entry.datasets or name in entry.datasets}
     taken = {
         (method, dataset): key
@@ -102,19 +103,19 @@ def prepare(
 
 
 def _target(name: str, direction: Direction) -> Target:
-    info = PREDICTORS.get(direction.attribute)
-    if info is None or not abs(direction.slope) > 0:  # NaN, too
+    if direction.attribute not in attributes.registry() or not abs(direction.slope) > 0:  # NaN, too
         raise ValueError(
             f"editing.directions: {name!r} moves no attribute that a predictor reads (attribute "
-            f"{direction.attribute!r}, slope {direction.slope}); known attributes: {', '.join(PREDICTORS)}"
+            f"{direction.attribute!r}, slope {direction.slope}); known attributes: {', '.join(attributes.names())}"
         )
+    info = attributes.find(direction.attribute)
     return Target(info.name, info.title, info.unit, abs(direction.slope))
 
 
 def _digest(directions: Mapping[str, Direction], targets: tuple[Target, ...]) -> str:
     found = hashlib.sha256()
     for (name, direction), target in zip(directions.items(), targets, strict=True):
-        info = PREDICTORS[direction.attribute]
+        info = attributes.find(direction.attribute)
         text = [VERSION, SEGMENTS, list(STRENGTHS), name, asdict(target), direction.slope, info.version]
         found.update(json.dumps(text, sort_keys=True).encode())
         found.update(direction.vector.detach().cpu().float().contiguous().numpy().tobytes())

@@ -1,0 +1,78 @@
+"""A Lightning data module over a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from datasets.base import Manifest, ManifestError
+from datasets.images import ImageError
+
+
+class _Item(NamedTuple):
+    id: str
+    image: Tensor | None
+    failure: str
+
+
+class _Images(Dataset[_Item]):
+    def __init__(self, manifest: Manifest, ids: Sequence[str]) -> None:
+        self.manifest, self.ids = manifest, list(ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> _Item:
+        id = self.ids[index]
+        try:
+            return _Item(id, self.manifest.image(id), "")
+        except ImageError as error:
+            return _Item(id, None, str(error))
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """The images of chosen ids, in their order, for Trainer.predict.
+
+    A batch is a dict: ids (list of N), images [N, 3, H, W] float32 in [-1, 1] and failures (reason by id of the
+    images that could not be read; they are missing from ids and images, and N may be 0).
+
+    Args:
+        manifest: the data set.
+        ids: images to load.
+        batch_size: images of a batch; the last one may have fewer.
+
+    Raises:
+        UnknownNameError: the manifest has no record of that id.
+        ValueError: batch_size is less than 1.
+    """
+
+    def __init__(self, manifest: Manifest, ids: Sequence[str], batch_size: int = 8) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+        for id in ids:
+            manifest.record(id)
+        self.manifest, self.image_ids, self.batch_size = manifest, list(ids), batch_size
+
+    def prepare_data(self) -> None:
+        """Check that the built set is still where its manifest says."""
+        if not self.manifest.root.is_dir():
+            raise ManifestError(f"data set {self.manifest.name!r}: {self.manifest.root} is gone; load the set again")
+
+    def predict_dataloader(self) -> DataLoader[_Item]:
+        data = _Images(self.manifest, self.image_ids)
+        return DataLoader(data, batch_size=self.batch_size, shuffle=False, collate_fn=self._collate)
+
+    def _collate(self, items: list[_Item]) -> dict[str, Any]:
+        side = self.manifest.resolution
+        good = [(item.id, item.image) for item in items if item.image is not None]
+        return {
+            "ids": [id for id, _ in good],
+            "images": torch.stack([image for _, image in good]) if good else torch.empty(0, 3, side, side),
+            "failures": {item.id: item.failure for item in items if item.image is None},
+        }
