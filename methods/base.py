@@ -167,6 +167,7 @@ class Method(pl.LightningModule):
 
     info: ClassVar[MethodInfo]
     Config: ClassVar[type]
+    ALIASES: ClassVar[dict[str, str]] = {"lanes": "batch_size"}  # former keys of Config, each with the present one
     debug = False  # raise the first error instead of recording it as the reason of a failure
 
     def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
@@ -181,8 +182,8 @@ class Method(pl.LightningModule):
         return 1
 
     @classmethod
-    def together(cls, config: Any) -> int:
-        """Images that cost no more than one of them alone: fewer are not worth handing to a worker of their own."""
+    def parallel_images(cls, config: Any) -> int:
+        """Images that are computed at once and cost little more than one: smaller chunks only waste a worker's time."""
         return 1
 
     @classmethod
@@ -198,10 +199,6 @@ class Method(pl.LightningModule):
         """
         return ""
 
-    def skip(self, protocol: str) -> str | None:
-        """Why this method cannot run under a protocol, or None."""
-        return None
-
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         """Invert images [N, 3, R, R] in [-1, 1]. Needs grad mode. `init`: the stage before's result.
 
@@ -209,9 +206,10 @@ class Method(pl.LightningModule):
         """
         raise TypeError(f"{type(self).__name__} has no invert()")
 
-    def generators_for(self, ids: Sequence[str]) -> list[torch.Generator]:
-        """One random stream an image, on the CPU."""
-        return [torch.Generator().manual_seed(image_seed(self.seed, i, self.info.name)) for i in ids]
+    def generators_for(self, ids: Sequence[str], stream: str = "") -> list[torch.Generator]:
+        """A random stream for each image, on the CPU; `stream` names it, the stage's name by default."""
+        name = stream or self.info.name
+        return [torch.Generator().manual_seed(image_seed(self.seed, i, name)) for i in ids]
 
     def check(self, images: Tensor, ids: Sequence[str], init: Inversion | None) -> None:
         """Reject what this stage cannot invert, naming what was found."""

@@ -6,6 +6,7 @@ docs/extending.md: a stage or a method of one's own, outside the repository.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,8 +27,8 @@ CONFIGS = Path(__file__).parent / "configs"
 STAGES: Registry[type[Method]] = Registry(
     "stage",
     {
-        "w_optimization": "methods.latent_optimization:WOptimization",
-        "w_plus_optimization": "methods.latent_optimization:WPlusOptimization",
+        "w_optimization": "methods.optimization.stage:WOptimization",
+        "w_plus_optimization": "methods.optimization.stage:WPlusOptimization",
         "psp": "methods.encoders.psp:PSp",
         "e4e": "methods.encoders.e4e:E4e",
         "restyle_psp": "methods.encoders.restyle:ReStylePsp",
@@ -35,9 +36,7 @@ STAGES: Registry[type[Method]] = Registry(
         "interestyle": "methods.encoders.interestyle:IntereStyle",
         "hyperstyle_w_encoder": "methods.encoders.w_encoder:HyperStyleW",
         "hyperstyle": "methods.hypernetworks.stage:HyperStyle",
-        "pivotal_tuning": "methods.pivotal_tuning:PivotalTuning",
-        "lane_pivotal_tuning": "methods.lane_pivotal_tuning:LanePivotalTuning",
-        "fast_pivotal_tuning": "methods.fast_pivotal_tuning:FastPivotalTuning",
+        "pivotal_tuning": "methods.tuning.stage:PivotalTuning",
     },
     "inversion_bench.stages",
 )
@@ -46,7 +45,11 @@ METHODS: Registry[Any] = Registry(
     "method",
     {name: str(CONFIGS / f"{name}.yaml") for name in sorted(path.stem for path in CONFIGS.glob("*.yaml"))},
     "inversion_bench.methods",
+    aliases={"pti_lanes": "pti_batched"},
 )
+# Former stages, each with the method whose last stage has its settings now.
+FORMER_STAGES = {"lane_pivotal_tuning": "pti_batched", "fast_pivotal_tuning": "pti_fast"}
+log = logging.getLogger(__name__)
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -174,18 +177,31 @@ def declare(name: str, folder: Path) -> str:
 
 def resolve_stage(name: str, *overrides: Mapping[str, Any], where: str = "") -> StageSpec:
     """A stage with its Config; later overrides win, nested keys may be dotted. A wrong key is an error."""
+    if name in FORMER_STAGES:
+        preset = dict(describe(FORMER_STAGES[name]).stages[-1])
+        present = preset.pop("name")
+        log.warning("stage %s is now %s with the settings of %s", name, present, FORMER_STAGES[name])
+        name, overrides = present, (preset, *overrides)
     cls = stage_class(name)
     config = OmegaConf.structured(cls.Config)
     for layer in overrides:
-        flat = [f"{key}={_literal(value)}" for key, value in flatten(layer).items()]
+        layer = _renamed(cls, flatten(layer))
+        flat = [f"{key}={_literal(value)}" for key, value in layer.items()]
         try:
             config = OmegaConf.merge(config, OmegaConf.from_dotlist(flat))
         except OmegaConfBaseException as error:
             keys = list(flatten(asdict(cls.Config())))
-            wrong = next((k for k in flatten(layer) if k not in keys), "")
+            wrong = next((k for k in layer if k not in keys), "")
             hint = f"{wrong!r} is no setting of it: {near_miss(wrong, keys)}" if wrong else f"{error} "
             raise ValueError(f"{where or name}: {hint}known: {', '.join(keys)}") from error
     return StageSpec(name, OmegaConf.to_object(config))
+
+
+def _renamed(cls: type[Method], settings: dict[str, Any]) -> dict[str, Any]:
+    """Flat settings with former keys under their present names."""
+    for key in sorted(set(cls.ALIASES) & set(settings)):
+        log.warning("%s: the setting %r is now called %r", cls.info.name, key, cls.ALIASES[key])
+    return {cls.ALIASES.get(key, key): value for key, value in settings.items()}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -19,8 +19,8 @@ from datasets import registry as datasets_registry
 from datasets.base import Manifest
 from methods import inline as inline_metrics
 from methods.generators import Generator, load_generator
+from methods.generators.fingerprint import fingerprint
 from methods.registry import PipelineSpec, StageSpec, load_pipeline, resolve_stage
-from methods.tuning.deltas import fingerprint
 from metrics import registry as metrics_registry
 from metrics.paired import load_protocol
 

@@ -305,7 +305,7 @@ class _Runner:
         stage_run, size = work.stage_run, group_size(work.stage_run)
         # A group a batch, so that an image that drops out never moves others into another group.
         most = size if size > 1 else self.run.plan.suite.batch_size
-        together = stage_run.stage.cls.together(stage_run.stage.config)
+        together = stage_run.stage.cls.parallel_images(stage_run.stage.config)
         hands = work.hands(hand_size(most, max(size, together), self.duty.workers))
         first = next(hands, None)
         if first is None:

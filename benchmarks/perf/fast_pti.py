@@ -1,8 +1,8 @@
 """`python -m benchmarks.perf.fast_pti`: pti_fast against pti on the same images of faces64's three sets, paired.
 
 Seconds are processor time of one thread, an image; batches of 8 as the suite runs them, the methods taking turns, so
-that what else the machine does meets both. The first 8 images fill the lanes of every stage and have a ratio of their
-own: W pays for 8 lanes whatever it is given. With `--front`, pti_fast runs with other numbers of steps, too.
+that what else the machine does meets both. The first 8 images fill the batches of every stage and have a ratio of
+their own: W pays for 8 images whatever it is given. With `--front`, pti_fast runs with other numbers of steps, too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     for steps in options.front:
         methods[f"pti_fast, {steps} steps"] = pipeline(suite, generator, "pti_fast", steps)
     print(
-        "| set | method | s | ratio | ratio, full lanes | "
+        "| set | method | s | ratio | ratio, full batches | "
         + " | ".join(f"{name}: mean, less pti's" for name in METRICS)
         + " |"
     )
@@ -67,10 +68,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def pipeline(suite: SuiteConfig, generator: Generator, name: str, steps: int | None = None) -> Pipeline:
     """A method under the suite's settings; steps: of pti_fast's tuning, its own default where None."""
-    settings = dict(suite.stage_settings)
+    spec = load_pipeline(name, suite.stage_settings)
     if steps is not None:
-        settings["fast_pivotal_tuning"] = {**settings.get("fast_pivotal_tuning", {}), "steps": steps}
-    return Pipeline(generator, load_pipeline(name, settings), suite.seed)
+        last = spec.stages[-1]
+        spec = replace(spec, stages=(*spec.stages[:-1], replace(last, config=replace(last.config, steps=steps))))
+    return Pipeline(generator, spec, suite.seed)
 
 
 def compare(

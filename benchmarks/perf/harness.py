@@ -36,8 +36,8 @@ from datasets.base import Manifest, Record
 from datasets.images import pixel_sha256
 from methods.base import Inversion, Method, MethodInfo
 from methods.generators import load_generator
+from methods.generators.fingerprint import fingerprint
 from methods.registry import STAGES, PipelineSpec, StageSpec, stage_class
-from methods.tuning.deltas import fingerprint
 
 MARKS = (1_000, 5_000, 10_000)
 # A part of faces64 that takes a worker about two minutes.

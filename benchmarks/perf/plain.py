@@ -27,11 +27,11 @@ from methods.encoders.design import pooled, shrunk
 from methods.encoders.stage import EncoderStage
 from methods.features import perceptual, projector_features
 from methods.generators.stylegan2 import Blur, Generator, ModulatedConv, Noise, StyledConv, ToRGB
-from methods.lane_pivotal_tuning import LanePivotalTuning
-from methods.latent_optimization import WPlusOptimization, _LatentOptimization
 from methods.optimization.projector import StreamDraws, learning_rate, noise_autocorrelation, w_statistics
-from methods.pivotal_tuning import PivotalTuning
+from methods.optimization.stage import WPlusOptimization, _LatentOptimization
 from methods.tuning.locality import neighbour_code
+from methods.tuning.optimizers import OptimizerConfig
+from methods.tuning.stage import PivotalTuning
 from methods.tuning.tune import copy_for_tuning
 from metrics import identity, region
 from metrics import perceptual as perceptual_metrics
@@ -134,12 +134,12 @@ def optimise_latent(stage: _LatentOptimization, target: Tensor, name: str, init:
     return _found(stage, generator, latent, name, config.steps)
 
 
-def tune(stage: PivotalTuning | LanePivotalTuning, target: Tensor, name: str, init: Inversion) -> Inversion:
+def tune(stage: PivotalTuning, target: Tensor, name: str, init: Inversion) -> Inversion:
     """Pivotal tuning of a copy of the generator for one target [1, 3, R, R]."""
     frozen, config, pivot = stage.generator, stage.config, init.latent
     tuned = copy_for_tuning(frozen, init.weights[0]).requires_grad_(True)
     network = perceptual(config.network)
-    stream = stage.generators_for([name])[0]
+    stream = stage.generators_for([name], config.stream)[0]
     optimiser = torch.optim.Adam(tuned.parameters(), lr=config.lr, foreach=False)
     steps, local = 0, config.locality
     for _ in range(config.steps):
@@ -189,7 +189,9 @@ def stage_of(stage: Method) -> Method:
 
 def known(stage: Method) -> bool:
     """Whether there is a plain form of the stage; variants of this suite have none."""
-    return isinstance(stage, _LatentOptimization | EncoderStage) or type(stage) in (PivotalTuning, LanePivotalTuning)
+    if isinstance(stage, PivotalTuning):
+        return stage.config.affine and stage.config.optimizer == OptimizerConfig() and stage.config.group == 1
+    return isinstance(stage, _LatentOptimization | EncoderStage)
 
 
 def invert(stage: Method, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
@@ -203,7 +205,7 @@ def invert(stage: Method, images: Tensor, ids: Sequence[str], init: Inversion | 
         elif isinstance(stage, EncoderStage):
             found.append(encode(stage, one, name))
         else:
-            assert isinstance(stage, PivotalTuning | LanePivotalTuning) and before is not None
+            assert isinstance(stage, PivotalTuning) and before is not None
             found.append(tune(stage, one, name, before))
     return Inversion.concatenate(found)
 

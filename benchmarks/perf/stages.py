@@ -40,7 +40,7 @@ from methods.registry import StageSpec, load_pipeline
 from metrics import registry as metrics_registry
 from metrics.base import SampleMetric
 
-BESIDE = ("pti_lanes",)  # pipelines that are measured, too: they compute what one of the suite's does
+BESIDE = ("pti_batched",)  # pipelines that are measured, too: they compute what one of the suite's does
 PARTS = ("stages", "metrics", "harness")
 ALONE = 2  # images for what takes one after the other
 
@@ -130,9 +130,10 @@ def subjects(suite: SuiteConfig, generator: Generator, count: int, steps: int) -
                 stage = spec.build(generator, suite.seed)
                 stage.check(images, ids, init)
                 off = hasattr(spec.config, "locality") and not spec.config.locality.weight
-                title = spec.name + " (no locality)" * off
+                batched = spec.cls.parallel_images(spec.config) > 1
+                title = spec.name + " (in batches)" * (batched and "tuning" in spec.name) + " (no locality)" * off
                 seen[repr(spec)] = stage.invert(images, ids, init)
-                n = count if hasattr(spec.config, "lanes") else min(count, ALONE)
+                n = count if batched else min(count, ALONE)
                 before = init[:n] if init is not None else None
                 yield Subject(title, stage, images[:n], ids[:n], before, steps if hasattr(spec.config, "steps") else 1)
             init = seen[repr(spec)]

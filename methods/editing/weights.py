@@ -12,8 +12,8 @@ from torch import Tensor
 
 from methods.editing.directions import Direction
 from methods.editing.readers import Components
+from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
-from methods.tuning.deltas import fingerprint
 
 FOLDER = Path(__file__).parent / "weights"
 _PCA = ("mean", "axes", "spreads")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Inversion, Method, rendered
+from methods.batching import padded
 from methods.encoders import official
 from methods.encoders.design import Design, Encoder, looks
 from methods.encoders.weights import OFFICIAL, TOY, file_hash, find, load_encoder, toy_encoder
@@ -21,13 +22,13 @@ class EncoderStageConfig:
     """weights: an embedded name, a .safetensors file or a published one (.pt); "" for the stage's own on faces64, "toy"
     for random ones.
 
-    iterations: looks of an iterative encoder; 0 for as many as it was designed with. lanes: images encoded together,
-    fixed (the last group padded) so that an image's result does not depend on the batch it came in.
+    iterations: looks of an iterative encoder; 0 for as many as it was designed with. batch_size: images encoded
+    at once, fixed (methods/batching.py).
     """
 
     weights: str = ""
     iterations: int = 0
-    lanes: int = 8
+    batch_size: int = 8
 
 
 class EncoderStage(Method):
@@ -61,13 +62,8 @@ class EncoderStage(Method):
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         """One look, or the design's number of looks, at sharp whole images."""
-        lanes = self.config.lanes
-        found = []
-        for part in images.split(lanes):
-            spare = lanes - len(part)
-            padded = torch.cat([part, part[-1:].expand(spare, -1, -1, -1)]).contiguous()
-            found.append(self._encode(padded)[: len(part)])
-        latent = torch.cat(found)
+        size = self.config.batch_size
+        latent = torch.cat([self._encode(padded(part, size))[: len(part)] for part in images.split(size)])
         count = self._looks()
         draft = Inversion(
             ids=tuple(ids),

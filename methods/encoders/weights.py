@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from datasets import assets
 from methods.encoders.backbone import EncoderConfig, SingleCode, StyleBlock
 from methods.encoders.design import SMALL, Design, Encoder
+from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
-from methods.tuning.deltas import fingerprint
 
 FOLDER = Path(__file__).parent / "weights"
 TOY = "toy"

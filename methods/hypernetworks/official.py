@@ -67,7 +67,7 @@ class OfficialHyperStyle(nn.Module):
         steps = torch.full((n,), iterations)
         init = Inversion(ids, pivots, "W" if codes is None else "W+", images.new_empty(n, 3, side, side), steps)
         shown = shrunk(images, self.hypernet.shape.resolution)
-        found = refined(self.hypernet, self.generator, shown, init, iterations, lanes=n)
+        found = refined(self.hypernet, self.generator, shown, init, iterations, batch_size=n)
         return replace(init, image=found.image.clamp(-1, 1), weights=tuple(found.weights))
 
 

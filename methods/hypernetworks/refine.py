@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Inversion, Weights, synthesise
+from methods.batching import padded
 from methods.encoders.design import pooled
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import Hypernetwork
@@ -29,13 +30,13 @@ class Pass:
 
 
 def passes(
-    hypernet: Hypernetwork, generator: Generator, images: Tensor, init: Inversion, steps: int, lanes: int
+    hypernet: Hypernetwork, generator: Generator, images: Tensor, init: Inversion, steps: int, batch_size: int
 ) -> Iterator[Pass]:
     """Pass after pass, without gradient from one to the next (as the authors train).
 
     images: [N, 3, S, S] in [-1, 1] of the hypernetwork's side. init: their inversion; its codes and noise stay, and
-    weights of its own are what the changes multiply. lanes: images that the network sees together, at least N, filled
-    up with the last one, so that an image's result does not depend on how many came with it.
+    weights of its own are what the changes multiply. batch_size: images that the network sees at once, at least
+    N, padded with the last one, so that an image's result does not depend on how many came with it.
     """
     own = dict(generator.named_parameters())
     started: list[Weights] = [dict(each or {}) for each in init.weights]
@@ -44,7 +45,7 @@ def passes(
     total: dict[str, Tensor] = {}
     for _ in range(steps):
         current = pooled(image.detach(), images.shape[-1])
-        change = hypernet(filled(images, lanes), filled(current, lanes))
+        change = hypernet(padded(images, batch_size), padded(current, batch_size))
         total = {name: total[name].detach() + each if total else each for name, each in change.items()}
         weights = [
             {**start, **{name: start.get(name, own[name]) * (1 + each[n : n + 1]) for name, each in total.items()}}
@@ -61,12 +62,7 @@ def _pictures(generator: Generator, init: Inversion, weights: Sequence[Weights])
 
 @torch.no_grad()
 def refined(
-    hypernet: Hypernetwork, generator: Generator, images: Tensor, init: Inversion, steps: int, lanes: int
+    hypernet: Hypernetwork, generator: Generator, images: Tensor, init: Inversion, steps: int, batch_size: int
 ) -> Pass:
     """The last of at least one pass; arguments as of `passes`."""
-    return deque(passes(hypernet, generator, images, init, steps, lanes), maxlen=1).pop()
-
-
-def filled(images: Tensor, lanes: int) -> Tensor:
-    """Images [N, ...] and copies of the last one, [lanes, ...]."""
-    return torch.cat([images, images[-1:].expand(lanes - len(images), *images.shape[1:])]).contiguous()
+    return deque(passes(hypernet, generator, images, init, steps, batch_size), maxlen=1).pop()

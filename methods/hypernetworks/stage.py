@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Inversion, Method, MethodInfo
+from methods.batching import slices
 from methods.encoders.design import shrunk
 from methods.encoders.weights import OFFICIAL, TOY, file_hash
 from methods.generators.stylegan2 import Generator
@@ -27,13 +28,13 @@ class HyperStyleConfig:
     """weights: an embedded name, a .safetensors file, an asset or the authors' file (.pt); "" for the one trained for
     faces64, "toy" for random ones.
 
-    steps: passes, T = 5 in the paper; 0 leaves the pivot as it is. lanes: images that the network sees together, fixed
-    (the last group filled up) so that an image's result does not depend on the batch it came in.
+    steps: passes, T = 5 in the paper; 0 leaves the pivot as it is. batch_size: images that the network sees at once,
+    fixed (methods/batching.py).
     """
 
     weights: str = ""
     steps: int = STEPS
-    lanes: int = 4
+    batch_size: int = 4
 
 
 class HyperStyle(Method):
@@ -80,11 +81,10 @@ class HyperStyle(Method):
         assert init is not None  # checked in `check`
         if self.config.steps == 0:
             return init
-        found, lanes = [], self.config.lanes
-        for start in range(0, len(ids), lanes):
-            part = slice(start, start + lanes)
+        found, size = [], self.config.batch_size
+        for part in slices(len(ids), size):
             shown = shrunk(images[part], self.hypernet.shape.resolution)
-            found.append(refined(self.hypernet, self.generator, shown, init[part], self.config.steps, lanes))
+            found.append(refined(self.hypernet, self.generator, shown, init[part], self.config.steps, size))
         return Inversion(
             ids=tuple(ids),
             latent=init.latent,

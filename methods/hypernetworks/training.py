@@ -116,7 +116,7 @@ class HyperStyleTraining(pl.LightningModule):
         shown, count = shrunk(images, self.hypernet.shape.resolution), self.config.passes
         start = pivots(self.w_encoder, images)
         terms: dict[str, Tensor] = {}
-        for n, each in enumerate(passes(self.hypernet, self.generator, shown, start, count, lanes=len(images))):
+        for n, each in enumerate(passes(self.hypernet, self.generator, shown, start, count, batch_size=len(images))):
             picture = pooled(each.image, shown.shape[-1])
             for name, value in reconstruction_terms(
                 picture, shown, self.config.losses, identity=n == count - 1
@@ -163,4 +163,4 @@ def inverted(
     if hypernet is None:
         return rendered(generator, start).image
     shown = shrunk(images, hypernet.shape.resolution)
-    return refined(hypernet, generator, shown, start, count, lanes=len(images)).image.clamp(-1, 1)
+    return refined(hypernet, generator, shown, start, count, batch_size=len(images)).image.clamp(-1, 1)

@@ -15,9 +15,9 @@ from torch import Tensor
 from datasets import assets
 from datasets.checkpoints import COUNTERS, check_tensors
 from methods.encoders.weights import OFFICIAL
+from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import HypernetConfig, Hypernetwork
-from methods.tuning.deltas import fingerprint
 
 FOLDER = Path(__file__).parent / "weights"
 # At 64 px: 2.4 million parameters for faces64, most of them in the heads' last layers.

@@ -15,6 +15,7 @@ from torch import Tensor
 from methods.features import mean_square
 from methods.generators.stylegan2 import Generator
 from methods.tuning.locality import LocalityConfig, PairDistance, locality_loss, neighbour_code
+from methods.tuning.optimizers import OptimizerConfig, learning_rate_factor, make_optimizer
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class TuningConfig:
 
     stop_lpips: stop before the step once LPIPS is this low (0.07 in the first release); 0 never stops.
     Either weight may be 0 (the released code needs both positive). Where paper and code differ: the paper tunes
-    with the locality term, the code ships with it off (`locality.weight`); the paper is the default.
+    with the locality term, the code ships with it off (`locality.weight`); the paper is the default. affine: tune the
+    maps from w to styles, too; at one fixed pivot a change of style is no more than a change of the columns of the next
+    convolution, so that tuning them costs time and adds nothing. lr: the highest rate of a schedule (`optimizer`).
     """
 
     steps: int = 350
@@ -32,11 +35,13 @@ class TuningConfig:
     lpips: float = 1.0
     stop_lpips: float = 0.06
     locality: LocalityConfig = field(default_factory=LocalityConfig)
+    affine: bool = True
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
 
 @dataclass(frozen=True)
 class TuningStep:
-    """Losses seen at one step, before it is taken; `taken` is False where the stopping rule ended the tuning."""
+    """Losses of one step, before it is taken; `taken` is False where the stopping rule ended the tuning."""
 
     index: int
     image: int
@@ -47,12 +52,19 @@ class TuningStep:
     taken: bool
 
 
-def tunable(generator: Generator) -> list[tuple[str, Tensor]]:
-    """All parameters but the mapping network's, which gets no gradient from a fixed pivot (in the code, too)."""
-    return [(n, p) for n, p in generator.named_parameters() if not n.startswith("style.")]
+def tunable(generator: Generator, affine: bool = True) -> list[tuple[str, Tensor]]:
+    """All parameters but the mapping network's, which gets no gradient from a fixed pivot (in the code, too).
+
+    affine: False leaves out the maps from w to styles.
+    """
+    return [
+        (name, value)
+        for name, value in generator.named_parameters()
+        if not name.startswith("style.") and (affine or ".modulation." not in name)
+    ]
 
 
-def tuning(
+def tune_shared(
     frozen: Generator,
     tuned: Generator,
     pivots: Tensor,
@@ -60,28 +72,34 @@ def tuning(
     lpips: PairDistance,
     config: TuningConfig,
     draw_z: Callable[[], Tensor],
-    rate: Callable[[int], float] | None = None,
-    adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
 ) -> Iterator[TuningStep]:
-    """Tune `tuned`, a copy of `frozen`, in place; yields once a step.
+    """Tune one generator for one image, or for several that share it; yields once a step.
 
-    pivots [N, num_ws, w_dim], targets [N, 3, R, R] in [-1, 1]. One image: at most `steps` steps, ended by the
-    stopping rule. Several: one step an image in turn, `steps` rounds, no early stop (the code's MultiIDCoach).
-    draw_z: next z [1, z_dim] of the locality samples, which are directions for the pivot being tuned. rate: factor of
-    the learning rate at each step, counted from 0; always 1 where it is None, as in paper and code. adam: makes the
-    optimiser of parameters and lr.
+    One image: at most `steps` steps, ended by the stopping rule. Several: one step an image in turn, `steps` rounds, no
+    early stop (the code's MultiIDCoach).
+
+    Args:
+        frozen: the generator that the locality term compares with.
+        tuned: a copy of it, which is changed in place.
+        pivots: [N, num_ws, w_dim].
+        targets: [N, 3, R, R] in [-1, 1].
+        lpips: distance of pairs of images, [M, 3, R, R] twice -> [M].
+        config: losses, steps and optimizer.
+        draw_z: returns the next z [1, z_dim] of the locality samples, which are directions for the pivot at hand.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
     """
-    parameters = [p.requires_grad_(True) for _, p in tunable(tuned)]
-    optimiser = adam(parameters, lr=config.lr)
-    locality = config.locality
-    count = 0
+    parameters = [value.requires_grad_(True) for _, value in tunable(tuned, config.affine)]
+    optimizer = make_optimizer(config.optimizer, parameters, config.lr, stacked=False)
+    locality, count, total_steps = config.locality, 0, config.steps * len(pivots)
     for _ in range(config.steps):
         for i in range(len(pivots)):
             pivot, target = pivots[i : i + 1], targets[i : i + 1]
             codes = pivot[:0]
             if locality.weight and count % locality.interval == 0:
                 codes = torch.cat([neighbour_code(frozen, pivot, draw_z(), locality) for _ in range(locality.samples)])
-            # One pass for the pivot and its neighbours: on a CPU two images together cost far less than one by one.
+            # The pivot and its neighbours in one batch: on a CPU two images at once cost far less than one by one.
             image = tuned.synthesis(torch.cat([pivot, codes]), noise_of_pivot_only(tuned, len(codes)))
             with torch.no_grad():
                 wanted = torch.cat([target, frozen.synthesis(codes, "none")]) if len(codes) else target
@@ -96,11 +114,11 @@ def tuning(
             if not bool(loss.isfinite()):
                 raise FloatingPointError(f"the loss became {float(loss.detach())} at tuning step {count}; lower lr")
             if not stop:
-                if rate is not None:
-                    optimiser.param_groups[0]["lr"] = config.lr * rate(count)
-                optimiser.zero_grad(set_to_none=True)
+                factor = learning_rate_factor(config.optimizer, (count + 0.5) / total_steps)
+                optimizer.param_groups[0]["lr"] = config.lr * factor
+                optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                optimiser.step()
+                optimizer.step()
                 count += 1
             total, error, perceptual, local = (float(value.detach()) for value in (loss, l2, distance, near))
             yield TuningStep(count, i, total, error, perceptual, local, taken=not stop)

@@ -13,21 +13,20 @@ from methods import registry
 from methods.base import Inversion, Method, render, rendered
 from methods.encoders.designs import DESIGNS
 from methods.generators import Generator, load_generator
+from methods.generators.fingerprint import fingerprint
 from methods.pipeline import Pipeline
 from methods.registry import PipelineSpec
-from methods.tuning.deltas import fingerprint
 
 pytestmark = pytest.mark.assets
 
 LEARNED = (*DESIGNS, "hyperstyle")
 FEW = {
-    "w_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},
-    "w_plus_optimization": {"steps": 3, "lr": 0.05, "lanes": 2, "features": "lpips_alex"},
+    "w_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
+    "w_plus_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
     "pivotal_tuning": {"steps": 2, "stop_lpips": 0.0},
-    "lane_pivotal_tuning": {"steps": 2, "stop_lpips": 0.0, "lanes": 2},
-    "fast_pivotal_tuning": {"steps": 2, "lanes": 2},
-    **{name: {"weights": "toy", "lanes": 2} for name in LEARNED},
+    **{name: {"weights": "toy", "batch_size": 2} for name in LEARNED},
 }
+FAST = {key: value for key, value in registry.describe("pti_fast").stages[-1].items() if key != "name"}
 IDS = ["set/a", "set/b", "set/c", "set/d"]
 
 
@@ -45,6 +44,8 @@ CASES = {
     "w_plus_optimization of a code": Case("w_plus_optimization", after=True),
     "pivotal_tuning without locality": Case("pivotal_tuning", {"locality.weight": 0.0}, after=True),
     "pivotal_tuning of a group": Case("pivotal_tuning", {"group": 4}, after=True),
+    "pivotal_tuning in batches": Case("pivotal_tuning", {"batch_size": 2}, after=True),
+    "pivotal_tuning as pti_fast": Case("pivotal_tuning", {**FAST, "batch_size": 2, "steps": 2}, after=True),
 }
 EVERY_CASE = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
@@ -238,6 +239,36 @@ def test_a_pipeline_is_its_stages_one_after_the_other(generator: Generator, targ
     found = Pipeline(generator, spec, seed=3).to(targets.device).invert(targets[:2], IDS[:2])
     assert wanted is not None and same(found.image, wanted.image) and same(found.latent, wanted.latent)
     assert found.space == "W" and all(found.weights)
+
+
+def test_a_pipeline_keeps_its_groups_when_a_batch_is_halved(generator: Generator, targets: Tensor) -> None:
+    spec = registry.load_pipeline("pti_multi_id", FEW)
+    first, last = spec.stages
+    spec = replace(spec, stages=(first, replace(last, config=replace(last.config, group=4, steps=1))))
+    pipeline = Pipeline(generator, spec, seed=0).to(targets.device)
+    assert pipeline.group_size(pipeline.config) == 4 and pipeline.parallel_images(pipeline.config) == 2
+    sizes: list[int] = []
+    invert_all = pipeline.invert
+
+    def out_of_memory(images: Tensor, ids: list[str], init: Inversion | None = None) -> Inversion:
+        sizes.append(len(ids))
+        if len(ids) > 4:
+            raise torch.OutOfMemoryError("more than four images")
+        return invert_all(images, ids, init)
+
+    pipeline.invert = out_of_memory  # type: ignore[method-assign, assignment]
+    ids = [f"set/{i}" for i in range(6)]
+    outcome = pipeline.predict_step({"images": targets[[0, 1, 2, 3, 0, 1]], "ids": ids}, 0)
+    assert sizes == [6, 4, 2] and not outcome.failures and outcome.inversion is not None
+    weights = outcome.inversion.weights
+    assert weights[0] is weights[3] and weights[4] is weights[5] and weights[0] is not weights[4]
+
+
+def test_a_pipeline_is_a_module(toy: Generator) -> None:
+    pipeline = Pipeline(load_generator("toy"), with_toy_weights("hyperstyle+pti"), seed=0)
+    assert all(p.dtype == torch.float64 for p in pipeline.to(torch.float64).parameters())
+    assert len({id(stage.generator) for stage in pipeline.stages} | {id(pipeline.generator)}) == 1
+    assert {"stages.0.encoder.latent_avg", "generator.latent_avg"} <= set(pipeline.state_dict())
 
 
 def test_wrong_setting_names_the_near_miss() -> None:

@@ -18,7 +18,7 @@ import pytest
 from benchmarks.cli import main
 from benchmarks.engine import queue
 from benchmarks.engine.claims import RETRIES
-from methods.latent_optimization import WOptimization
+from methods.optimization.stage import WOptimization
 from tests import forks
 from tests.integration import fake_slurm
 from tests.integration.tiny_suite import INVERTED, quick_report, reference, rows, suite, tables, world

@@ -18,8 +18,8 @@ from benchmarks.engine import store
 from benchmarks.engine.executors import local as executor_local
 from benchmarks.engine.plan import Plan
 from methods import inline
-from methods.latent_optimization import WOptimization
-from methods.pivotal_tuning import PivotalTuning
+from methods.optimization.stage import WOptimization
+from methods.tuning.stage import PivotalTuning
 from metrics.base import SampleMetric
 from reports import build as report
 from tests import forks
@@ -81,7 +81,7 @@ def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, c
     # A shell starts background jobs with SIGINT ignored; this test needs it as in a terminal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     handler = signal.getsignal(signal.SIGINT)
-    tune = PivotalTuning._tune
+    tune = PivotalTuning._tune_shared
     calls = iter(range(100))
 
     def broken_off(*args):
@@ -91,7 +91,7 @@ def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, c
 
     arguments = ["run", suite, "batch_size=1", "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(PivotalTuning, "_tune", broken_off)
+        patch.setattr(PivotalTuning, "_tune_shared", broken_off)
         assert main(arguments) == 130
     assert "what was done is kept" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) == handler, "a second Ctrl-C must not be ignored"

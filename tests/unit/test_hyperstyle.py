@@ -15,7 +15,7 @@ from methods.encoders.design import pooled, shrunk
 from methods.generators import Generator, GeneratorConfig, load_generator
 from methods.hypernetworks.network import HypernetConfig, Hypernetwork, layers_of
 from methods.hypernetworks.stage import HyperStyle, HyperStyleConfig
-from methods.pivotal_tuning import PivotalTuning, PivotalTuningConfig
+from methods.tuning.stage import PivotalTuning, PivotalTuningConfig
 from tests.parity import key_shapes, synth
 
 IDS = ["set/a", "set/b", "set/c"]

@@ -51,7 +51,7 @@ def test_synthesis(generator: Generator, noise: Any) -> None:
         ("pivotal_tuning", {"steps": 3, "lr": 3e-3, "stop_lpips": 0.0}),
         ("pivotal_tuning", {"steps": 3, "lr": 3e-3, "stop_lpips": 0.0, "locality.weight": 0.0}),
         ("pivotal_tuning", {"steps": 3, "lr": 3e-3, "stop_lpips": 0.0, "locality.samples": 2, "locality.interval": 2}),
-        ("lane_pivotal_tuning", {"steps": 3, "lr": 3e-3, "stop_lpips": 0.0, "lanes": 2}),
+        ("pivotal_tuning", {"steps": 3, "lr": 3e-3, "stop_lpips": 0.0, "batch_size": 2}),
         *((name, {"weights": "toy"}) for name in ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle")),
     ],
 )
@@ -79,5 +79,5 @@ def test_a_metric_image_by_image(name: str) -> None:
 
 
 def test_variants_have_no_plain_form(generator: Generator) -> None:
-    stage = resolve_stage("fast_pivotal_tuning", {}).build(generator, 0)
-    assert not plain.known(stage)
+    for settings in ({"optimizer.name": "muon"}, {"affine": False}, {"group": 2}):
+        assert not plain.known(resolve_stage("pivotal_tuning", settings).build(generator, 0))

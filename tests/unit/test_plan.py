@@ -18,8 +18,8 @@ from datasets.assets import AssetMissingError
 from datasets.base import Manifest, Record
 from methods.base import Method
 from methods.generators import load_generator
+from methods.generators.fingerprint import fingerprint
 from methods.registry import load_pipeline, stage_class
-from methods.tuning.deltas import fingerprint
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stage_run_key.txt"
 SUITE = SuiteConfig(

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from methods.generators import Generator, load_generator, save_generator
-from methods.tuning.deltas import fingerprint
+from methods.generators.fingerprint import fingerprint
 
 State = dict[str, Tensor]
 CONFIG = {"resolution": 64, "channels": [16, 16, 8, 8, 8], "z_dim": 16, "w_dim": 16, "mapping_layers": 2}

@@ -12,7 +12,7 @@ from torch import Tensor
 from methods.generators.ada import config_f_name
 from methods.generators.stylegan2 import Generator
 from methods.tuning.locality import LocalityConfig, interpolated_code
-from methods.tuning.tune import TuningConfig, TuningStep, copy_for_tuning, tunable, tuning
+from methods.tuning.tune import TuningConfig, TuningStep, copy_for_tuning, tunable, tune_shared
 from tests import parity
 from tests.unit.test_generator_parity import ada
 
@@ -44,7 +44,7 @@ def run(
     targets = torch.cat([case[f"in_target_img{i}"] for i in range(images)])
     z = iter(case["in_z_samples"]) if locality else iter(())
     config = TuningConfig(steps=steps, stop_lpips=0.0, locality=LocalityConfig(weight=float(locality)))
-    return frozen, tuned, tuning(frozen, tuned, pivots, targets, distance, config, lambda: next(z)[None])
+    return frozen, tuned, tune_shared(frozen, tuned, pivots, targets, distance, config, lambda: next(z)[None])
 
 
 RUNS = {

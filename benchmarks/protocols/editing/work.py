@@ -63,7 +63,7 @@ def _together(plan: Plan, editing: Editing, key: str) -> int:
     """Images that cost as much as one, where edited pictures are inverted again by all stages of the stage run."""
     if key not in editing.again_keys:
         return 1
-    return max(stage.cls.together(stage.config) for stage in plan.stage_run(key).stages)
+    return max(stage.cls.parallel_images(stage.config) for stage in plan.stage_run(key).stages)
 
 
 def _left(run: Run, editing: Editing, shard: Shard) -> dict[str, list[Task]]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Inversion, Method, MethodInfo, rendered
+from methods.batching import padded, slices
 from methods.features import projector_features
 from methods.optimization.projector import ProjectorConfig, StreamDraws, projection
 
@@ -19,15 +20,13 @@ class LatentOptimizationConfig(ProjectorConfig):
     """The projector's settings and how it is run.
 
     features: "lpips_vgg" (nearest to NVIDIA's vgg16.pt) or "lpips_alex". keep_noise: render with the optimised
-    noise maps; PTI's code throws them away, and so does the default. lanes: images optimised together. On a
-    CPU the last bits of a convolution depend on the batch's size, and hundreds of Adam steps amplify them; so
-    every batch is cut into groups of exactly `lanes` (the last one padded), which makes the result of an image
-    the same whatever batch it came in.
+    noise maps; PTI's code throws them away, and so does the default. batch_size: images optimised at once, fixed
+    (methods/batching.py).
     """
 
     features: str = "lpips_vgg"
     keep_noise: bool = False
-    lanes: int = 8
+    batch_size: int = 8
 
 
 class _LatentOptimization(Method):
@@ -40,24 +39,20 @@ class _LatentOptimization(Method):
         return (config.features,)
 
     @classmethod
-    def together(cls, config: LatentOptimizationConfig) -> int:
-        return config.lanes
+    def parallel_images(cls, config: LatentOptimizationConfig) -> int:
+        return config.batch_size
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         if self.config.steps == 0 and init is not None:
             return init
-        lanes = self.config.lanes
-        parts = [slice(i, i + lanes) for i in range(0, len(ids), lanes)]
-        return Inversion.concatenate([self._lanes(images[p], ids[p], init[p] if init else None) for p in parts])
+        parts = slices(len(ids), self.config.batch_size)
+        return Inversion.concatenate([self._batch(images[p], ids[p], init[p] if init else None) for p in parts])
 
-    def _lanes(self, images: Tensor, ids: Sequence[str], init: Inversion | None) -> Inversion:
-        n, spare = len(ids), self.config.lanes - len(ids)
-        # One memory layout: another one means other convolution kernels, and other last bits.
-        images = torch.cat([images, images[-1:].expand(spare, -1, -1, -1)]).contiguous()
-        start = None
-        if init is not None:
-            start = torch.cat([init.latent, init.latent[-1:].expand(spare, -1, -1)]).to(images)
-        streams = self.generators_for([*ids, *[ids[-1]] * spare])
+    def _batch(self, images: Tensor, ids: Sequence[str], init: Inversion | None) -> Inversion:
+        n, size = len(ids), self.config.batch_size
+        images = padded(images, size)
+        start = padded(init.latent, size).to(images) if init is not None else None
+        streams = self.generators_for([*ids, *[ids[-1]] * (size - n)])
         steps = projection(
             self.generator,
             images,
