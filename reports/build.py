@@ -1,17 +1,17 @@
-"""`build(directory)`: everything that a run's rows say, written to DIR/report. The same rows, the same bytes.
+"""`build(directory)`: the report of a run, written to DIR/report; equal rows give equal bytes.
 
-tables.md, tables.tex, recipes.tex and tables.csv hold what does not depend on the day: two runs of one suite that
+tables.md, tables.tex, recipes.tex and tables.csv hold nothing that depends on the day: two runs of one suite that
 differ in their timings only give the same bytes. Timings, memory and the commit are in costs.md and costs.csv.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reports import beside, dashboard, figures, latex, layout, markdown, tables_csv
+from inversion_bench.files import write_text
+from reports import dashboard, figures, latex, layout, markdown, published_comparison, tables_csv
 from reports.frame import ReportError, Results, read
 from reports.listings import Listing, distinct, listings
 from reports.sections import sections
@@ -24,47 +24,54 @@ EVERY_KIND = figures.Choice()
 def build(
     directory: str | Path, reference: str = "", layouts: Sequence[str] = (), choice: figures.Choice = EVERY_KIND
 ) -> list[Path]:
-    """Write DIR/report from DIR/results.parquet, DIR/run.json and DIR/images; returns the paths written
-    (of the dashboard its page only: with a picture for each image and method it has many files).
+    """Write DIR/report from DIR/results.parquet, DIR/run.json and DIR/images.
 
-    reference is the method that the paired tables compare to and the grid ranks by; by default run.json's first.
-    layouts: names or files of reports.layout, each written to DIR/report/layouts as markdown, LaTeX and CSV.
-    Raises FileNotFoundError or ReportError before anything is written.
+    Args:
+        directory: a finished run.
+        reference: the method that paired tables compare with and image grids rank by; by default run.json's first.
+        layouts: names or files of reports.layout; each is written to DIR/report/layouts as markdown, LaTeX and CSV.
+        choice: the images that figures show.
+
+    Returns:
+        The paths written; of the dashboard its page only, as it has files for every image and method.
+
+    Raises:
+        FileNotFoundError, ReportError: the run cannot be reported; nothing is written.
     """
     results = read(directory)
     reference = reference or results.methods[0]
     if reference not in results.methods:
         raise ReportError(f"expected a reference among {list(results.methods)}, found {reference!r}")
     choice.check(results)
-    arranged = {stem: layout.arrange(results, found) for stem, found in map(layout.load, layouts)}
+    arranged = {stem: layout.arrange(results, one) for stem, one in map(layout.load, layouts)}
     quality = [means(results, *part) for part in results.parts] if results.metrics else []
     compared = [part for part in results.parts if quality and len(results.part_methods(*part)) > 1]
-    against = [paired(results, *part, _present(results, part, reference)) for part in compared]
-    dear = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
-    shown = [part for table in [*quality, *against] for part in sections(table)]
-    theirs = beside.tables(results)
-    shown += theirs
-    about = [*listings(results), *beside.warnings(results)]
+    differences = [paired(results, *part, _present(results, part, reference)) for part in compared]
+    cost_tables = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
+    published = published_comparison.tables(results)
+    printed = [*(part for table in [*quality, *differences] for part in sections(table)), *published]
+    about = [*listings(results), *published_comparison.warnings(results)]
     texts = {
-        "tables.md": tables_markdown(results.run, shown, about),
-        "tables.tex": latex.document(shown),
-        "recipes.tex": latex.recipes(shown),
-        "tables.csv": tables_csv.dumps([*quality, *against, *theirs]),
-        "costs.md": costs_markdown(results, dear),
-        "costs.csv": tables_csv.dumps(dear),
+        "tables.md": tables_markdown(results.run, printed, about),
+        "tables.tex": latex.document(printed),
+        "recipes.tex": latex.recipes(printed),
+        "tables.csv": tables_csv.dumps([*quality, *differences, *published]),
+        "costs.md": costs_markdown(results, cost_tables),
+        "costs.csv": tables_csv.dumps(cost_tables),
     }
     folder = results.directory / "report"
     for stem, tables in arranged.items():
         texts[f"layouts/{stem}.md"] = "\n".join(filter(None, [*map(_section, tables), markdown.recipes(tables)]))
         texts[f"layouts/{stem}.tex"] = latex.document(tables)
         texts[f"layouts/{stem}.csv"] = tables_csv.dumps(tables)
-    for part in ("figures", "layouts"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    written = [_write(folder / name, text) for name, text in texts.items()]
+    (folder / "layouts").mkdir(parents=True, exist_ok=True)
+    written = [folder / name for name in texts]
+    for path, text in zip(written, texts.values(), strict=True):
+        write_text(path, text)
     for stale in set((folder / "layouts").iterdir()) - set(written):
         stale.unlink()
-    pictures = figures.draw(results, quality, against, dear, reference, folder / "figures", choice)
-    return [*written, *pictures, dashboard.write(results, quality, dear, reference, about)]
+    drawn = figures.draw(results, quality, differences, cost_tables, reference, folder / "figures", choice)
+    return [*written, *drawn, dashboard.write(results, quality, cost_tables, reference, about)]
 
 
 def _present(results: Results, part: tuple[str, str], reference: str) -> str:
@@ -74,7 +81,7 @@ def _present(results: Results, part: tuple[str, str], reference: str) -> str:
 
 
 def tables_markdown(run: Mapping[str, Any], tables: Sequence[Table], about: Sequence[Listing]) -> str:
-    """tables.md: what is compared, the tables, the recipes, the failures, where the numbers come from."""
+    """The text of tables.md: methods and data sets, the tables, recipes, failures and provenance."""
     parts = [f"# {markdown.escape(str(run.get('title') or run.get('suite') or 'Results'))}"]
     before, after = about[:2], about[2:]
     parts += [f"## {part.title}\n\n{markdown.listing(part.headers, part.rows)}" for part in before]
@@ -86,22 +93,15 @@ def tables_markdown(run: Mapping[str, Any], tables: Sequence[Table], about: Sequ
 
 
 def costs_markdown(results: Results, tables: Sequence[Table]) -> str:
-    """costs.md: time and memory for each device, and the state of the code that they were measured with."""
+    """The text of costs.md: time and memory for each device, and the version of the code that was measured."""
     parts = [f"# Costs: {markdown.escape(str(results.run.get('title') or results.run.get('suite') or 'Results'))}"]
     parts += map(_section, tables)
     if not tables:
         parts.append("No costs were measured.")
-    said = [("commit", ", ".join(distinct(results, "commit"))), ("torch", ", ".join(distinct(results, "torch")))]
-    parts += ["## Measured with", markdown.listing(("what", "value"), said)]
+    versions = [("commit", ", ".join(distinct(results, "commit"))), ("torch", ", ".join(distinct(results, "torch")))]
+    parts += ["## Measured with", markdown.listing(("what", "value"), versions)]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
 def _section(table: Table) -> str:
     return f"## {markdown.escape(table.title)}\n\n{markdown.table(table)}"
-
-
-def _write(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
-    return path

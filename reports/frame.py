@@ -1,7 +1,7 @@
-"""The rows of a finished run: DIR/results.parquet and DIR/run.json, read once and checked before anything is drawn.
+"""The results of a finished run: DIR/results.parquet and DIR/run.json, read and checked before anything is drawn.
 
-A report knows no method, metric or data set by name: names, titles, directions, units and order all come from
-run.json. Only the two cost metrics are named here, because timings must stay out of the quality tables.
+Names, titles, directions, units and order of methods, metrics and data sets come from run.json; only the two cost
+metrics are named here, because timings stay out of the quality tables.
 """
 
 from __future__ import annotations
@@ -29,12 +29,18 @@ COSTS: Mapping[str, Mapping[str, Any]] = {
 
 
 class ReportError(ValueError):
-    """The rows or run.json cannot be reported: says what was expected, what was found and what to do."""
+    """The rows or run.json cannot be reported; the message has the expected and actual values and a fix."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """A checked run. rows has COLUMNS, sorted by KEY, costs included; run is run.json with costs' infos added."""
+    """A checked run.
+
+    Attributes:
+        directory: of the run.
+        run: run.json, with the infos of the costs added.
+        rows: a frame of COLUMNS sorted by KEY, costs included.
+    """
 
     directory: Path
     run: dict[str, Any]
@@ -55,7 +61,7 @@ class Results:
 
     @cached_property
     def losses(self) -> pd.DataFrame:
-        """Quality rows that are not ok, of all parts: few, so that asking for reasons stays cheap."""
+        """Quality rows of all parts that are not ok."""
         return self.rows[(self.rows["status"] != "ok") & ~self.rows["metric"].isin(list(COSTS))]
 
     @cached_property
@@ -70,14 +76,14 @@ class Results:
     @cached_property
     def parts(self) -> tuple[tuple[str, str], ...]:
         """(data set, protocol) of every table: protocols by their first metric in run.json, then data sets."""
-        order = {name: place for place, name in enumerate(self.run["datasets"])}
-        place = {name: n for n, name in enumerate(self.run["metrics"])}
-        first = {part: min(place[metric] for metric in set(rows["metric"]) if metric in place)
+        order = {name: index for index, name in enumerate(self.run["datasets"])}
+        index = {name: n for n, name in enumerate(self.run["metrics"])}
+        first = {part: min(index[metric] for metric in set(rows["metric"]) if metric in index)
                  for part, rows in self._by_part.items()}  # fmt: skip
         return tuple(sorted(self._by_part, key=lambda part: (first[part], part[1], order[part[0]])))
 
     def part_methods(self, dataset: str, protocol: str) -> tuple[str, ...]:
-        """Methods that the part has any row of, in the order of run.json; the suite does not run the others there."""
+        """Methods that the part has rows of, in the order of run.json."""
         present = set(self._by_part[dataset, protocol]["method"])
         return tuple(name for name in self.methods if name in present)
 
@@ -91,31 +97,31 @@ class Results:
         return tuple(protocol for name, protocol in self.parts if name == dataset)
 
     def images(self, dataset: str) -> list[str]:
-        """Sorted ids of all images that a set has rows of, under any protocol."""
+        """Sorted ids of the images that a data set has rows of, under any protocol."""
         parts = (self._by_part[dataset, protocol]["image"] for protocol in self.protocols(dataset))
         return sorted(set().union(*parts) - {""})
 
     def part_metrics(self, dataset: str, protocol: str) -> tuple[str, ...]:
-        """Quality metrics that the part has any row of, in the order of run.json."""
+        """Quality metrics that the part has rows of, in the order of run.json."""
         present = set(self._by_part[dataset, protocol]["metric"])
         return tuple(name for name in self.metrics if name in present)
 
     def expected(self, dataset: str, protocol: str = "") -> int:
-        """Images of a set, or those that a protocol is about where run.json says that it is not about all of them."""
-        about = self.run["datasets"][dataset]
-        return int(about.get("protocols", {}).get(protocol, about["n"]))
+        """Number of images of a data set, or of a protocol where run.json gives another number for it."""
+        info = self.run["datasets"][dataset]
+        return int(info.get("protocols", {}).get(protocol, info["n"]))
 
     def info(self, metric: str) -> Mapping[str, Any]:
         return self.run["metrics"][metric]
 
     def title(self, kind: str, name: str) -> str:
-        """Title of a method, data set or metric (kind is run.json's key); the name too when two share a title."""
+        """Title of a method, data set or metric (kind is run.json's key), with the name where two share a title."""
         titles = {key: str(info.get("title") or key) for key, info in self.run[kind].items()}
         shared = list(titles.values()).count(titles[name]) > 1
         return f"{titles[name]} ({name})" if shared else titles[name]
 
     def values(self, metric: str, dataset: str, protocol: str) -> pd.DataFrame:
-        """Values [images, methods], means over seeds; NaN unless an image is ok under every seed of its method."""
+        """Values [images, methods], means over seeds; NaN unless an image is ok for all seeds of its method."""
         part = self._by_part[dataset, protocol]
         seeds = part.groupby("method")["seed"].nunique()
         ok = part[(part["metric"] == metric) & (part["status"] == "ok")]

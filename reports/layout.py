@@ -1,7 +1,7 @@
-"""Layouts: a YAML file that says which rows, columns and data sets a paper's table has, and what they are called.
+"""Layouts: YAML files that define the rows, columns and data sets of a paper's table, and their titles.
 
-`load` reads a shipped layout (reports/layouts) by name or any file by path; `arrange` makes the Tables of a run. What a
-run does not hold becomes n/a with a footnote, and an optional group of columns that it lacks is named in the caption.
+`load` reads a shipped layout (reports/layouts) by name or any file by path; `arrange` makes the Tables of a run.
+Results that a run does not have are n/a with a footnote; the caption lists optional groups of columns that it lacks.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ SPLITS = ("tables", "rows", "columns")
 
 @dataclass(frozen=True)
 class LayoutColumn:
-    """One metric, or with "*" every metric of the protocol.
+    """One metric, or with "*" all metrics of the protocol.
 
-    protocol: by default the first that measured the metric. name, unit and digits replace the metric's own.
+    protocol: by default the first one that measured the metric. name, unit and digits replace the metric's own.
     """
 
     metric: str = ""
@@ -43,7 +43,7 @@ class LayoutColumn:
 
 @dataclass(frozen=True)
 class LayoutGroup:
-    """Neighbouring columns under one title. optional: left out, and said so, where the run has none of its metrics."""
+    """Neighbouring columns under one title. optional: left out, with a note, where the run has none of the metrics."""
 
     title: str = ""
     optional: bool = False
@@ -54,10 +54,13 @@ class LayoutGroup:
 class Layout:
     """A paper's table.
 
-    methods and datasets: names in the order wanted; all of the run when empty. names: other titles for them.
-    split: data sets as "tables", as bands of "rows", or as groups of "columns". digits: decimals of every column
-    that does not say its own. intervals: whether they are printed. published: tables of reports/published.yaml that
-    are set behind, apart from the run's own.
+    Attributes:
+        split: data sets as "tables", as bands of "rows", or as groups of "columns".
+        methods, datasets: names in the order of the table; all of the run when empty.
+        names: other titles for methods and data sets.
+        digits: decimals of columns that do not set their own.
+        intervals: whether they are printed.
+        published: tables of reports/published.yaml that follow the run's own.
     """
 
     title: str = ""
@@ -81,7 +84,7 @@ def layout_names() -> list[str]:
 
 
 def load(name: str) -> tuple[str, Layout]:
-    """(stem, layout) of a shipped layout's name or a file's path. Raises ReportError that names file, value and fix."""
+    """(stem, layout) of a shipped layout's name or a file's path. Raises ReportError."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else LAYOUTS / f"{name}.yaml"
     if not path.is_file():
         raise ReportError(
@@ -89,12 +92,12 @@ def load(name: str) -> tuple[str, Layout]:
             "or give the path of a .yaml file"
         )
     try:
-        found: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Layout), OmegaConf.load(path)))
+        layout: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Layout), OmegaConf.load(path)))
     except (OmegaConfBaseException, yaml.error.YAMLError, ValueError, TypeError, OSError) as error:
         raise ReportError(f"{path}: {_explain(error)}") from error
-    for problem in _contradictions(found):
+    for problem in _contradictions(layout):
         raise ReportError(f"{path}: {problem}")
-    return path.stem, found
+    return path.stem, layout
 
 
 def _explain(error: Exception) -> str:
@@ -102,7 +105,7 @@ def _explain(error: Exception) -> str:
     key, kind = getattr(error, "key", None), getattr(error, "object_type", None)
     known = list(getattr(kind, "__dataclass_fields__", {}))
     if isinstance(error, ConfigKeyError) and key is not None and known:
-        return f"{str(key)!r} is no setting of a layout there: {near_miss(str(key), known)}known: {', '.join(known)}"
+        return f"{str(key)!r} is no setting here: {near_miss(str(key), known)}known: {', '.join(known)}"
     return message
 
 
@@ -112,19 +115,19 @@ def _contradictions(layout: Layout) -> Iterator[str]:
     if not any(group.columns for group in layout.groups):
         yield "no group has columns; a table needs at least one"
     for group in layout.groups:
-        if any(not each.metric for each in group.columns):
+        if any(not column.metric for column in group.columns):
             yield f"a column of the group {group.title!r} names no metric"
-    for what, digits in [("digits", layout.digits), *((c.metric, c.digits) for g in layout.groups for c in g.columns)]:
+    for name, digits in [("digits", layout.digits), *((c.metric, c.digits) for g in layout.groups for c in g.columns)]:
         if digits is not None and not 0 <= digits <= 9:
-            yield f"{what}: expected 0 to 9 decimals, found {digits}"
+            yield f"{name}: expected 0 to 9 decimals, found {digits}"
+    known = published.names()
     for name in layout.published:
-        if name not in published.names():
-            known = published.names()
+        if name not in known:
             yield f"no published table {name!r}: {near_miss(name, known)}known: {', '.join(known)}"
 
 
 def arrange(results: Results, layout: Layout) -> list[Table]:
-    """The run's tables as the layout wants them, the published ones behind them."""
+    """The run's tables in the layout, followed by the published ones."""
     datasets = layout.datasets or list(results.datasets)
     blocks = [datasets] if layout.split in ("rows", "columns") else [[dataset] for dataset in datasets]
     own = [_table(results, layout, block) for block in blocks]
@@ -132,34 +135,27 @@ def arrange(results: Results, layout: Layout) -> list[Table]:
 
 
 def _table(results: Results, layout: Layout, datasets: list[str]) -> Table:
-    """One table of the data sets, which are bands of rows, or groups of columns, or only one."""
+    """One table of the data sets, which are bands of rows or groups of columns, or of a single data set."""
     wide = layout.split == "columns"
     blocks = [datasets] if wide else [[dataset] for dataset in datasets]
     first = _columns(results, layout, datasets, wide)
     rows = []
     for block in blocks:
-        here = first if wide else [replace(each, dataset=block[0]) for each in first]
+        columns = first if wide else [replace(one, dataset=block[0]) for one in first]
         methods = layout.methods or [m for m in results.methods if any(_runs(results, d, m) for d in block)]
-        cells = [_cells(results, each, methods) for each in here]
+        cells = [_cells(results, one, methods) for one in columns]
         band = _set_title(results, layout, block[0]) if layout.split == "rows" else ""
-        for place, method in enumerate(methods):
+        for index, method in enumerate(methods):
             label = layout.named(results, "methods", method)
-            rows.append(Row(method, (label,), tuple(part[place] for part in cells), band, "" if wide else block[0]))
+            rows.append(Row(method, (label,), tuple(part[index] for part in cells), band, "" if wide else block[0]))
     title = layout.title or str(results.run.get("title") or results.run.get("suite") or "Results")
     if layout.split == "tables":
         title += f": {_set_title(results, layout, datasets[0])}"
     return Table(
-        kind="means",
-        dataset="" if len(datasets) > 1 else datasets[0],
-        protocol="",
-        title=title,
-        caption=_caption(results, layout, datasets),
-        headers=("method",),
-        columns=tuple(first),
-        rows=tuple(rows),
-        dagger=f"{COMMON}: n of the expected; methods ok on fewer than half are left out.",
-        intervals=layout.intervals,
-    )
+        kind="means", dataset="" if len(datasets) > 1 else datasets[0], protocol="", title=title,
+        caption=_caption(results, layout, datasets), headers=("method",), columns=tuple(first), rows=tuple(rows),
+        dagger=f"{COMMON}: n of the expected; methods ok on fewer than half are left out.", intervals=layout.intervals,
+    )  # fmt: skip
 
 
 def _set_title(results: Results, layout: Layout, dataset: str) -> str:
@@ -173,7 +169,7 @@ def _caption(results: Results, layout: Layout, datasets: list[str]) -> str:
     parts = [
         layout.caption,
         *(f"{group.title}: not measured in this run." for group in layout.groups if _left_out(results, group)),
-        f"Mean over the n images of a set{f' with {BOOTSTRAP}' if layout.intervals else ''}. {MARKS}",
+        f"Mean over the n images of a data set{f' with {BOOTSTRAP}' if layout.intervals else ''}. {MARKS}",
         f"Images: {'; '.join(filter(None, crops))}." if any(crops) else "",
         _made_with(results),
     ]
@@ -183,9 +179,9 @@ def _caption(results: Results, layout: Layout, datasets: list[str]) -> str:
 def _made_with(results: Results) -> str:
     generator, versions = results.run.get("generator") or {}, results.run.get("versions") or {}
     named = f"Generator: {generator.get('name', '')} ({str(generator.get('sha256', ''))[:12]}). " if generator else ""
-    said = [f"{key} {value}" for key, value in versions.items() if key not in VOLATILE]
+    listed = [f"{key} {value}" for key, value in versions.items() if key not in VOLATILE]
     seeds = sorted(set(results.rows["seed"]))
-    return f"{named}Seed {', '.join(map(str, seeds))}. Made with {', '.join(said)}." if said else named.strip()
+    return f"{named}Seed {', '.join(map(str, seeds))}. Made with {', '.join(listed)}." if listed else named.strip()
 
 
 def _measured(results: Results, dataset: str, metric: str) -> list[str]:
@@ -195,14 +191,12 @@ def _measured(results: Results, dataset: str, metric: str) -> list[str]:
 
 
 def _left_out(results: Results, group: LayoutGroup) -> bool:
-    found = [
-        pair for each in group.columns for dataset in results.datasets for pair in _resolve(results, each, dataset)
-    ]
-    return group.optional and not any(metric in results.run["metrics"] for metric, _ in found)
+    pairs = [pair for one in group.columns for name in results.datasets for pair in _resolve(results, one, name)]
+    return group.optional and not any(metric in results.run["metrics"] for metric, _ in pairs)
 
 
 def _resolve(results: Results, wanted: LayoutColumn, dataset: str) -> list[tuple[str, str]]:
-    """(metric, protocol) that a layout's column stands for on a data set."""
+    """The (metric, protocol) pairs of a layout's column on a data set."""
     if wanted.metric != EVERY:
         protocols = [wanted.protocol] if wanted.protocol else _measured(results, dataset, wanted.metric)[:1]
         return [(wanted.metric, (protocols or [""])[0])]
@@ -212,7 +206,7 @@ def _resolve(results: Results, wanted: LayoutColumn, dataset: str) -> list[tuple
 
 
 def _columns(results: Results, layout: Layout, datasets: list[str], wide: bool) -> list[Column]:
-    """Columns of the table; where data sets are side by side, those of each under its title."""
+    """Columns of the table; where data sets are groups of columns, each under its title."""
     columns: list[Column] = []
     for dataset in datasets if wide else [""]:
         for group in layout.groups:
@@ -220,15 +214,13 @@ def _columns(results: Results, layout: Layout, datasets: list[str], wide: bool) 
                 continue
             over = [_set_title(results, layout, dataset) if wide else "", group.title]
             for wanted in group.columns:
-                # A metric may be measured on some of the sets only: the union, in the order found.
-                found = dict.fromkeys(pair for name in ([dataset] if wide else datasets)
+                # A metric may be measured on some of the data sets only: take the union.
+                pairs = dict.fromkeys(pair for name in ([dataset] if wide else datasets)
                                       for pair in _resolve(results, wanted, name))  # fmt: skip
-                for metric in dict.fromkeys(metric for metric, _ in found):
-                    protocol = next((p for m, p in found if m == metric and p), "")
-                    base = _base(results, layout, wanted, metric)
-                    columns.append(
-                        replace(base, group=", ".join(filter(None, over)), dataset=dataset, protocol=protocol)
-                    )
+                for metric in dict.fromkeys(metric for metric, _ in pairs):
+                    protocol = next((p for m, p in pairs if m == metric and p), "")
+                    base, title = _base(results, layout, wanted, metric), ", ".join(filter(None, over))
+                    columns.append(replace(base, group=title, dataset=dataset, protocol=protocol))
     return columns
 
 
@@ -244,26 +236,26 @@ def _runs(results: Results, dataset: str, method: str) -> bool:
     return any(method in results.part_methods(dataset, p) for d, p in results.parts if d == dataset)
 
 
-def _cells(results: Results, each: Column, methods: Sequence[str]) -> list[Cell]:
-    """A column's cells; what the run does not have is n/a with the reason."""
-    if reason := _why_not(results, each):
+def _cells(results: Results, column: Column, methods: Sequence[str]) -> list[Cell]:
+    """A column's cells; n/a with the reason where the run has no value."""
+    if reason := _why_not(results, column):
         return [Cell(reason=reason)] * len(methods)
     known = [method for method in methods if method in results.methods]
-    found = dict(zip(known, mean_cells(results, each, each.dataset, each.protocol, known), strict=True))
-    return [found.get(method) or Cell(reason=_lacks("method", method, results.methods)) for method in methods]
+    cells = dict(zip(known, mean_cells(results, column, column.dataset, column.protocol, known), strict=True))
+    return [cells.get(method) or Cell(reason=_lacks("method", method, results.methods)) for method in methods]
 
 
-def _why_not(results: Results, each: Column) -> str:
+def _why_not(results: Results, column: Column) -> str:
     """Why the run has no number in a column at all; empty where it may have some."""
-    if each.dataset not in results.run["datasets"]:
-        return _lacks("data set", each.dataset, list(results.run["datasets"]))
-    if each.name not in results.run["metrics"]:
-        return _lacks("metric", each.name, results.metrics)
-    if each.protocol not in _measured(results, each.dataset, each.name):
-        under = f" under the protocol {each.protocol}" if each.protocol else ""
-        return f"{each.name} was not measured on {each.dataset}{under}"
+    if column.dataset not in results.run["datasets"]:
+        return _lacks("data set", column.dataset, list(results.run["datasets"]))
+    if column.name not in results.run["metrics"]:
+        return _lacks("metric", column.name, results.metrics)
+    if column.protocol not in _measured(results, column.dataset, column.name):
+        under = f" under the protocol {column.protocol}" if column.protocol else ""
+        return f"{column.name} was not measured on {column.dataset}{under}"
     return ""
 
 
-def _lacks(what: str, name: str, known: Sequence[str]) -> str:
-    return f"the run has no {what} {name}" + (f" ({near_miss(name, known).strip()})" if near_miss(name, known) else "")
+def _lacks(kind: str, name: str, known: Sequence[str]) -> str:
+    return f"the run has no {kind} {name}" + (f" ({near_miss(name, known).strip()})" if near_miss(name, known) else "")

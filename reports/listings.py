@@ -1,4 +1,4 @@
-"""What stands around the tables, as plain text: methods, sets, recipes, failures, where the numbers come from."""
+"""Listings of plain text around the tables: methods, data sets, recipes, failures, provenance."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from reports import tabulate
 from reports.frame import Results
 from reports.table import common
 
-# Keys of run.json's versions and generator that differ between two equal runs, or name a machine.
+# Keys of run.json's versions and generator that differ between equal runs, or name a machine.
 VOLATILE = ("commit", "date", "time", "timestamp", "created", "started", "finished", "host", "hostname", "user")
 FIRST_IDS = 3
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A table of plain texts, with notes below it; empty is what is said instead of a table without rows."""
+    """A table of plain texts, with notes below it; the text `empty` replaces a table without rows."""
 
     title: str
     headers: tuple[str, ...]
@@ -28,36 +28,23 @@ class Listing:
 
 
 def listings(results: Results) -> tuple[Listing, ...]:
-    """Methods and sets, which stand before the numbers; recipes, failures and provenance, which stand behind them."""
+    """Methods and data sets, which come before the tables; metrics, failures and provenance, which follow them."""
+    methods = ("method", "title", "stages", "space", "paper", "year", "reimplementation", "note")
+    datasets = ("data set", "title", "domain", "images", "failed", "licence", "recipe", "key")
+    metrics = ("metric", "recipe", "version", "name", "better", "unit", "range", "reference")
+    lost = ("data set", "protocol", "method", "status", "reason", "metrics", "images", "first images")
+    shared = common(tabulate.column(results, name) for name in results.metrics)
     return (
-        Listing(
-            "What is compared",
-            ("method", "title", "stages", "space", "paper", "year", "reimplementation", "note"),
-            tuple(_methods(results)),
-        ),
-        Listing(
-            "Sets",
-            ("set", "title", "domain", "images", "failed", "licence", "recipe", "key"),
-            tuple(_datasets(results)),
-        ),
-        Listing(
-            "Metrics",
-            ("metric", "recipe", "version", "name", "better", "unit", "range", "reference"),
-            tuple(_metrics(results)),
-            notes=common(tabulate.column(results, name) for name in results.metrics),
-        ),
-        Listing(
-            "Failures",
-            ("set", "protocol", "method", "status", "reason", "metrics", "images", "first images"),
-            tuple(failures(results)),
-            "None: every method gave every image and every metric.",
-        ),
-        Listing("Where the numbers come from", ("what", "value"), tuple(_provenance(results))),
+        Listing("Methods", methods, tuple(_methods(results))),
+        Listing("Data sets", datasets, tuple(_datasets(results))),
+        Listing("Metrics", metrics, tuple(_metrics(results)), notes=shared),
+        Listing("Failures", lost, tuple(failures(results)), "None: all methods have all images and metrics."),
+        Listing("Provenance", ("key", "value"), tuple(_provenance(results))),
     )
 
 
 def failures(results: Results) -> Iterator[tuple[str, ...]]:
-    """Images without a value by reason: set, protocol, method, status, reason, metrics, how many, first ids."""
+    """Images without a value by reason: data set, protocol, method, status, reason, metrics, count, first ids."""
     for dataset, protocol in results.parts:
         rows = results.scores(dataset, protocol)
         lost = rows[rows["status"] != "ok"]
@@ -70,37 +57,27 @@ def failures(results: Results) -> Iterator[tuple[str, ...]]:
                     metric for metric in results.metrics if metric in named)  # fmt: skip
                 ids = sorted(set(group["image"]) - {""})
                 more = ", ..." * (len(ids) > FIRST_IDS)
-                yield (
-                    *head,
-                    str(key[0]),
-                    str(key[1]),
-                    which,
-                    str(len(ids) or "all"),
-                    ", ".join(ids[:FIRST_IDS]) + more,
-                )
-            whole = (own["image"] == "").any()
+                first = ", ".join(ids[:FIRST_IDS]) + more
+                yield (*head, str(key[0]), str(key[1]), which, str(len(ids) or "all"), first)
+            all_images = (own["image"] == "").any()
             absent = results.expected(dataset, protocol) - rows.loc[rows["method"] == method, "image"].nunique()
-            if absent and not whole:
+            if absent and not all_images:
                 yield (*head, "missing", "not run", "all", str(absent), "")
 
 
 def _methods(results: Results) -> Iterator[tuple[str, ...]]:
     for name, info in results.run["methods"].items():
-        said = [_text(info.get(key)) for key in ("title", "stages", "space", "paper", "year")]
-        yield (
-            name,
-            *said,
-            {True: "yes", False: "no"}.get(info.get("reimplementation"), ""),
-            _text(info.get("note")),
-        )
+        texts = [_text(info.get(key)) for key in ("title", "stages", "space", "paper", "year")]
+        reimplementation = {True: "yes", False: "no"}.get(info.get("reimplementation"), "")
+        yield (name, *texts, reimplementation, _text(info.get("note")))
 
 
 def _datasets(results: Results) -> Iterator[tuple[str, ...]]:
     lost = results.losses[results.losses["status"] == "failed"]
     for name, info in results.run["datasets"].items():
         images = lost.loc[(lost["dataset"] == name) & (lost["image"] != ""), "image"].nunique()
-        said = [_text(info.get(key)) for key in ("licence", "recipe", "key")]
-        yield (name, _text(info.get("title")), _text(info.get("domain")), str(info["n"]), str(images), *said)
+        head = (name, _text(info.get("title")), _text(info.get("domain")), str(info["n"]), str(images))
+        yield (*head, *(_text(info.get(key)) for key in ("licence", "recipe", "key")))
 
 
 def _metrics(results: Results) -> Iterator[tuple[str, ...]]:
@@ -127,7 +104,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             continue
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
-        else:  # a path says where a machine keeps a file, not which file it is: its name does
+        else:  # of a path, only the file name says which file it is
             text = Path(value).name if isinstance(value, str) and Path(value).is_absolute() else _text(value)
             yield prefix + key, text
 
@@ -139,4 +116,5 @@ def _text(value: Any) -> str:
 
 
 def distinct(results: Results, column: str) -> list[str]:
+    """Sorted distinct values of a column of the rows, as text."""
     return [str(value) for value in sorted(set(results.rows[column]) - {""})]

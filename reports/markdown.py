@@ -1,8 +1,9 @@
-"""Tables and listings as GitHub-flavoured markdown. Every text from the data is escaped: it stays text."""
+"""Tables and listings as GitHub-flavoured markdown. All texts from the data are escaped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import groupby
 
 from reports.table import Cell, Column, Table, bounded, common, count, letter, measured, number
@@ -11,13 +12,13 @@ _MARKUP = str.maketrans({char: "\\" + char for char in "\\`*_[]#|~$"} | {"&": "&
 
 
 def escape(text: str) -> str:
-    """One line of plain text: no markup, no HTML, no table bar, no maths; control characters become spaces."""
+    """One line of plain text without markup, HTML, table bars or maths; control characters become spaces."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return ("\\" if line[:1] in ("+", "-", "=") else "") + line.translate(_MARKUP)
 
 
 def table(value: Table) -> str:
-    """A Table with caption, dagger and footnotes."""
+    """A table with caption, dagger and footnotes."""
     header = [*value.headers, *(heading(column) for column in value.columns)]
     reasons = value.reasons()
     lines: list[list[str]] = []
@@ -25,16 +26,14 @@ def table(value: Table) -> str:
         if band:
             lines.append([f"*{escape(band)}*", *[""] * (len(header) - 1)])
         for row in rows:
-            cells = zip(value.columns, row.cells, strict=True)
-            lines.append(
-                [*map(escape, row.labels), *(cell_text(value, column, cell, reasons) for column, cell in cells)]
-            )
+            cells = map(partial(cell_text, value, reasons), value.columns, row.cells)
+            lines.append([*map(escape, row.labels), *cells])
     aligned = [":--"] * len(value.headers) + ["--:"] * len(value.columns)
-    behind = " Recipes: section Metrics." if measured([value]) else ""
-    parts = [_grid(header, aligned, lines), escape(value.text + behind)]
+    recipes = " Recipes: section Metrics." if measured([value]) else ""
+    parts = [_grid(header, aligned, lines), escape(value.text + recipes)]
     if any(cell.partial for _, _, cell in value.cells()):
         parts.append(f"† {escape(value.dagger)}")
-    parts += [f"<sup>{letter(place)}</sup> {escape(reason)}" for place, reason in enumerate(reasons)]
+    parts += [f"<sup>{letter(index)}</sup> {escape(reason)}" for index, reason in enumerate(reasons)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -48,17 +47,24 @@ def recipes(tables: Iterable[Table]) -> str:
     columns = measured(tables)
     if not columns:
         return ""
-    lines = listing(("metric", "recipe", "version"), ((each.title, each.recipe, str(each.version)) for each in columns))
+    lines = listing(("metric", "recipe", "version"), ((one.title, one.recipe, str(one.version)) for one in columns))
     return "\n\n".join(["## Metrics", lines.rstrip("\n"), *map(escape, common(columns))]) + "\n"
 
 
 def heading(column: Column) -> str:
-    """A column's title, unit and arrow, below the group that it belongs to."""
+    """A column's title, unit and arrow, below the title of its group."""
     group = f"{escape(column.group)}<br>" if column.group else ""
     return f"{group}{escape(column.heading)} {column.arrow}".rstrip()
 
 
-def cell_text(value: Table, column: Column, cell: Cell, reasons: Sequence[str]) -> str:
+def cell_text(value: Table, reasons: Sequence[str], column: Column, cell: Cell) -> str:
+    """A cell of a table.
+
+    Args:
+        value: the table.
+        reasons: its footnotes, of which an n/a cell refers to one.
+        column, cell: the cell and its column.
+    """
     if cell.value is None:
         return f"n/a<sup>{letter(reasons.index(cell.reason))}</sup>"
     signed = value.kind == "paired"
@@ -71,8 +77,8 @@ def cell_text(value: Table, column: Column, cell: Cell, reasons: Sequence[str]) 
     if bounded(value, cell):
         bounds = (number(bound, column.digits, signed) for bound in (cell.low, cell.high) if bound is not None)
         text += f" [{', '.join(bounds)}]"
-    said = count(value, cell)
-    return f"{text} ({said})" if said else text
+    images = count(value, cell)
+    return f"{text} ({images})" if images else text
 
 
 def _grid(header: Sequence[str], aligned: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -26,13 +26,13 @@ PATIENCE_MS = 60_000
 
 
 def browser_path() -> str | None:
-    """The system's Chromium: $CHROMIUM, or the first of BROWSERS on the PATH; None where there is none."""
+    """Path of the system's Chromium: $CHROMIUM or the first of BROWSERS on the PATH; None without one."""
     return os.environ.get("CHROMIUM") or next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium of the system. Raises RuntimeError, saying what to install."""
+    """The system's Chromium, headless. Raises RuntimeError with what to install."""
     path = browser_path()
     if path is None:
         raise RuntimeError(f"expected one of {', '.join(BROWSERS)} on the PATH, found none: run `make browser`")
@@ -51,9 +51,19 @@ def chromium() -> Iterator[Browser]:
 
 
 def take(directory: Path, out: Path, dataset: str = "", theme: str = "light") -> list[Path]:
-    """Write OUT/dashboard-<view>-<width>.png of DIR/report/index.html and of one image; returns the paths.
+    """Write OUT/dashboard-<view>-<width>.png of every view of DIR/report/index.html and of the viewer.
 
-    dataset: the set to show, the first by default. Raises FileNotFoundError for a run without a report.
+    Args:
+        directory: a run that has a report.
+        out: folder of the screenshots.
+        dataset: the data set to show; the first by default.
+        theme: "light" or "dark".
+
+    Returns:
+        The paths written.
+
+    Raises:
+        FileNotFoundError: the run has no report.
     """
     page_file = (directory / "report" / "index.html").resolve()
     if not page_file.is_file():
@@ -74,7 +84,7 @@ def take(directory: Path, out: Path, dataset: str = "", theme: str = "light") ->
             for view in (*VIEWS, "viewer"):
                 query = f"?{urlencode({'set': dataset})}" if dataset else ""
                 page.goto(f"{page_file.as_uri()}#{'images' if view == 'viewer' else view}{query}")
-                page.reload()  # a change of the part behind # alone keeps the page
+                page.reload()  # a change of the fragment alone would keep the page
                 page.wait_for_function("document.documentElement.dataset.ready !== undefined")
                 if view == "charts":
                     page.wait_for_selector(".plot .main-svg")
@@ -90,8 +100,8 @@ def take(directory: Path, out: Path, dataset: str = "", theme: str = "light") ->
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m reports.screenshots", description=__doc__.split("\n")[0])
     parser.add_argument("directory", type=Path, metavar="DIR", help="folder of a run that has a report")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the pictures")
-    parser.add_argument("--set", default="", metavar="NAME", help="data set to show; the first by default")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the screenshots")
+    parser.add_argument("--set", default="", metavar="NAME", help="data set to show; default: the first")
     parser.add_argument("--theme", choices=("light", "dark"), default="light")
     options = parser.parse_args(arguments)
     try:

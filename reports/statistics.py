@@ -1,7 +1,7 @@
-"""Intervals and ties over images: the percentile bootstrap (Efron and Tibshirani 1993, chapters 13 and 16).
+"""Bootstrap confidence intervals and ties over images (percentile bootstrap; Efron and Tibshirani 1993, ch. 13, 16).
 
-Everything here is a pure function of the values: the draws are seeded, and the values are sorted first, so that
-neither the order of the rows nor the number of calls before changes a digit.
+All functions are pure: the resamples are seeded and the values are sorted first, so the result depends neither on the
+order of the rows nor on earlier calls.
 """
 
 from __future__ import annotations
@@ -18,9 +18,19 @@ Mark = Literal["", "best", "second"]
 
 RESAMPLES = 2_000
 LEVEL = 0.95
-# A bootstrap of five equal signs always excludes zero, although the sign test's p is 2 / 2**5 > 0.05. From six
-# pairs on, 95 % can be reached at all.
+# Five differences of one sign always give an interval that excludes zero, although the sign test's p is
+# 2 / 2**5 > 0.05. At least six pairs are needed to reach 95 %.
 MIN_PAIRS = 6
+
+
+def sign(direction: Direction) -> int:
+    """+1 where higher values are better, -1 where lower ones are."""
+    return 1 if direction == "higher" else -1
+
+
+def better(difference: float, direction: Direction) -> bool:
+    """Whether a value that differs by so much from another one is better than it."""
+    return sign(direction) * difference > 0
 
 
 @dataclass(frozen=True)
@@ -34,17 +44,28 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether a difference of this interval can be told from zero: enough pairs, and zero lies outside."""
+        """Whether a mean difference is distinguishable from zero: enough pairs, and zero lies outside the interval."""
         return self.n >= MIN_PAIRS and not self.low <= 0.0 <= self.high
 
 
 @lru_cache(maxsize=2)  # one table column after another has the same n; at n = 2,824 the indices take 23 MB
 def _draws(n: int, resamples: int, seed: int) -> NDArray[np.int32]:
+    """Indices of the resamples: [resamples, n]."""
     return np.random.default_rng(seed).integers(n, size=(resamples, n), dtype=np.int32)
 
 
 def mean_interval(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL) -> Interval:
-    """Mean of values [n] with its percentile bootstrap interval. ValueError when empty, not 1-D or not finite."""
+    """Mean with its percentile bootstrap interval.
+
+    Args:
+        values: [n], n > 0.
+        seed: of the resampling.
+        resamples: number of bootstrap samples.
+        level: coverage of the interval, in (0, 1).
+
+    Raises:
+        ValueError: values are empty, not 1-D or not finite, or the level is out of range.
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"expected at least one finite value in one dimension, found shape {array.shape}: {array}")
@@ -60,16 +81,21 @@ def mean_interval(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLE
 
 @lru_cache(maxsize=1)
 def _weights(n: int, resamples: int, seed: int) -> NDArray[np.float64]:
-    """How often each draw takes each place, over n: [resamples, n], so that a product with values gives the means."""
+    """Relative frequency of each index in each resample: [resamples, n]; its product with values gives the means."""
     return np.stack([np.bincount(row, minlength=n) for row in _draws(n, resamples, seed)]) / n
 
 
 def mean_intervals(
     columns: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> list[Interval]:
-    """mean_interval of each column of values [n, K] by one matrix product: the same draws, equal up to rounding.
+    """mean_interval of each column by one matrix product, much faster for many columns; equal up to rounding.
 
-    Far faster for many columns. ValueError when empty, not 2-D or not finite.
+    Args:
+        columns: [n, K], n > 0.
+        seed, resamples, level: as in mean_interval.
+
+    Raises:
+        ValueError: columns are empty, not 2-D or not finite.
     """
     array = np.asarray(columns, dtype=np.float64)
     if array.ndim != 2 or array.shape[0] == 0 or not np.isfinite(array).all():
@@ -86,7 +112,15 @@ def mean_intervals(
 def paired_interval(
     values: ArrayLike, others: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> Interval:
-    """Interval of mean(values - others), both [n] over the same images in the same order."""
+    """Interval of the mean paired difference.
+
+    Args:
+        values, others: [n], of the same images in the same order; the difference is values - others.
+        seed, resamples, level: as in mean_interval.
+
+    Raises:
+        ValueError: the shapes differ, or mean_interval refuses the differences.
+    """
     left, right = np.asarray(values, dtype=np.float64), np.asarray(others, dtype=np.float64)
     if left.shape != right.shape:
         raise ValueError(f"paired values need the same images, found shapes {left.shape} and {right.shape}")
@@ -94,41 +128,47 @@ def paired_interval(
 
 
 def wins(values: ArrayLike, others: ArrayLike, direction: Direction) -> int:
-    """On how many images values [n] are strictly better than others [n]."""
-    gain = np.asarray(values, dtype=np.float64) - np.asarray(others, dtype=np.float64)
-    return int((gain < 0).sum() if direction == "lower" else (gain > 0).sum())
+    """Number of images on which values [n] are strictly better than others [n]."""
+    gain = sign(direction) * (np.asarray(values, dtype=np.float64) - np.asarray(others, dtype=np.float64))
+    return int((gain > 0).sum())
 
 
 def tied_with_best(matrix: ArrayLike, direction: Direction) -> tuple[int, NDArray[np.bool_]]:
-    """The best method of matrix [images, methods] by its mean, and which methods [methods] cannot be told from it.
+    """The method with the best mean, and which methods are not distinguishable from it.
 
-    The best is tied with itself. Under MIN_PAIRS images nothing can be told from anything.
+    Args:
+        matrix: [images, methods].
+        direction: which values are better.
+
+    Returns:
+        The index of the best method, and a mask [methods]: the best is tied with itself; with fewer than MIN_PAIRS
+        images all methods are tied.
     """
     table = np.asarray(matrix, dtype=np.float64)
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(f"expected values [images, methods], found shape {table.shape}")
     means = np.sort(table, axis=0).mean(axis=0)  # sorted: the same bits in any order of the images
-    best = int(means.argmin() if direction == "lower" else means.argmax())
-    told = [paired_interval(column, table[:, best]).excludes_zero for column in table.T]
-    return best, ~np.array(told)
+    best = int((sign(direction) * means).argmax())
+    differs = [paired_interval(column, table[:, best]).excludes_zero for column in table.T]
+    return best, ~np.array(differs)
 
 
 def marks(matrix: ArrayLike, direction: Direction) -> tuple[Mark, ...]:
-    """A mark per method of matrix [images, methods]: "best" and its ties, then "second" and its ties, else "".
+    """A mark for each method of matrix [images, methods]: "best" and its ties, "second" and its ties, or "".
 
-    No marks where there is nothing to compare: a single method, or fewer than MIN_PAIRS images.
+    There are no marks for a single method or fewer than MIN_PAIRS images.
     """
     table = np.asarray(matrix, dtype=np.float64)
     result: list[Mark] = [""] * table.shape[1]
     if table.shape[0] < MIN_PAIRS or table.shape[1] < 2:
         return tuple(result)
     rest = np.arange(table.shape[1])
-    places: tuple[Mark, Mark] = ("best", "second")
-    for mark in places:
+    ranks: tuple[Mark, Mark] = ("best", "second")
+    for mark in ranks:
         if rest.size == 0:
             break
         _, tied = tied_with_best(table[:, rest], direction)
-        for index in rest[tied]:
-            result[index] = mark
+        for method in rest[tied]:
+            result[method] = mark
         rest = rest[~tied]
     return tuple(result)

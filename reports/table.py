@@ -1,27 +1,32 @@
-"""Tables as values: what a cell knows (value, interval, n, failures, reason) is kept apart from how it is printed.
+"""Tables as values: the content of a cell (value, interval, n, failures, reason) is separate from its formatting.
 
-tabulate.py and layout.py build Tables from results, published.py from the numbers of papers; sections.py cuts them to
-what can be read; markdown.py, latex.py and tables_csv.py print them.
+tabulate.py and layout.py build Tables from results, published.py from the numbers of papers; sections.py splits them
+into readable ones; markdown.py, latex.py and tables_csv.py print them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from reports.statistics import Direction
 
 CellMark = Literal["", "best", "second", "better", "worse"]
+ARROWS: Mapping[Direction, str] = {"lower": "↓", "higher": "↑"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric as a column: digits are the decimals shown.
+    """A metric as a column.
 
-    group is printed above neighbouring columns that share it; dataset and protocol where they are not the table's own.
-    section is the title of the metrics that a plain table shows apart, "" for the main ones. shared: what the recipe
-    has in common with other metrics. Version 0: a metric that the run does not know, with a direction nobody has said.
+    Attributes:
+        digits: decimals printed.
+        version: of the metric; 0 for a metric that the run does not have and whose direction is unknown.
+        shared: the part of the recipe that other metrics share.
+        section: title of the separate table in which a report prints the metric; "" for the main table.
+        group: printed above neighbouring columns that share it.
+        dataset, protocol: where they are not the table's own.
     """
 
     name: str
@@ -43,14 +48,14 @@ class Column:
 
     @property
     def arrow(self) -> str:
-        return {"lower": "↓", "higher": "↑"}[self.direction] if self.version else ""
+        return ARROWS[self.direction] if self.version else ""
 
 
 @dataclass(frozen=True)
 class Cell:
     """A mean (or mean difference) over n of the expected images, or None with the reason.
 
-    low and high are None where nothing is known of the spread; text is the number as a source prints it.
+    low and high are None where no interval is known; text is the number as a publication prints it.
     """
 
     value: float | None = None
@@ -71,9 +76,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A method; labels has one text per header of the table, the first being the method's title.
+    """A method; labels has one text per header of the table, first the method's title.
 
-    band is printed above neighbouring rows that share it; dataset where it is not the table's own.
+    band is printed above neighbouring rows that share it; dataset is given where it is not the table's own.
     """
 
     method: str
@@ -85,8 +90,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One data set and protocol, or what a layout asks for. The caption goes on where the title ends; dagger explains
-    partial cells; reference is the method of a paired table; intervals says whether bounds are printed."""
+    """A table of one data set and protocol, or of a layout.
+
+    The caption continues the title; dagger explains partial cells; reference is the method that a paired table compares
+    with; intervals: whether bounds are printed.
+    """
 
     kind: Literal["means", "paired", "costs", "published"]
     dataset: str
@@ -116,7 +124,7 @@ class Table:
 
 
 def with_unit(title: str, unit: str) -> str:
-    """Title and unit; a unit that the title says already is not said twice."""
+    """Title and unit; a unit that the title contains already is not repeated."""
     return title if not unit or f"({unit})" in title else f"{title} ({unit})"
 
 
@@ -127,28 +135,28 @@ def number(value: float, digits: int, signed: bool = False) -> str:
 
 
 def bounded(table: Table, cell: Cell) -> bool:
-    """Whether an interval is printed behind the number."""
+    """Whether an interval is printed after the number."""
     return table.intervals and cell.low is not None and cell.high is not None
 
 
 def measured(tables: Iterable[Table]) -> tuple[Column, ...]:
-    """The metrics with a recipe that the tables show, each once."""
+    """The distinct metrics of the tables that have a recipe."""
     columns = {(column.name, column.title): column for table in tables for column in table.columns if column.recipe}
     return tuple(columns.values())
 
 
 def common(columns: Iterable[Column]) -> tuple[str, ...]:
-    """What several recipes of the columns share, each once."""
+    """The distinct texts that recipes of the columns share."""
     return tuple(dict.fromkeys(column.shared for column in columns if column.shared))
 
 
 def letter(index: int) -> str:
-    """a, b, ..., z, aa, ab, ...: the sign of footnote number index."""
+    """The mark of a footnote: a, b, ..., z, aa, ab, ..."""
     return (letter(index // 26 - 1) if index >= 26 else "") + "abcdefghijklmnopqrstuvwxyz"[index % 26]
 
 
 def count(table: Table, cell: Cell) -> str:
-    """What is said about n behind a number: wins of n, or n where it is not the table's own."""
+    """The count after a number: wins of n, or n where it is not the table's own."""
     if cell.wins is not None:
         return f"{cell.wins}/{cell.n}"
     return f"n = {cell.n}" if cell.partial or table.kind == "costs" else ""

@@ -1,4 +1,4 @@
-"""Tables as one long CSV: a line per cell, numbers at nine significant digits, nothing rounded for show."""
+"""Tables as one CSV in long format: a line per cell, numbers at nine significant digits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADER = (
 
 
 def dumps(tables: Iterable[Table]) -> str:
-    """CSV text. group holds a row's further labels (device, precision, batch size) joined by a slash."""
+    """CSV text; the column `group` holds a row's further labels (device, precision, batch size), joined by slashes."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
@@ -23,18 +23,11 @@ def dumps(tables: Iterable[Table]) -> str:
         for row, column, cell in table.cells():
             numbers = ["" if x is None else f"{x + 0.0:.9g}" for x in (cell.value, cell.low, cell.high)]
             wins = "" if cell.wins is None else cell.wins
-            writer.writerow(
-                [
-                    *(
-                        table.kind,
-                        row.dataset or column.dataset or table.dataset,
-                        column.protocol or table.protocol,
-                        row.method,
-                        table.reference,
-                        "/".join(row.labels[1:]),
-                    ),
-                    *(column.name, column.version, column.direction if column.version else "", column.unit, *numbers),
-                    *(cell.n, cell.expected, cell.failures, wins, cell.mark, cell.reason),
-                ]
-            )
+            dataset, protocol = row.dataset or column.dataset or table.dataset, column.protocol or table.protocol
+            direction = column.direction if column.version else ""
+            writer.writerow([
+                table.kind, dataset, protocol, row.method, table.reference, "/".join(row.labels[1:]), column.name,
+                column.version, direction, column.unit, *numbers, cell.n, cell.expected, cell.failures, wins, cell.mark,
+                cell.reason,
+            ])  # fmt: skip
     return text.getvalue()

@@ -1,79 +1,94 @@
-"""From rows to Tables: one of means and one of paired differences per data set and protocol, and one of costs."""
+"""Tables of means, of paired differences and of costs, for each data set and protocol of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from reports.frame import COSTS, ReportError, Results
-from reports.statistics import LEVEL, MIN_PAIRS, RESAMPLES, marks, mean_interval, paired_interval, wins
+from reports.statistics import (
+    LEVEL,
+    MIN_PAIRS,
+    RESAMPLES,
+    Interval,
+    better,
+    marks,
+    mean_interval,
+    paired_interval,
+    wins,
+)
 from reports.table import Cell, CellMark, Column, Row, Table
 
-# A method that is ok on fewer of the expected images would shrink everyone's common subset: it is n/a instead.
+# A method that is ok on a smaller fraction of the expected images would shrink the common subset: it is n/a instead.
 MIN_COVERAGE = 0.5
 BOOTSTRAP = f"{LEVEL:.0%} percentile bootstrap interval over images ({RESAMPLES:,} resamples)"
 MARKS = (
-    "Bold: the best and all that a paired bootstrap cannot tell from it; underlined: the second likewise; no marks "
-    f"under {MIN_PAIRS} images."
+    "Bold: the best method and those not distinguishable from it by a paired bootstrap; underlined: the second best "
+    f"likewise; no marks for fewer than {MIN_PAIRS} images."
 )
-COMMON = "mean over the images on which every method of the column with a number is ok"
+COMMON = "mean over the images on which all methods with a number in the column are ok"
 
 
 def means(results: Results, dataset: str, protocol: str) -> Table:
-    """Rows methods, columns quality metrics, cells means with intervals, best and second marked."""
-    columns = tuple(column(results, metric) for metric in results.part_metrics(dataset, protocol))
+    """A row per method, a column per quality metric: means with intervals, best and second best marked."""
     methods = results.part_methods(dataset, protocol)
-    by_column = [mean_cells(results, each, dataset, protocol, methods) for each in columns]
     expected = results.expected(dataset, protocol)
+    columns = _columns(results, dataset, protocol)
+    by_column = [mean_cells(results, one, dataset, protocol, methods) for one in columns]
     return Table(
-        kind="means",
-        dataset=dataset,
-        protocol=protocol,
-        title=_title(results, dataset, protocol),
+        kind="means", dataset=dataset, protocol=protocol, title=_title(results, dataset, protocol),
         caption=f"{expected} images. Mean with {BOOTSTRAP}. {MARKS}{_images(results, dataset)}"
-        f"{_absent(results, methods)}",
-        headers=("method",),
-        columns=columns,
-        rows=tuple(
-            Row(method, (results.title("methods", method),), tuple(cells[place] for cells in by_column))
-            for place, method in enumerate(methods)
-        ),
+        f"{_absent(results, methods)}", headers=("method",), columns=columns, rows=_rows(results, methods, by_column),
         dagger=f"{COMMON}: n of the {expected} expected; methods ok on fewer than half are left out.",
-    )
+    )  # fmt: skip
 
 
 def paired(results: Results, dataset: str, protocol: str, reference: str) -> Table:
-    """Each method against the reference: mean difference, its interval, and on how many images it is better."""
+    """Each method compared with the reference: mean difference, its interval, and the number of images it is better on.
+
+    Args:
+        results: the run.
+        dataset, protocol: a part of the run.
+        reference: the method whose values are subtracted.
+
+    Raises:
+        ReportError: the run has no such reference.
+    """
     if reference not in results.methods:
         raise ReportError(f"expected a reference among {list(results.methods)}, found {reference!r}")
-    columns = tuple(column(results, metric) for metric in results.part_metrics(dataset, protocol))
     methods = results.part_methods(dataset, protocol)
     others = [method for method in methods if method != reference]
     against = results.title("methods", reference)
-    by_column = [_paired_cells(results, each, dataset, protocol, reference, others) for each in columns]
+    columns = _columns(results, dataset, protocol)
+    by_column = [_paired_cells(results, one, dataset, protocol, reference, others) for one in columns]
     return Table(
-        kind="paired",
-        dataset=dataset,
-        protocol=protocol,
-        title=f"{_title(results, dataset, protocol)}: against {against}",
-        caption=f"Mean difference to {against}, paired by image, with {BOOTSTRAP}; behind it the images on which the "
-        "method is better, of those on which both are ok. Bold: better, and the interval excludes zero (from "
-        f"{MIN_PAIRS} images on).{_images(results, dataset)}{_absent(results, methods)}",
-        headers=("method",),
-        columns=columns,
-        rows=tuple(
-            Row(method, (results.title("methods", method),), tuple(cells[place] for cells in by_column))
-            for place, method in enumerate(others)
-        ),
+        kind="paired", dataset=dataset, protocol=protocol, reference=reference,
+        title=f"{_title(results, dataset, protocol)}: differences to {against}",
+        caption=f"Mean difference to {against}, paired by image, with {BOOTSTRAP}; in parentheses the number of images "
+        "on which the method is better, of those on which both are ok. Bold: better, and the interval excludes zero "
+        f"(at least {MIN_PAIRS} images).{_images(results, dataset)}{_absent(results, methods)}", headers=("method",),
+        columns=columns, rows=_rows(results, others, by_column),
         dagger=f"fewer than the {results.expected(dataset, protocol)} expected images are ok for both methods.",
-        reference=reference,
+    )  # fmt: skip
+
+
+def _columns(results: Results, dataset: str, protocol: str) -> tuple[Column, ...]:
+    return tuple(column(results, metric) for metric in results.part_metrics(dataset, protocol))
+
+
+def _rows(results: Results, methods: Sequence[str], by_column: Sequence[Sequence[Cell]]) -> tuple[Row, ...]:
+    """A row for each method of cells by column and method."""
+    return tuple(
+        Row(method, (results.title("methods", method),), tuple(cells[index] for cells in by_column))
+        for index, method in enumerate(methods)
     )
 
 
 def costs(results: Results, dataset: str, protocol: str) -> Table:
-    """A line per method, device, precision and batch size: costs are never averaged across them."""
+    """A row per method, device, precision and batch size: costs are never averaged across them."""
     part = results.costs(dataset, protocol)
     columns = tuple(column(results, name) for name in results.run["metrics"] if name in COSTS)
     group = ["device", "precision", "batch_size"]
@@ -81,31 +96,33 @@ def costs(results: Results, dataset: str, protocol: str) -> Table:
     for method in results.part_methods(dataset, protocol):
         own = part[part["method"] == method]
         title = results.title("methods", method)
-        for key, lines in own.groupby(group, sort=True):
-            cells = tuple(_cost_cell(lines[lines["metric"] == each.name]) for each in columns)
+        for key, rows_of_key in own.groupby(group, sort=True):
+            cells = tuple(_cost_cell(rows_of_key[rows_of_key["metric"] == one.name]) for one in columns)
             rows.append(Row(method, (title, *(str(value) for value in key)), cells))
         if own.empty:
             rows.append(Row(method, (title, "", "", ""), (Cell(reason="not measured"),) * len(columns)))
     return Table(
-        kind="costs",
-        dataset=dataset,
-        protocol=protocol,
-        title=_title(results, dataset, protocol),
-        caption=f"Cost per image, mean with {BOOTSTRAP}; a line for each device, precision and batch size.",
-        headers=("method", "device", "precision", "batch size"),
-        columns=columns,
-        rows=tuple(rows),
-    )
+        kind="costs", dataset=dataset, protocol=protocol, title=_title(results, dataset, protocol),
+        caption=f"Cost per image, mean with {BOOTSTRAP}; a row for each device, precision and batch size.",
+        headers=("method", "device", "precision", "batch size"), columns=columns, rows=tuple(rows),
+    )  # fmt: skip
 
 
 def mean_cells(results: Results, column: Column, dataset: str, protocol: str, methods: Sequence[str]) -> list[Cell]:
-    """A column's cells of the methods, which are compared with each other only; rows of the part must exist."""
+    """Cells of a column: means over the images that the compared methods have in common, with marks.
+
+    Args:
+        results: the run.
+        column: of a metric that the part has rows of.
+        dataset, protocol: a part of the run.
+        methods: the methods to compare with each other.
+    """
     values = results.values(column.name, dataset, protocol)  # [images, methods]
     expected = results.expected(dataset, protocol)
     ok = values.notna().sum()
     compared = [method for method in methods if ok[method] >= max(1, MIN_COVERAGE * expected)]
     common = values[compared].dropna()
-    if common.empty:  # disjoint successes: only whole columns are left to print
+    if common.empty:  # no image in common: only methods with all images are left to print
         compared = [method for method in compared if ok[method] == expected]
         common = values[compared].dropna()
     marked = dict(zip(compared, marks(common.to_numpy(), column.direction), strict=True)) if compared else {}
@@ -114,8 +131,8 @@ def mean_cells(results: Results, column: Column, dataset: str, protocol: str, me
         why = "" if ok[method] == expected else _why(results, method, column, dataset, protocol)
         cell = Cell(expected=expected, failures=_failures(results, method, column, dataset, protocol), reason=why)
         if method in compared:
-            found = mean_interval(common[method].to_numpy())
-            cell = replace(cell, value=found.mean, low=found.low, high=found.high, n=found.n, mark=marked[method])
+            interval = mean_interval(common[method].to_numpy())
+            cell = _cell(interval, expected=expected, failures=cell.failures, reason=why, mark=marked[method])
         elif ok[method]:
             cell = replace(cell, reason=f"ok on only {ok[method]} of {expected} images: {why}")
         cells.append(cell)
@@ -133,22 +150,27 @@ def _paired_cells(
         if both.empty:
             cells.append(_unpaired(results, column, dataset, protocol, method, reference))
             continue
-        mine, theirs = both[method].to_numpy(), both[reference].to_numpy()
-        found = paired_interval(mine, theirs)
-        better = (found.mean < 0) == (column.direction == "lower")
-        mark: CellMark = ("better" if better else "worse") if found.excludes_zero else ""
-        won = wins(mine, theirs, column.direction)
-        cells.append(Cell(found.mean, found.low, found.high, found.n, expected, 0, won, mark))
+        pair = both[method].to_numpy(), both[reference].to_numpy()
+        difference = paired_interval(*pair)
+        mark: CellMark = (
+            ("better" if better(difference.mean, column.direction) else "worse") if difference.excludes_zero else ""
+        )
+        won = wins(*pair, column.direction)
+        cells.append(_cell(difference, expected=expected, wins=won, mark=mark))
     return cells
 
 
 def _unpaired(results: Results, column: Column, dataset: str, protocol: str, method: str, reference: str) -> Cell:
-    """The cell of two methods without a common image: the reason is the method's own where it has no value at all."""
+    """The cell of two methods without a common image; the reason is the method's own where it has no value at all."""
     lost = method if not results.values(column.name, dataset, protocol)[method].notna().any() else reference
     why = _why(results, lost, column, dataset, protocol)
     reason = why if lost == method else f"no image is ok for both; {results.title('methods', lost)}: {why}"
     failures = _failures(results, lost, column, dataset, protocol)
     return Cell(expected=results.expected(dataset, protocol), failures=failures, reason=reason)
+
+
+def _cell(interval: Interval, **values: Any) -> Cell:
+    return Cell(interval.mean, interval.low, interval.high, interval.n, **values)
 
 
 def _cost_cell(lines: pd.DataFrame) -> Cell:
@@ -157,8 +179,8 @@ def _cost_cell(lines: pd.DataFrame) -> Cell:
     if ok.empty:
         reasons = lines["reason"].value_counts()
         return Cell(failures=failures, reason=str(reasons.index[0]) if len(reasons) else "not measured")
-    found = mean_interval(ok.groupby("image")["value"].mean().to_numpy())
-    return Cell(found.mean, found.low, found.high, found.n, found.n, failures)
+    interval = mean_interval(ok.groupby("image")["value"].mean().to_numpy())
+    return _cell(interval, expected=interval.n, failures=failures)
 
 
 def _lost(results: Results, method: str, column: Column, dataset: str, protocol: str) -> pd.DataFrame:
@@ -173,7 +195,7 @@ def _failures(results: Results, method: str, column: Column, dataset: str, proto
 
 
 def _why(results: Results, method: str, column: Column, dataset: str, protocol: str) -> str:
-    """Why images of a cell are missing: the most frequent reason of its rows, else that it was not run."""
+    """Why images of a cell are missing: the most frequent reason of its rows, or that it was not run."""
     rows = _lost(results, method, column, dataset, protocol)
     if rows.empty:
         return "not run"
@@ -210,6 +232,6 @@ def _images(results: Results, dataset: str) -> str:
 
 
 def _absent(results: Results, methods: Sequence[str]) -> str:
-    """The methods that the suite does not run on the part, as the end of a caption: their rows are left out."""
+    """The methods that the suite does not run on the part, for the end of a caption; they have no rows."""
     absent = [results.title("methods", method) for method in results.methods if method not in methods]
     return f" Not part of the suite here: {', '.join(absent)}." if absent else ""

@@ -1,15 +1,16 @@
-"""A finished run as Weights & Biases runs: one for each method, grouped by suite. A sink only: the store is the truth.
+"""Export of a finished run to Weights & Biases: a W&B run for each method, grouped by suite.
 
     python -m reports.wandb_sink runs/faces64 --mode offline     write DIR/wandb/offline-run-*, without a network
-    wandb sync runs/faces64/wandb/offline-run-*                  send them later, from a machine that has one
+    wandb sync runs/faces64/wandb/offline-run-*                  upload them later, from a machine that has one
 
-`push` does it in a process of its own, so that whatever happens to W&B (no package, no key, no network, a hang) is a
-warning and never touches the run. Project and account are W&B's own settings (WANDB_PROJECT, WANDB_ENTITY).
+`push` does it in a process of its own, so that any failure of W&B (no package, key or network, a hang) is a warning and
+never affects the run. Project and account are W&B's own settings (WANDB_PROJECT, WANDB_ENTITY).
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import re
 import subprocess
@@ -23,26 +24,33 @@ from reports.frame import COSTS, Results, read
 from reports.listings import distinct
 from reports.tabulate import costs, means
 
+logger = logging.getLogger(__name__)
 MODES = ("offline", "online")
 PROJECT = "inversion-bench"
-PICTURES = 24  # of each data set; the numbers of all images go into a table without pictures
+IMAGES = 24  # shown for each data set; a table without images has the values of all
 MINUTES = 15
 ROOT = Path(__file__).resolve().parents[1]
 FILES = (
     "results.parquet",
     "run.json",
-    "report/tables.md",
-    "report/tables.tex",
-    "report/tables.csv",
-    "report/costs.csv",
+    *(f"report/{name}" for name in ("tables.md", "tables.tex", "tables.csv", "costs.csv")),
 )
 
 
 def push(directory: Path, mode: str, minutes: float = MINUTES) -> bool:
-    """Log the run of a directory in another process; False, and a warning on stderr, when that failed."""
+    """Log the run of a directory in another process.
+
+    Args:
+        directory: a finished run.
+        mode: one of MODES.
+        minutes: time limit.
+
+    Returns:
+        Whether it succeeded; a failure is logged as a warning.
+    """
     command = [sys.executable, "-m", "reports.wandb_sink", str(directory.resolve()), "--mode", mode]
     try:
-        # No standard input: without a key W&B would ask for one and wait.
+        # Without standard input, as W&B would wait for a key there.
         code = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=60 * minutes).returncode
         problem = f"it ended with exit code {code}, see above" if code else ""
     except subprocess.TimeoutExpired:
@@ -50,20 +58,17 @@ def push(directory: Path, mode: str, minutes: float = MINUTES) -> bool:
     except OSError as error:
         problem = str(error)
     if problem:
-        print(
-            f"warning: not logged to Weights & Biases: {problem}. The results in {directory} are complete; "
-            f"to log them: python -m reports.wandb_sink {directory} --mode {mode}",
-            file=sys.stderr,
-        )
+        logger.warning("not logged to Weights & Biases: %s. The results in %s are complete; to log them: "
+                       "python -m reports.wandb_sink %s --mode %s", problem, directory, directory, mode)  # fmt: skip
     return not problem
 
 
 def log(directory: Path, mode: str) -> list[str]:
-    """Log every method of the run; returns W&B's ids. Raises whatever W&B raises."""
+    """Log all methods of the run; returns W&B's ids. Raises the errors of W&B."""
     results = read(directory)
     folder = directory / "wandb"
     folder.mkdir(exist_ok=True)
-    # The files of artifacts wait there to be synced: beside the runs, so that the folder can be moved as a whole.
+    # Files of artifacts are stored next to the runs until they are synced, so that the folder can be moved.
     os.environ.setdefault("WANDB_DATA_DIR", str(folder / "data"))
     os.environ.setdefault("WANDB_CACHE_DIR", str(folder / "cache"))
     import wandb
@@ -105,13 +110,13 @@ def _config(results: Results, method: str) -> Mapping[str, Any]:
 
 
 def summary(results: Results, method: str) -> Iterator[tuple[str, float | int | str]]:
-    """(set/protocol/metric, mean) as in the tables, with /low, /high and /n, or /reason where there is no number."""
+    """(dataset/protocol/metric, mean) as in the tables, with /low, /high and /n, or /reason without a number."""
     for part in results.parts:
         for table in (means(results, *part), costs(results, *part)):
             for row, column, cell in table.cells():
                 if row.method != method:
                     continue
-                # Costs of different devices are different numbers.
+                # Costs of different devices are separate numbers.
                 name = "/".join([*part, column.name, *row.labels[1:]])
                 if cell.value is None:
                     yield f"{name}/reason", cell.reason
@@ -123,24 +128,24 @@ def summary(results: Results, method: str) -> Iterator[tuple[str, float | int | 
 
 
 def _tables(wandb: Any, results: Results, method: str) -> Iterator[tuple[str, list[str], list[list[Any]]]]:
-    """(name, columns, rows): pictures of some images with their numbers, and the numbers of all images."""
+    """(name, columns, rows): some images with their values, and the values of all images."""
     names = [f"{protocol}/{metric}" for protocol, metric in _measured(results)]
-    shown, everything = [], []
+    with_images, values_only = [], []
     for dataset in results.datasets:
         numbers = {
             (protocol, metric): results.values(metric, dataset, protocol)[method]
             for protocol, metric in _measured(results) if (dataset, protocol) in results.parts
         }  # fmt: skip
-        some = set(choose_images(results, dataset, results.protocols(dataset)[0], PICTURES))
+        some = set(choose_images(results, dataset, results.protocols(dataset)[0], IMAGES))
         for image in results.images(dataset):
-            found = [_number(numbers.get(key), image) for key in _measured(results)]
-            everything.append([dataset, image, *found])
+            values = [_number(numbers.get(key), image) for key in _measured(results)]
+            values_only.append([dataset, image, *values])
             if image in some:
                 files = [results.directory / "images" / dataset / image / f"{file}.png" for file in ("target", method)]
-                pictures = [wandb.Image(str(file)) if file.is_file() else None for file in files]
-                shown.append([dataset, image, *pictures, *found])
-    yield "pictures", ["dataset", "image", "target", "reconstruction", *names], shown
-    yield "images", ["dataset", "image", *names], everything
+                images = [wandb.Image(str(file)) if file.is_file() else None for file in files]
+                with_images.append([dataset, image, *images, *values])
+    yield "images", ["dataset", "image", "target", "reconstruction", *names], with_images
+    yield "values", ["dataset", "image", *names], values_only
 
 
 def _measured(results: Results) -> list[tuple[str, str]]:
@@ -148,9 +153,9 @@ def _measured(results: Results) -> list[tuple[str, str]]:
     quality = [
         (protocol, metric) for dataset, protocol in results.parts for metric in results.part_metrics(dataset, protocol)
     ]
-    dear = [(protocol, metric) for dataset, protocol in results.parts for metric in COSTS
+    costs = [(protocol, metric) for dataset, protocol in results.parts for metric in COSTS
             if (results.costs(dataset, protocol)["metric"] == metric).any()]  # fmt: skip
-    return list(dict.fromkeys(quality + dear))
+    return list(dict.fromkeys(quality + costs))
 
 
 def _number(values: Any, image: str) -> float | None:
@@ -164,9 +169,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--mode", choices=MODES, default="offline")
     options = parser.parse_args(arguments)
     ids = log(options.directory.resolve(), options.mode)
-    where = options.directory / "wandb"
-    how = f"; to send them: wandb sync {where}/offline-run-*" if options.mode == "offline" else ""
-    print(f"{len(ids)} runs logged to Weights & Biases ({options.mode}){how}")
+    hint = (
+        f"; to upload them: wandb sync {options.directory / 'wandb'}/offline-run-*" if options.mode == "offline" else ""
+    )
+    print(f"{len(ids)} runs logged to Weights & Biases ({options.mode}){hint}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What the page knows from the start: methods, sets and their tables, verdicts, provenance, downloads."""
+"""The data of run.js: methods, data sets with their tables and summaries, provenance, downloads."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reports.dashboard.pictures import Pictures
+from reports.dashboard.images import ImageFiles
 from reports.dashboard.scripts import cell, slug
 from reports.dashboard.set_data import columns
-from reports.dashboard.verdicts import verdict
+from reports.dashboard.summaries import summary
 from reports.figures import COLOURS, MARKERS
 from reports.frame import COSTS, Results
 from reports.listings import Listing
@@ -23,13 +23,22 @@ HARDWARE = ["device", "precision", "batch_size", "torch", "commit"]
 def run_data(
     results: Results,
     quality: Sequence[Table],
-    dear: Sequence[Table],
+    cost_tables: Sequence[Table],
     reference: str,
-    about: Sequence[Listing],
-    pictures: Mapping[str, Pictures],
+    listings: Sequence[Listing],
+    images: Mapping[str, ImageFiles],
     downloads: Sequence[str],
 ) -> dict[str, Any]:
-    """The payload of run.js. Methods and columns of a set are spoken of by their places."""
+    """The payload of run.js, in which methods and columns of a data set are indices.
+
+    Args:
+        results: the run.
+        quality, cost_tables: tables of means and of costs, one per data set and protocol.
+        reference: the method that images are ranked by.
+        listings: of the view About.
+        images: image files by data set.
+        downloads: paths relative to the page.
+    """
     run = results.run
     return {
         "title": str(run.get("title") or run.get("suite") or "Results"),
@@ -43,10 +52,10 @@ def run_data(
             {"name": name, "slug": slug(name), "title": results.title("methods", name), "about": _about(info)}
             for name, info in run["methods"].items()
         ],
-        "sets": [_set(results, dataset, quality, dear, pictures[dataset]) for dataset in results.datasets],
+        "sets": [_set(results, dataset, quality, cost_tables, images[dataset]) for dataset in results.datasets],
         "listings": [
             {"title": part.title, "headers": part.headers, "rows": part.rows, "empty": part.empty, "notes": part.notes}
-            for part in (*about, _hardware(results))
+            for part in (*listings, _hardware(results))
         ],
         "config": json.dumps(_without_folders(run.get("config") or {}), indent=1, ensure_ascii=False, default=str),
         "downloads": list(downloads),
@@ -54,12 +63,12 @@ def run_data(
 
 
 def _set(
-    results: Results, dataset: str, quality: Sequence[Table], dear: Sequence[Table], pictures: Pictures
+    results: Results, dataset: str, quality: Sequence[Table], cost_tables: Sequence[Table], images: ImageFiles
 ) -> dict[str, Any]:
     info = results.run["datasets"][dataset]
     tables = [table for table in quality if table.dataset == dataset]
-    known = [(table, place) for table in tables for place in range(len(table.columns))]
-    measured = {table.protocol: table for table in dear if table.dataset == dataset}
+    known = [(table, index) for table in tables for index in range(len(table.columns))]
+    measured = {table.protocol: table for table in cost_tables if table.dataset == dataset}
     rows = results.rows.loc[results.rows["dataset"] == dataset, "method"]
     return {
         "name": dataset,
@@ -67,12 +76,12 @@ def _set(
         "title": results.title("datasets", dataset),
         "domain": str(info.get("domain") or ""),
         "n": results.expected(dataset),
-        "size": pictures.size,
-        "thumbnails": pictures.thumbnails,
+        "size": images.size,
+        "thumbnails": images.thumbnails,
         "ran": [method in set(rows) for method in results.methods],
         "columns": [_column(results, *key) for key in columns(results, dataset)],
-        "cells": [_cells(results, table, place) for table, place in known],
-        "verdicts": [verdict(results, table, place) for table, place in known],
+        "cells": [_cells(results, table, index) for table, index in known],
+        "summaries": [summary(results, table, index) for table, index in known],
         "captions": {table.protocol: table.text for table in tables},
         "daggers": {table.protocol: table.dagger for table in tables},
         "costs": [
@@ -90,7 +99,7 @@ def _set(
 
 
 def _cells(results: Results, table: Table, column: int) -> list[list[Any] | None]:
-    """A cell for each method of the run; null where the suite does not run a method."""
+    """A cell for each method of the run; None where the suite does not run a method."""
     rows = {row.method: row.cells[column] for row in table.rows}
     return [cell(rows[method]) if method in rows else None for method in results.methods]
 
@@ -117,7 +126,7 @@ def _failed(results: Results) -> set[tuple[str, str, str]]:
 
 
 def _about(info: Mapping[str, Any]) -> list[str]:
-    """What a filter may look for beside the title: stages, space, year, note."""
+    """Texts that a filter searches besides the title: stages, space, year, note."""
     return [str(info[key]) for key in ("stages", "space", "year", "note") if info.get(key)]
 
 
@@ -130,11 +139,11 @@ def _hardware(results: Results) -> Listing:
         if isinstance(key, tuple)
     ]
     headers = ("device", "precision", "batch size", "torch", "commit", "images inverted")
-    return Listing("Measured on", headers, tuple(lines), "The rows do not say.")
+    return Listing("Measured on", headers, tuple(lines), "Not recorded in the rows.")
 
 
 def _without_folders(value: Any) -> Any:
-    """A path says where a machine keeps a file, not which file it is: its name does."""
+    """Paths reduced to file names: the folder depends on the machine only."""
     if isinstance(value, Mapping):
         return {key: _without_folders(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What the page loads of one data set when it is chosen: a number for each image, failures, and paired differences."""
+"""The data of a data set that the page loads on demand: values of images, failures, paired differences."""
 
 from __future__ import annotations
 
@@ -7,25 +7,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.dashboard.pictures import Pictures
+from reports.dashboard.images import ImageFiles
 from reports.dashboard.scripts import packed, slug
 from reports.frame import COSTS, Results
 from reports.statistics import mean_intervals
 
 
 def columns(results: Results, dataset: str) -> list[tuple[str, str]]:
-    """(protocol, metric) of everything that is known of the set's images: quality first, then costs."""
+    """(protocol, metric) of a data set's quality metrics, then of its costs."""
     protocols = results.protocols(dataset)
     quality = [(protocol, metric) for protocol in protocols for metric in results.part_metrics(dataset, protocol)]
-    dear = {protocol: set(results.costs(dataset, protocol)["metric"]) for protocol in protocols}
-    return quality + [(p, metric) for p in protocols for metric in COSTS if metric in dear[p]]
+    costs = {protocol: set(results.costs(dataset, protocol)["metric"]) for protocol in protocols}
+    return quality + [(p, metric) for p in protocols for metric in COSTS if metric in costs[p]]
 
 
-def set_data(results: Results, dataset: str, reference: str, pictures: Pictures) -> dict[str, Any]:
-    """The payload of one set; images, methods and columns are spoken of by their places.
+def set_data(results: Results, dataset: str, reference: str, files: ImageFiles) -> dict[str, Any]:
+    """The payload of a data set, in which images, methods and columns are indices.
 
-    values: column -> method -> packed numbers, one an image. pairs: quality column -> pair -> [mean of the second
-    method less the first, low, high, n, whether zero is excluded], pairs in the order (0, 1), (0, 2), (1, 2), ...
+    Args:
+        results: the run.
+        dataset: name of the data set.
+        reference: the method that paired tables compare with.
+        files: the data set's image files.
+
+    Returns:
+        values: column -> method -> packed values, one per image. pairs: quality column -> pair -> [mean of the second
+        method minus the first, low, high, n, whether zero is excluded], pairs in the order (0, 1), (0, 2), (1, 2), ...
     """
     images = results.images(dataset)
     known = columns(results, dataset)
@@ -33,25 +40,25 @@ def set_data(results: Results, dataset: str, reference: str, pictures: Pictures)
     quality = [frame for frame, (_, metric) in zip(frames, known, strict=True) if metric not in COSTS]
     return {
         "images": images,
-        "slugs": {place: slug(image) for place, image in enumerate(images) if slug(image) != image},
+        "slugs": {index: slug(image) for index, image in enumerate(images) if slug(image) != image},
         "values": [[packed(frame[method]) for method in results.methods] for frame in frames],
         "pairs": [_pairs(frame, results.methods.index(reference)) for frame in quality],
         "lost": _lost(results, dataset, images),
-        "missing": [_or_all(places, len(images)) for places in pictures.missing.values()],
+        "missing": [_or_all(indices, len(images)) for indices in files.missing.values()],
         "extras": [
             {
                 "method": results.methods.index(method) if method else -1,
                 "label": label,
                 "slug": slug(label),
-                "images": _or_all(places, len(images)),
+                "images": _or_all(indices, len(images)),
             }
-            for (method, label), places in pictures.extras.items()
+            for (method, label), indices in files.extras.items()
         ],
     }
 
 
-def _or_all(places: list[int], n: int) -> list[int] | None:
-    return None if len(places) == n else places
+def _or_all(indices: list[int], n: int) -> list[int] | None:
+    return None if len(indices) == n else indices
 
 
 def _pairs(frame: pd.DataFrame, reference: int) -> list[list[Any] | None]:
@@ -59,26 +66,26 @@ def _pairs(frame: pd.DataFrame, reference: int) -> list[list[Any] | None]:
     differences: list[tuple[int, np.ndarray]] = []
     for second in range(values.shape[1]):
         for first in range(second):
-            # The reference is what is subtracted, as in the paired tables: the same draws, the same digits.
+            # The reference is subtracted, as in the paired tables, so that the digits are the same.
             sign = 1 if second != reference else -1
             difference = sign * (values[:, second] - values[:, first])
             differences.append((sign, difference[~np.isnan(difference)]))
     result: list[list[Any] | None] = [None] * len(differences)
-    for n in {len(difference) for _, difference in differences} - {0}:  # the draws depend on n only
-        places = [place for place, (_, difference) in enumerate(differences) if len(difference) == n]
-        found = mean_intervals(np.stack([differences[place][1] for place in places], axis=1))
-        for place, interval in zip(places, found, strict=True):
-            sign = differences[place][0]
+    for n in {len(difference) for _, difference in differences} - {0}:  # the resamples depend on n only
+        indices = [index for index, (_, difference) in enumerate(differences) if len(difference) == n]
+        intervals = mean_intervals(np.stack([differences[index][1] for index in indices], axis=1))
+        for index, interval in zip(indices, intervals, strict=True):
+            sign = differences[index][0]
             low, high = sorted((sign * interval.low, sign * interval.high))
-            # Nine digits: what is left of a matrix product's rounding stays out of the file.
+            # Nine digits: the rounding of the matrix product stays out of the file.
             mean, low, high = (float(f"{value:.9g}") for value in (sign * interval.mean, low, high))
-            result[place] = [mean, low, high, n, interval.excludes_zero]
+            result[index] = [mean, low, high, n, interval.excludes_zero]
     return result
 
 
 def _lost(results: Results, dataset: str, images: list[str]) -> list[dict[str, Any]]:
     """Groups of images without a value, by protocol, method, status and reason; null images or columns mean all."""
-    place = {image: number for number, image in enumerate(images)}
+    index = {image: number for number, image in enumerate(images)}
     column = {key: number for number, key in enumerate(columns(results, dataset))}
     groups: dict[tuple[str, int, str, str, tuple[int, ...] | None], set[int]] = {}
     for protocol in results.protocols(dataset):
@@ -88,13 +95,13 @@ def _lost(results: Results, dataset: str, images: list[str]) -> list[dict[str, A
             every = "" in set(own["metric"])
             which = None if every else tuple(sorted(column[protocol, metric] for metric in set(own["metric"])))
             name = (protocol, results.methods.index(method), status, reason, which)
-            groups.setdefault(name, set()).add(place.get(image, -1))
+            groups.setdefault(name, set()).add(index.get(image, -1))
         seen = rows.groupby("method")["image"].agg(set)
         about = set(rows["image"]) - {""}  # a protocol may be about some of the set's images only
         for number, method in enumerate(results.methods):
             have = seen.get(method, set())
             if method in seen.index and "" not in have and (absent := about - have):
-                groups[protocol, number, "missing", "not run", None] = {place[image] for image in absent}
+                groups[protocol, number, "missing", "not run", None] = {index[image] for image in absent}
     return [
         {
             "protocol": protocol,

@@ -1,8 +1,8 @@
-"""Figures of a run: PNG and PDF, the same bytes every time."""
+"""Figures of a run as PNG and PDF, reproducible to the byte."""
 
 from reports.figures.charts import differences, distributions, front, quality_over_seconds, scatter
 from reports.figures.draw import Choice, draw
-from reports.figures.pictures import choose_images, error_maps, grid
+from reports.figures.images import choose_images, error_maps, grid
 from reports.figures.style import COLOURS, MARKERS, save
 
 __all__ = [

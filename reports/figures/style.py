@@ -1,13 +1,12 @@
-"""How every figure looks and is written: the same bytes every time, readable in print and for colour-blind readers.
+"""The style and output of all figures: reproducible to the byte, legible in print and for colour-blind readers.
 
-Nothing of the user's matplotlib settings is used, nor pyplot's global state. Colours: Okabe and Ito's palette,
-which colour-blind readers can tell apart, less its yellow (too pale in print); the marker differs too.
+Neither the user's matplotlib settings nor pyplot's global state is used. Colours: the palette of Okabe and Ito for
+colour-blind readers, without its yellow (too pale in print); markers differ too.
 """
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from inversion_bench.files import write_bytes
 from reports.table import Column
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -27,21 +27,29 @@ _STYLE = {"font.family": "DejaVu Sans", "font.size": 7.0, "pdf.fonttype": 42, "a
 
 
 def style() -> AbstractContextManager[None]:
+    """The context within which figures are made and saved."""
     context: Callable[..., AbstractContextManager[None]] = matplotlib.style.context
     return context(["default", _STYLE])
 
 
-def colour(place: int) -> str:
-    return COLOURS[place % len(COLOURS)]
+def colour(index: int) -> str:
+    """The colour of a method by its index in the run."""
+    return COLOURS[index % len(COLOURS)]
 
 
-def marker(place: int) -> str:
-    """Seven colours and eight markers have no common divisor: 56 methods look different."""
-    return MARKERS[place % len(MARKERS)]
+def marker(index: int) -> str:
+    """The marker of a method; seven colours and eight markers (coprime) give 56 distinct pairs."""
+    return MARKERS[index % len(MARKERS)]
 
 
 def panels(number: int, width: float, height: float, extra: float = 0.0) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels of the size in inches, at most ACROSS side by side. Call within style()."""
+    """A figure of panels, at most ACROSS side by side; call it within style().
+
+    Args:
+        number: of panels.
+        width, height: of a panel, in inches.
+        extra: height of the figure in addition to its panels, in inches.
+    """
     across = min(ACROSS, number)
     down = -(-number // across)
     figure = Figure(figsize=(width * across, height * down + extra), layout="constrained")
@@ -52,24 +60,24 @@ def panels(number: int, width: float, height: float, extra: float = 0.0) -> tupl
 
 
 def legend(figure: Figure, axes: Iterable[Axes]) -> None:
-    """One legend of all panels below them, with as many columns as its longest entry leaves room for."""
+    """One legend for all panels, below them, with as many columns as its longest entry allows."""
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if not handles:
         return
     room = figure.get_figwidth() / (0.35 + 0.055 * max(map(len, handles)))
-    found = figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=max(1, int(room)), frameon=False
-    )
-    for text in found.get_texts():
+    box = figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=max(1, int(room)),
+                        frameon=False)  # fmt: skip
+    for text in box.get_texts():
         text.set_parse_math(False)
 
 
 def heading(column: Column) -> str:
+    """A metric's title with unit and direction."""
     return f"{column.heading} {column.arrow}"
 
 
 def wrap(text: str, width: int = 16) -> str:
-    """Lines of at most so many characters: broken at spaces where there are any."""
+    """Text in lines of at most `width` characters, broken at spaces where possible."""
     lines: list[str] = []
     for line in text.splitlines():
         current = ""
@@ -89,26 +97,22 @@ def wrap(text: str, width: int = 16) -> str:
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
-    """Write path + .png and .pdf atomically and without a date; returns both."""
+    """Write path + .png and .pdf atomically and without a date; returns both paths."""
     written = []
-    for suffix, metadata in (
-        ("png", {"Software": None}),
-        ("pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
-    ):
+    undated = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
+    for suffix, metadata in undated.items():
         buffer = io.BytesIO()
         with style():
             FigureCanvasAgg(figure)
             if suffix == "pdf":
-                figure.set_layout_engine("none")  # laid out already, for the PNG
+                figure.set_layout_engine("none")  # the PNG has laid it out already
             figure.savefig(buffer, format=suffix, dpi=200, metadata=metadata)
         target = path.with_name(f"{path.name}.{suffix}")
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        temporary.write_bytes(buffer.getvalue())
-        os.replace(temporary, target)
+        write_bytes(target, buffer.getvalue())
         written.append(target)
     return written
 
 
 def plain(texts: Sequence[str]) -> list[str]:
-    """Tick labels as they are: a dollar sign would begin a formula."""
+    """Tick labels with escaped dollar signs, which would start a formula."""
     return [text.replace("$", r"\$") for text in texts]

@@ -47,10 +47,10 @@ def charted(page: Page) -> None:
 
 def test_the_overview_says_what_the_intervals_bear(ordinary: Path, opener: Opener) -> None:
     page = opener(ordinary)
-    first = page.locator(".verdict").first.inner_text()
+    first = page.locator(".summary").first.inner_text()
     assert "twin has the lowest mean Error A" in first.replace("\n", " ")
-    assert "Judged on the 59 of 60 images" in first
-    assert page.locator(".verdict").count() == 4
+    assert "Compared on the 59 of 60 images" in first
+    assert page.locator(".summary").count() == 4
     assert page.locator(".strip").first.locator("path").count() == 4
     assert loaded(page, ".samples img") >= 12
 
@@ -79,7 +79,7 @@ def test_the_table_filters_and_compares(ordinary: Path, opener: Opener) -> None:
     page.get_by_label("Methods").fill("STAGE 2022")
     assert column(page, 0) == ["slow"]
     page.get_by_label("Methods").fill("nobody")
-    expect(page.get_by_text("No method answers")).to_be_visible()
+    expect(page.get_by_text("No method matches")).to_be_visible()
     page.get_by_label("Methods").fill("")
     page.get_by_label("Protocol").select_option("second")
     expect(page.locator("table").first.locator("thead").get_by_role("columnheader", name="Error A")).to_have_count(0)

@@ -112,12 +112,12 @@ def test_a_set_that_some_methods_do_not_run_on_compares_the_others(tmp_path: Pat
     two = rows(12)[lambda frame: frame["method"] != "plain"].assign(dataset="more")
     build(write(tmp_path, pd.concat([rows(12), two]), about), reference="plain")
     text = (tmp_path / "report" / "tables.md").read_text(encoding="utf-8")
-    assert "## Faces, protocol standard: against Title of plain\n" in text
-    assert "## More, protocol standard: against Title of fine\n" in text
+    assert "## Faces, protocol standard: differences to Title of plain\n" in text
+    assert "## More, protocol standard: differences to Title of fine\n" in text
     alone = two[two["method"] == "twin"]
     build(write(tmp_path / "alone", pd.concat([rows(12), alone]), about), reference="plain")
     text = (tmp_path / "alone" / "report" / "tables.md").read_text(encoding="utf-8")
-    assert "## More, protocol standard\n" in text and "## More, protocol standard: against" not in text
+    assert "## More, protocol standard\n" in text and "## More, protocol standard: differences" not in text
 
 
 def test_nothing_is_written_for_an_unknown_reference_or_an_empty_folder(directory: Path, tmp_path: Path) -> None:

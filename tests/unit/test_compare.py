@@ -33,36 +33,36 @@ def shifted(by: float, method: str = "fine", metric: str = "error_a", images: st
     return frame
 
 
-def told_apart(text: str) -> list[list[str]]:
-    section = text.split("## Told apart")[1].split("<details>")[0]
+def differences(text: str) -> list[list[str]]:
+    section = text.split("## Differences")[1].split("<details>")[0]
     return [[part.strip() for part in line.strip("|").split("|")] for line in section.splitlines()
             if line.startswith("| faces")]  # fmt: skip
 
 
 def test_a_run_is_identical_to_itself() -> None:
     text = compare(run(), run())
-    assert "better in 0, worse in 0, not told apart in 0, identical in 6" in text and "chance alone" not in text
-    assert told_apart(text) == [] and "Nothing." in text
+    assert "better in 0, worse in 0, not distinguishable in 0, identical in 6" in text and "by chance alone" not in text
+    assert differences(text) == [] and "None." in text
 
 
-def test_a_change_is_told_with_its_interval_and_direction() -> None:
+def test_a_change_is_listed_with_its_interval_and_direction() -> None:
     text = compare(run(), run(shifted(0.05)))
-    (line,) = told_apart(text)
+    (line,) = differences(text)
     assert line[2:4] == ["fine", "Error A ↓"] and line[8] == "worse" and line[7] == "0/12"
     assert re.fullmatch(r"\\\+0\.0500 \\\[\+0\.0500, \+0\.0500\\\]", line[6])
-    assert told_apart(compare(run(), run(shifted(-0.05))))[0][8] == "better"
-    assert told_apart(compare(run(), run(shifted(-0.05, metric="gain_b"))))[0][8] == "worse"
+    assert differences(compare(run(), run(shifted(-0.05))))[0][8] == "better"
+    assert differences(compare(run(), run(shifted(-0.05, metric="gain_b"))))[0][8] == "worse"
     text = compare(run(), run(shifted(0.05, images="im001")))
-    assert told_apart(text) == [] and "not told apart in 1" in text and "0.1 of 1 apart" in text
+    assert differences(text) == [] and "not distinguishable in 1" in text and "0.1 of 1 differences" in text
 
 
 def test_pairs_are_images_ok_in_both_and_the_others_are_counted() -> None:
     frame = shifted(0.05)
     lose(frame, "fine", lambda image: image < "im003", "no face")
     text = compare(run(), run(frame))
-    (line,) = told_apart(text)
+    (line,) = differences(text)
     assert line[7] == "0/9" and line[9:] == ["3", ""]
-    assert "Values that only one run has: 6 in A, 0 in B." in text
+    assert "Values in one run only: 6 in A, 0 in B." in text
     lost = rows(12)
     lose(lost, "twin", lambda image: True, "out of memory")
     assert "no image is ok in both in 2" in compare(run(), run(lost))
@@ -162,7 +162,7 @@ def test_the_command_prints_writes_and_refuses(tmp_path: Path, capsys: pytest.Ca
     wrong = write(tmp_path / "c", rows(12), other)
     assert main(["compare", str(left), str(right)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("# B against A") and str(tmp_path) not in printed
+    assert printed.startswith("# Comparison of B with A") and str(tmp_path) not in printed
     assert main(["compare", str(left), str(right), "--out", str(tmp_path / "pr.md")]) == 0
     assert (tmp_path / "pr.md").read_text(encoding="utf-8") == printed
     assert main(["compare", str(left), str(wrong), "--out", str(tmp_path / "no.md")]) == 2

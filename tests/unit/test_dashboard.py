@@ -1,4 +1,4 @@
-"""The dashboard's data, without a browser: verdicts, names, pictures, determinism."""
+"""The dashboard's data, without a browser: summaries, names, image files, determinism."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from reports import dashboard
-from reports.dashboard.pictures import THUMBNAIL
+from reports.dashboard.images import THUMBNAIL
 from reports.dashboard.scripts import as_script, packed, slug
-from reports.dashboard.verdicts import verdict
+from reports.dashboard.summaries import summary
 from reports.frame import Results, read
 from reports.listings import listings
 from reports.statistics import paired_interval
@@ -40,7 +40,7 @@ def payload(page: Path, name: str) -> Any:
 
 
 def said(results: Results, column: int = 0) -> str:
-    parts = verdict(results, means(results, *results.parts[0]), column)
+    parts = summary(results, means(results, *results.parts[0]), column)
     return "".join(results.methods[part] if isinstance(part, int) else part for part in parts)
 
 
@@ -48,10 +48,12 @@ def run(tmp_path: Path, frame: pd.DataFrame, n: int = 12, pictures: int = 0) -> 
     return read(write(tmp_path / "run", frame, run_json(n), pictures))
 
 
-def test_a_verdict_names_ties_and_the_first_that_can_be_told_apart(tmp_path: Path) -> None:
+def test_a_summary_names_ties_and_the_first_distinguishable_method(tmp_path: Path) -> None:
     results = run(tmp_path, rows(12))
     text = said(results)
-    assert re.match(r"(fine has .* cannot be told from twin|twin has .* cannot be told from fine): the paired", text)
+    assert re.match(
+        r"(fine has .* is not distinguishable from twin|twin has .* is not distinguishable from fine): the paired", text
+    )
     values = results.values("error_a", "faces", "standard")
     best = text.split()[0]
     found = paired_interval(values["plain"].to_numpy(), values[best].to_numpy())
@@ -59,20 +61,20 @@ def test_a_verdict_names_ties_and_the_first_that_can_be_told_apart(tmp_path: Pat
     assert "highest mean Gain B" in said(results, 1) and "plain, is lower by" in said(results, 1)
 
 
-def test_a_verdict_says_when_there_is_nothing_to_tell(tmp_path: Path) -> None:
-    assert said(run(tmp_path / "few", rows(5), 5)).startswith("5 images are too few to tell methods apart in Error A")
+def test_a_summary_without_a_comparison_says_why(tmp_path: Path) -> None:
+    assert said(run(tmp_path / "few", rows(5), 5)).startswith("5 images are too few to distinguish methods by Error A")
     frame = rows(12)
     for method in ("fine", "twin"):
         lose(frame, method, lambda image: True, "no weights", "skipped")
-    assert said(run(tmp_path / "one", frame)).startswith("plain alone has values of Error A")
+    assert said(run(tmp_path / "one", frame)).startswith("plain is the only method with values of Error A")
     lose(frame, "plain", lambda image: True, "no weights", "skipped")
     assert said(run(tmp_path / "none", frame)) == "No method has enough values of Error A to compare."
 
 
-def test_a_verdict_says_on_how_many_images_it_rests(tmp_path: Path) -> None:
+def test_a_summary_gives_the_number_of_images(tmp_path: Path) -> None:
     frame = rows(12)
     lose(frame, "plain", lambda image: image < "im003", "diverged")
-    assert said(run(tmp_path, frame)).endswith("Judged on the 9 of 12 images that all have.")
+    assert said(run(tmp_path, frame)).endswith("Compared on the 9 of 12 images that all methods have.")
 
 
 def test_small_differences_get_the_decimals_that_show_them(tmp_path: Path) -> None:
@@ -119,7 +121,7 @@ def test_nothing_of_an_earlier_report_stays_and_the_bytes_are_the_same(tmp_path:
     assert str(tmp_path).encode() not in b"".join(value for path, value in before.items() if path.suffix != ".parquet")
 
 
-def test_pictures_are_links_and_large_ones_get_thumbnails(tmp_path: Path) -> None:
+def test_images_are_links_and_large_ones_get_thumbnails(tmp_path: Path) -> None:
     results = run(tmp_path, rows(12), pictures=12)
     own = results.directory / "images" / "faces" / "im000"
     (own / "plain").mkdir()

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from reports.figures import Choice, charts, draw, pictures, save, style
-from reports.figures.draw import pictures_of
+from reports.figures import Choice, charts, draw, images, save, style
+from reports.figures.draw import image_figure
 from reports.frame import ReportError, Results, check
 from reports.tabulate import costs, means, paired
 from tests.unit.simulated_run import METRICS, lose, rows, run_json
@@ -45,7 +45,7 @@ def test_error_maps_show_the_absolute_error_in_units_of_the_range(tmp_path: Path
     made.save(tmp_path / "images/faces/im000/plain.png")
     paint(found, "im000", "fine", 100, size=(4, 4))  # not the target's size: nothing to compare
     paint(found, "im000", "interest", 255).save(tmp_path / "images/faces/im000/interest.png")
-    figure = pictures.error_maps(found, "faces", ["im000"])
+    figure = images.error_maps(found, "faces", ["im000"])
     sheet = figure.axes[0]
     maps = [np.asarray(image.get_array()) for image in sheet.images if np.asarray(image.get_array()).ndim == 2]
     assert len(maps) == 1
@@ -55,7 +55,7 @@ def test_error_maps_show_the_absolute_error_in_units_of_the_range(tmp_path: Path
     mask = Image.new("L", (10, 10), 0)
     mask.paste(255, (2, 2, 8, 8))
     mask.save(tmp_path / "images/faces/im000/interest.png")
-    outlined = pictures.error_maps(found, "faces", ["im000"]).axes[0]
+    outlined = images.error_maps(found, "faces", ["im000"]).axes[0]
     (line,) = [path for collection in outlined.collections for path in collection.get_paths() if len(path.vertices)]
     # In the second column of the second row of tiles, each of them a unit wide.
     assert 1 < line.vertices[:, 0].min() < 1.25 and 1.75 < line.vertices[:, 0].max() < 2
@@ -68,16 +68,16 @@ def test_pictures_keep_their_shape_and_many_methods_stand_below_each_other(tmp_p
     for image in ("im000", "im001"):
         for file in ("target", *names):
             paint(found, image, file, 9, size=(20, 10))
-    figure = pictures.grid(found, "faces", ["im000", "im001"])
+    figure = images.grid(found, "faces", ["im000", "im001"])
     wide, high = figure.get_size_inches()
     assert wide < 7 < high < 14
     left, right, bottom, top = figure.axes[0].images[0].get_extent()
     assert (right - left) == pytest.approx(2 * abs(top - bottom))
-    few = pictures.grid(found, "faces", ["im000", "im001"], list(names)[:3])
+    few = images.grid(found, "faces", ["im000", "im001"], list(names)[:3])
     assert few.get_size_inches()[0] > few.get_size_inches()[1]
-    assert "n/a" not in texts(figure) and "n/a" in texts(pictures.grid(found, "faces", ["im005"]))
+    assert "n/a" not in texts(figure) and "n/a" in texts(images.grid(found, "faces", ["im005"]))
     with pytest.raises(ReportError, match="at least one image"):
-        pictures.error_maps(found, "faces", [])
+        images.error_maps(found, "faces", [])
 
 
 def test_the_front_holds_what_nothing_beats_in_both() -> None:
@@ -172,7 +172,7 @@ def test_chosen_images_and_metric(tmp_path: Path) -> None:
             chosen.extend(images)
             return Figure()
 
-        pictures_of(found, table, "plain", choice, note, 3)
+        image_figure(found, table, "plain", choice, note, 3)
         return chosen
 
     values = {metric: found.values(metric, "faces", "standard")["plain"] for metric in ("error_a", "gain_b")}

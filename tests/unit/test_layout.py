@@ -161,15 +161,15 @@ def test_the_shipped_layouts_show_numbers_where_the_run_has_them() -> None:
     run["metrics"] = {name: {"title": name, "direction": "lower", "version": 1} for name in names}
     (table,) = layout.arrange(check(Path(), run, frame.assign(protocol="reconstruction")), known)
     assert [column.name for column in table.columns] == names and not table.reasons()
-    assert {column.group for column in table.columns} == {"Interest region", "Whole image"}
+    assert {column.group for column in table.columns} == {"Interest region", "Full image"}
 
 
-def test_published_numbers_stand_apart_with_source_recipe_and_warning() -> None:
-    own, beside = layout.arrange(two_sets(), layout.load("pti_paper")[1])
-    assert own.kind == "means" and beside.kind == "published"
-    text = markdown.table(beside)
+def test_published_numbers_are_separate_tables_with_source_recipe_and_warning() -> None:
+    own, printed = layout.arrange(two_sets(), layout.load("pti_paper")[1])
+    assert own.kind == "means" and printed.kind == "published"
+    text = markdown.table(printed)
     assert "| PTI | .09 | .014 | .21 | .90 | 14.86 | .90 | .82 |" in text and "**" not in text
-    assert "another recipe" in beside.title and "do not compare with this run" in text
+    assert "another recipe" in printed.title and "are not comparable with this run" in text
     assert "another LPIPS" in text and "arXiv 2106.05744" in text and "second-hand" in text
     for name in published.names():
         table = published.table(name)

@@ -44,7 +44,7 @@ def test_metrics_of_a_group_get_a_table_of_their_own_with_the_same_cells() -> No
     assert shape(region) == ("Faces, protocol standard, region", everyone, ["near", "far"])
     assert [row.cells[1:3] for row in whole.rows] == [row.cells for row in region.rows]
     titles = [part.title for part in sections(paired(grouped(), "faces", "standard", "plain"))]
-    assert titles == [f"Faces, protocol standard: against Title of plain{end}" for end in ("", ", region")]
+    assert titles == [f"Faces, protocol standard: differences to Title of plain{end}" for end in ("", ", region")]
 
 
 def test_methods_that_are_not_measured_are_a_sentence_and_failures_stay() -> None:

@@ -104,37 +104,37 @@ def test_an_offline_run_is_read_back(directory: Path, capsys: pytest.CaptureFixt
     held = {kind: path for artifact in runs["Title of plain"]["artifacts"].values() for kind, path in artifact.items()}
     tables = {name.removesuffix(".table.json"): json.loads(path.read_text(encoding="utf-8"))
               for name, path in held.items() if name.endswith(".table.json")}  # fmt: skip
-    pictures, images = tables["pictures"], tables["images"]
-    assert images["columns"][:3] == ["dataset", "image", "standard/error_a"] and len(images["data"]) == 30
+    images, values_only = tables["images"], tables["values"]
+    assert values_only["columns"][:3] == ["dataset", "image", "standard/error_a"] and len(values_only["data"]) == 30
     values = read(directory).values("error_a", "faces", "standard")["plain"]
-    assert {row[1]: row[2] for row in images["data"]} == pytest.approx(dict(values))
-    assert len(pictures["data"]) == 24 and pictures["columns"][2:4] == ["target", "reconstruction"]
-    kinds = {cell["_type"] for row in pictures["data"] for cell in row[2:4]}
+    assert {row[1]: row[2] for row in values_only["data"]} == pytest.approx(dict(values))
+    assert len(images["data"]) == 24 and images["columns"][2:4] == ["target", "reconstruction"]
+    kinds = {cell["_type"] for row in images["data"] for cell in row[2:4]}
     assert kinds == {"image-file"}
-    for row in pictures["data"]:
+    for row in images["data"]:
         for place, name in ((2, "target"), (3, "plain")):
             shown = directory / "images" / "faces" / row[1] / f"{name}.png"
             assert held[row[place]["path"]].read_bytes() == shown.read_bytes()
 
 
 def test_whatever_happens_to_the_service_is_a_warning(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there, and there is no key
     assert not wandb_sink.push(directory, "online")
-    said = capsys.readouterr().err
-    assert "warning: not logged to Weights & Biases" in said and "are complete" in said and "--mode online" in said
+    text = caplog.text
+    assert "not logged to Weights & Biases" in text and "are complete" in text and "--mode online" in text
 
     def hang(command: list[str], timeout: float, **_: Any) -> None:
         raise subprocess.TimeoutExpired(command, timeout)
 
     monkeypatch.setattr(subprocess, "run", hang)
     assert not wandb_sink.push(directory, "offline", minutes=2)
-    assert "took more than 2 minutes" in capsys.readouterr().err
+    assert "took more than 2 minutes" in caplog.text
     monkeypatch.undo()
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     assert not wandb_sink.push(directory, "offline")
-    assert "No such file" in capsys.readouterr().err
+    assert "No such file" in caplog.text
 
 
 def test_reports_do_not_load_the_package(directory: Path) -> None:

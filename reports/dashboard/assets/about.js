@@ -1,5 +1,5 @@
 "use strict";
-// Where the numbers come from, and files to take along.
+// Provenance, and files to download.
 
 Bench.views.about = {
   loads: false,
@@ -16,9 +16,9 @@ Bench.views.about = {
 
 function listingTable({ title, headers, rows, empty, notes }) {
   if (!rows.length) return element("section", {}, element("h2", {}, title), element("p", {}, empty));
-  const heads = headers.map((content, place) => ({ content, key: (row) => row[place], first: "ascending", class: "text" }));
-  const draw = (row) => element("tr", {}, row.map((text, place) => element(place ? "td" : "th", {
-    class: "text", scope: place ? null : "row",
+  const heads = headers.map((content, index) => ({ content, key: (row) => row[index], first: "ascending", class: "text" }));
+  const draw = (row) => element("tr", {}, row.map((text, index) => element(index ? "td" : "th", {
+    class: "text", scope: index ? null : "row",
   }, text)));
   return element("section", {}, element("h2", {}, title),
     sortable({ caption: title, heads, rows, draw, sorted: null, change: () => {} }),

@@ -1,11 +1,11 @@
 "use strict";
-// Charts by plotly.js, which is loaded when this view is first opened. A click on a point leads to its pictures.
+// Charts by plotly.js, which is loaded when this view is first opened. A click on a point opens its images.
 
 const PLOTLY_MARKERS = { o: "circle", s: "square", "^": "triangle-up", D: "diamond", v: "triangle-down", P: "cross", X: "x", "*": "star" };
 const DRAWN = 4000; // points of single images in a chart, beyond which every k-th image is drawn
-const drawn = new Map(); // element of a chart that was seen -> function that draws it again, for a change of colours
+const drawn = new Map(); // element of a drawn chart -> function that draws it again, for a change of theme
 
-/** Plotly reads <b>, <a href> and entities in every label: what is not to be read so is written as entities. */
+/** Plotly parses <b>, <a href> and entities in labels: text is escaped by entities. */
 const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 Bench.views.charts = {
@@ -24,30 +24,30 @@ document.addEventListener("theme", () => { for (const draw of drawn.values()) dr
 
 function chart(title, controls, text, figure) {
   const box = element("div", { class: "plot", role: "img", "aria-label": title });
-  const words = element("p", { class: "fine" }, text);
-  const note = (said) => { words.textContent = said; };
+  const caption = element("p", { class: "fine" }, text);
+  const note = (message) => { caption.textContent = message; };
   const draw = () => {
     const { traces, layout, click } = figure(note);
     Plotly.react(box, traces, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
     box.removeAllListeners?.("plotly_click");
     box.on("plotly_click", (event) => click(event.points[0]));
   };
-  const watch = new IntersectionObserver((entries) => { // a chart is drawn when the reader comes near it
+  const watch = new IntersectionObserver((entries) => { // a chart is drawn when it comes into view
     if (!entries.some((entry) => entry.isIntersecting)) return;
     watch.disconnect();
     drawn.set(box, draw);
     draw();
   }, { rootMargin: "200px" });
   watch.observe(box);
-  return element("section", { class: "chart" }, element("h2", {}, title), element("div", { class: "controls" }, controls), box, words);
+  return element("section", { class: "chart" }, element("h2", {}, title), element("div", { class: "controls" }, controls), box, caption);
 }
 
 function colour(method) {
-  const own = sign(method).colour;
+  const own = symbol(method).colour;
   return own.startsWith("var") ? css("--ink") : own;
 }
 
-const marker = (method, size) => ({ color: colour(method), symbol: PLOTLY_MARKERS[sign(method).marker] ?? "circle", size });
+const marker = (method, size) => ({ color: colour(method), symbol: PLOTLY_MARKERS[symbol(method).marker] ?? "circle", size });
 const title = (method) => plain(Bench.run.methods[method].title);
 const axisTitle = (column) => plain(`${heading(column)} ${arrow(column)}`);
 
@@ -62,35 +62,35 @@ function layout(x, y, more) {
   };
 }
 
-const spread = (cell, way) => ({ type: "data", symmetric: false, thickness: 1, width: 3, color: way,
+const spread = (cell, color) => ({ type: "data", symmetric: false, thickness: 1, width: 3, color,
   array: [cell[2] - cell[0]], arrayminus: [cell[0] - cell[1]] });
 
 const toImages = (set, column, method) => Bench.go("images", { set: set.name, sort: column, by: method });
 
-/** Means of a metric over seconds per image, one group of equal machines at a time, and which methods nothing beats. */
+/** Means of a metric over seconds per image on one kind of machine, with the Pareto front. */
 function front(set) {
   const timed = set.costs.filter((cost) => (cost.cells.seconds?.[0] ?? 0) > 0);
   if (!timed.length) return null;
   const machine = ({ measured: [device, precision, batch] }) => `${device}, ${precision}, batch size ${batch}`;
   const groups = [...new Set(timed.map(machine))];
   const group = groups[chosen("machine", groups.length, 0)];
-  const place = pick("metric", set.quality, set.quality[0]);
-  const column = set.columns[place];
+  const index = pick("metric", set.quality, set.quality[0]);
+  const column = set.columns[index];
   const controls = [
-    choice("Metric", columnOptions(set, set.quality), place, (value) => Bench.go("charts", { metric: value })),
+    choice("Metric", columnOptions(set, set.quality), index, (value) => Bench.go("charts", { metric: value })),
     groups.length > 1 ? choice("Measured on", groups.map((name, at) => [at, name]), groups.indexOf(group),
       (value) => Bench.go("charts", { machine: value })) : null,
   ].filter(Boolean);
   const points = timed.filter((cost) => machine(cost) === group)
-    .map((cost) => ({ method: cost.method, time: cost.cells.seconds, cell: set.cells[place][cost.method] }))
+    .map((cost) => ({ method: cost.method, time: cost.cells.seconds, cell: set.cells[index][cost.method] }))
     .filter(({ cell }) => cell?.[0] != null);
-  const says = `Means with intervals; seconds on ${group}, logarithmic. The dotted line joins the methods that no other `
-    + "method is both faster and better than, by their means alone. Choose a point to see the method's worst images.";
+  const says = `Means with intervals; seconds on ${group}, logarithmic. The dotted line is the Pareto front of the means. `
+    + "Select a point to see the method's worst images.";
   return chart("Quality over time", controls, says, () => {
     const sorted = [...points].sort((a, b) => a.time[0] - b.time[0]);
     let best = null;
     const edge = sorted.filter(({ cell }) => {
-      const wins = best === null || (column.direction === "lower" ? cell[0] < best : cell[0] > best);
+      const wins = best === null || isBetter(cell[0] - best, column);
       if (wins) [best] = cell;
       return wins;
     });
@@ -104,17 +104,17 @@ function front(set) {
     return {
       traces: [line, ...traces],
       layout: layout({ type: "log", title: { text: "seconds per image" } }, { title: { text: axisTitle(column) } }),
-      click: (point) => { if (point.customdata !== undefined) toImages(set, place, point.customdata); },
+      click: (point) => { if (point.customdata !== undefined) toImages(set, index, point.customdata); },
     };
   });
 }
 
-function pick(key, places, fallback) {
+function pick(key, indices, fallback) {
   const value = Number(Bench.state.get(key) ?? NaN);
-  return places.includes(value) ? value : fallback;
+  return indices.includes(value) ? value : fallback;
 }
 
-/** Every k-th image so that at most DRAWN points are in a chart. */
+/** Every k-th image, so that a chart has at most DRAWN points. */
 function thinned(set, methods) {
   const step = Math.max(1, Math.ceil((set.images.length * methods.length) / DRAWN));
   return { step, images: set.images.flatMap((_, image) => (image % step === 0 ? [image] : [])) };
@@ -122,19 +122,19 @@ function thinned(set, methods) {
 
 const thinning = (step) => (step > 1 ? ` One image in ${step} is drawn.` : "");
 
-/** Two columns against each other: a point an image and method, or a method's means. */
+/** Two columns against each other: points are images of methods, or means of methods. */
 function scatter(set) {
-  const places = set.columns.map((_, place) => place);
-  const first = pick("x", places, places[0]);
-  const second = pick("y", places, places[1] ?? places[0]);
+  const indices = set.columns.map((_, index) => index);
+  const first = pick("x", indices, indices[0]);
+  const second = pick("y", indices, indices[1] ?? indices[0]);
   const means = Bench.state.get("points") === "means";
   const [x, y] = [set.columns[first], set.columns[second]];
   const controls = [
-    choice("Across", columnOptions(set, places), first, (value) => Bench.go("charts", { x: value })),
-    choice("Up", columnOptions(set, places), second, (value) => Bench.go("charts", { y: value })),
+    choice("x axis", columnOptions(set, indices), first, (value) => Bench.go("charts", { x: value })),
+    choice("y axis", columnOptions(set, indices), second, (value) => Bench.go("charts", { y: value })),
     choice("Points", [["", "images"], ["means", "means of methods"]], means ? "means" : "", (value) => Bench.go("charts", { points: value })),
   ];
-  const says = "Choose a point to see its pictures; choose a name in the legend to hide a method, twice to see it alone.";
+  const says = "Select a point to see its images; click a name in the legend to hide a method, double-click to see it alone.";
   return chart("Two metrics", controls, says, (note) => {
     const { step, images } = thinned(set, set.methods);
     note(says + (means ? "" : thinning(step)));
@@ -163,19 +163,19 @@ function scatter(set) {
   });
 }
 
-/** A box a method, and its images beside. */
+/** A box plot per method, with its images as points. */
 function distribution(set) {
-  const places = set.columns.map((_, place) => place);
-  const place = pick("spread", places, places[0]);
-  const column = set.columns[place];
-  const controls = [choice("Metric", columnOptions(set, places), place, (value) => Bench.go("charts", { spread: value }))];
-  const says = "Boxes: quartiles and median of all images, whiskers to 1.5 times their distance; a point is an image.";
+  const indices = set.columns.map((_, index) => index);
+  const index = pick("spread", indices, indices[0]);
+  const column = set.columns[index];
+  const controls = [choice("Metric", columnOptions(set, indices), index, (value) => Bench.go("charts", { spread: value }))];
+  const says = "Boxes: quartiles and median of all images, whiskers to 1.5 times the interquartile range; points are images.";
   return chart("Distribution over images", controls, says, (note) => {
     const { step, images } = thinned(set, set.methods);
     const shown = new Set(images);
     note(says + thinning(step));
     const traces = set.methods.flatMap((method) => {
-      const values = set.values(place, method);
+      const values = set.values(index, method);
       if (values === null) return [];
       const sorted = [...values].filter((value) => !Number.isNaN(value)).sort((a, b) => a - b);
       if (!sorted.length) return [];
@@ -198,10 +198,10 @@ function distribution(set) {
 }
 
 function quantile(sorted, at) {
-  const place = at * (sorted.length - 1);
-  const [low, high] = [Math.floor(place), Math.ceil(place)];
-  return sorted[low] + (place - low) * (sorted[high] - sorted[low]);
+  const index = at * (sorted.length - 1);
+  const [low, high] = [Math.floor(index), Math.ceil(index)];
+  return sorted[low] + (index - low) * (sorted[high] - sorted[low]);
 }
 
-/** Between 0 and 1, and the same for an image every time. */
+/** Between 0 and 1, deterministic for an image. */
 const jitter = (image) => (image * 0.6180339887498949) % 1;

@@ -1,6 +1,6 @@
 "use strict";
-// Bench is the only global. Names, reasons and titles come from a run and are not trusted: they enter the page as text
-// nodes and attribute values through element() and shape(), never as markup.
+// Bench is the only global. Names, reasons and titles of a run are not trusted: they enter the page as text nodes and
+// attribute values through element() and shape(), never as markup.
 const Bench = { run: null, views: {} };
 
 Bench.receiveRun = (run) => { Bench.run = run; };
@@ -27,7 +27,7 @@ function fill(node, attributes, children) {
   return node;
 }
 
-// --- numbers and words ------------------------------------------------------------------------------------------
+// --- numbers and texts ------------------------------------------------------------------------------------------
 
 /** Fixed decimals, never "-0.00"; as reports/table.py prints them, with a true minus. */
 function fixed(value, digits, signed) {
@@ -36,18 +36,21 @@ function fixed(value, digits, signed) {
   return (value < 0 ? "\u2212" : signed ? "+" : "") + text;
 }
 
-const arrow = (column) => (column.direction === "lower" ? "\u2193" : "\u2191");
-const better = (column) => (column.direction === "lower" ? "lower is better" : "higher is better");
+/** 1 where higher values are better, -1 where lower ones are. */
+const sign = (column) => (column.direction === "lower" ? -1 : 1);
+const isBetter = (difference, column) => sign(column) * difference > 0;
+const arrow = (column) => (sign(column) < 0 ? "\u2193" : "\u2191");
+const directionText = (column) => `${column.direction} is better`;
 const heading = ({ title, unit }) => title + (unit && !title.includes(`(${unit})`) ? ` (${unit})` : "");
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 const percent = (level) => `${Math.round(level * 100)} %`;
 
-/** a, b, ..., z, aa, ab, ...: the sign of a footnote. */
+/** The mark of a footnote: a, b, ..., z, aa, ab, ... */
 function letter(index) {
   return (index >= 26 ? letter(Math.floor(index / 26) - 1) : "") + "abcdefghijklmnopqrstuvwxyz"[index % 26];
 }
 
-// --- where the reader is: #view?key=value, so that every state has a link and the back button works ---------------
+// --- the state is in the address, #view?key=value: every state has a link and the back button works ---------------
 
 Bench.state = { view: "overview", get: (key) => Bench.state.parameters.get(key), parameters: new URLSearchParams() };
 
@@ -73,13 +76,13 @@ function address(view, changes) {
 /** Go to a view: a step in the browser's history. */
 Bench.go = (view, changes) => { location.hash = address(view, changes); };
 
-/** Note a setting of the present view in the address, without a step and without drawing anything. */
+/** Store a setting of the current view in the address, without a step in the history and without drawing. */
 Bench.keep = (changes) => {
   history.replaceState(null, "", address(Bench.state.view, changes));
   readState();
 };
 
-/** A parameter that must be a place in a list; otherwise the fallback. */
+/** A parameter that has to be an index of a list; the fallback otherwise. */
 function chosen(key, length, fallback) {
   const text = Bench.state.get(key);
   const value = text === null || text === "" ? NaN : Number(text);
@@ -94,7 +97,7 @@ function storage() {
   try {
     return window.localStorage;
   } catch {
-    return null; // forbidden for pages from the disk in some browsers: the choice then lasts as long as the page
+    return null; // forbidden for pages from the disk in some browsers: the choice is then not stored
   }
 }
 

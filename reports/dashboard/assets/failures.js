@@ -8,9 +8,9 @@ Bench.views.failures = {
   draw(set, container) {
     container.append(element("h2", {}, `${set.title}: failures and gaps`));
     const { lost } = set.data;
-    if (!lost.length) container.append(element("p", {}, "None: every method gave every image and every metric."));
+    if (!lost.length) container.append(element("p", {}, "None: all methods have all images and metrics."));
     for (const [status, words] of Object.entries(STATUS_WORDS)) {
-      const groups = lost.filter((group) => group.status === status).map((group, place) => ({ ...group, place }));
+      const groups = lost.filter((group) => group.status === status).map((group, index) => ({ ...group, index }));
       if (groups.length) container.append(element("section", { class: status }, element("h3", {}, words), lostTable(set, groups, words)));
     }
   },
@@ -18,7 +18,7 @@ Bench.views.failures = {
 
 function lostTable(set, groups, words) {
   const count = (group) => (group.images === null ? set.data.images.length : group.images.length);
-  const which = (group) => (group.columns === null ? "all" : group.columns.map((place) => set.columns[place].title).join(", "));
+  const which = (group) => (group.columns === null ? "all" : group.columns.map((index) => set.columns[index].title).join(", "));
   const heads = [
     { content: "Method", key: (group) => Bench.run.methods[group.method].title, first: "ascending", class: "name" },
     { content: "Protocol", key: (group) => group.protocol, first: "ascending", class: "text" },
@@ -32,10 +32,10 @@ function lostTable(set, groups, words) {
     element("td", { class: "text reason" }, group.reason, group.images === null ? null : imageLinks(set, group)),
     element("td", { class: "text" }, which(group)),
     element("td", {}, `${count(group).toLocaleString("en")} of ${set.n.toLocaleString("en")}`));
-  return sortable({ caption: `${set.title}: ${words}`, heads, rows: groups, draw, sorted: { place: 4, order: "descending" }, change: () => {} });
+  return sortable({ caption: `${set.title}: ${words}`, heads, rows: groups, draw, sorted: { index: 4, order: "descending" }, change: () => {} });
 }
 
-/** The images of a group, fifty at a time, behind a line that unfolds. */
+/** The images of a group, fifty at a time, in a foldable list. */
 function imageLinks(set, group) {
   const list = element("p", { class: "links" });
   let shown = 0;

@@ -1,20 +1,20 @@
 "use strict";
-// A data set as the views ask for it. What run.js says is there at once, the numbers of single images when loaded.
+// A data set. The contents of run.js are available at once, the values of single images after loading.
 
 class DataSet {
-  constructor(place, about) {
+  constructor(index, about) {
     Object.assign(this, about);
-    this.place = place;
-    this.quality = this.columns.flatMap((column, index) => (column.cost ? [] : [index]));
+    this.index = index;
+    this.quality = this.columns.flatMap((column, i) => (column.cost ? [] : [i]));
     this.protocols = [...new Set(this.columns.map((column) => column.protocol))];
-    this.methods = Bench.run.methods.flatMap((_, index) => (this.ran[index] ? [index] : []));
+    this.methods = Bench.run.methods.flatMap((_, i) => (this.ran[i] ? [i] : []));
     this.data = null;
     this.decoded = new Map();
   }
 
   get images() { return this.data.images; }
 
-  /** Float32Array over images, NaN where there is no value; null when the method has none at all. */
+  /** Float32Array over images, NaN where there is no value; null when the method has no value at all. */
   values(column, method) {
     const key = column * Bench.run.methods.length + method;
     if (!this.decoded.has(key)) this.decoded.set(key, floats(this.data.values[column][method]));
@@ -26,11 +26,11 @@ class DataSet {
     return values === null ? NaN : values[image];
   }
 
-  /** Whether there is a picture. file: -1 for the target, else a method. */
+  /** Whether an image file exists. file: -1 for the target, else a method. */
   has(file, image) {
     const missing = this.data.missing[file + 1];
     if (missing === null) return false;
-    this.absent ??= this.data.missing.map((places) => new Set(places || []));
+    this.absent ??= this.data.missing.map((indices) => new Set(indices || []));
     return !this.absent[file + 1].has(image);
   }
 
@@ -40,14 +40,14 @@ class DataSet {
     return `dashboard/${kind}/${this.slug}/${this.stem(image)}/${parts.join("/")}.${kind === "thumbs" ? "jpg" : "png"}`;
   }
 
-  picture(file, image) { return this.path("images", image, file < 0 ? "target" : Bench.run.methods[file].slug); }
+  imagePath(file, image) { return this.path("images", image, file < 0 ? "target" : Bench.run.methods[file].slug); }
 
   thumbnail(file, image) {
     return this.thumbnails ? this.path("thumbs", image, file < 0 ? "target" : Bench.run.methods[file].slug)
-      : this.picture(file, image);
+      : this.imagePath(file, image);
   }
 
-  /** Extra pictures of an image: [{method, label, path}], method -1 for the image's own. */
+  /** Further files of an image: [{method, label, path}], method -1 for those of the target. */
   extras(image) {
     return this.data.extras.filter((extra) => extra.images === null || extra.images.includes(image)).map((extra) => ({
       method: extra.method,
@@ -56,7 +56,7 @@ class DataSet {
     }));
   }
 
-  /** Why a method has no value in a column for an image; "" when nothing was said. */
+  /** Why a method has no value in a column for an image; "" without a reason. */
   reason(column, method, image) {
     const lost = this.data.lost.find((group) => group.method === method
       && group.protocol === this.columns[column].protocol
@@ -65,23 +65,23 @@ class DataSet {
     return lost ? `${lost.status}: ${lost.reason}` : "";
   }
 
-  /** [mean of method less other, low, high, n, whether zero is excluded], paired by image; null without common images. */
+  /** [mean of method minus other, low, high, n, whether zero is excluded], paired by image; null without common images. */
   difference(column, method, other) {
     const [first, second] = method < other ? [method, other] : [other, method];
-    const found = this.data.pairs[column][(second * (second - 1)) / 2 + first];
-    if (found === null || method > other) return found;
-    const [mean, low, high, n, told] = found;
-    return [-mean, -high, -low, n, told];
+    const pair = this.data.pairs[column][(second * (second - 1)) / 2 + first];
+    if (pair === null || method > other) return pair;
+    const [mean, low, high, n, excludesZero] = pair;
+    return [-mean, -high, -low, n, excludesZero];
   }
 
-  /** Images from worst to best by a column and a method; images without a value are left out. */
+  /** Images with a value from worst to best by a column and a method. */
   ranked(column, method) {
     const values = this.values(column, method);
     if (values === null) return [];
-    const sign = this.columns[column].direction === "lower" ? -1 : 1;
-    const found = [];
-    for (let image = 0; image < values.length; image++) if (!Number.isNaN(values[image])) found.push(image);
-    return found.sort((a, b) => sign * (values[a] - values[b]) || a - b);
+    const factor = sign(this.columns[column]);
+    const ranked = [];
+    for (let image = 0; image < values.length; image++) if (!Number.isNaN(values[image])) ranked.push(image);
+    return ranked.sort((a, b) => factor * (values[a] - values[b]) || a - b);
   }
 }
 
@@ -89,15 +89,15 @@ function floats(text) {
   if (text === "") return null;
   const raw = atob(text);
   const bytes = new Uint8Array(raw.length);
-  for (let place = 0; place < raw.length; place++) bytes[place] = raw.charCodeAt(place);
-  return new Float32Array(bytes.buffer); // little-endian, as every browser's machine is
+  for (let index = 0; index < raw.length; index++) bytes[index] = raw.charCodeAt(index);
+  return new Float32Array(bytes.buffer); // little-endian, as on all platforms of browsers
 }
 
 const waiting = new Map();
 
-Bench.receiveSet = (place, data) => { Bench.sets[place].data = data; };
+Bench.receiveSet = (index, data) => { Bench.sets[index].data = data; };
 
-/** Load a script that lies beside the page, once. */
+/** Load a script of the page once. */
 function script(source) {
   if (!waiting.has(source)) {
     waiting.set(source, new Promise((resolve, reject) => {
@@ -109,9 +109,9 @@ function script(source) {
   return waiting.get(source);
 }
 
-/** A data set with the numbers of its images. */
-Bench.load = async (place) => {
-  const set = Bench.sets[place];
-  if (set.data === null) await script(`dashboard/data/set-${place}.js`);
+/** A data set with the values of its images. */
+Bench.load = async (index) => {
+  const set = Bench.sets[index];
+  if (set.data === null) await script(`dashboard/data/set-${index}.js`);
   return set;
 };

@@ -1,5 +1,5 @@
 "use strict";
-// What the run shows: a verdict in words for each metric beside the means that it speaks of, then some pictures.
+// The results at a glance: a summary and the means of each metric, then example images.
 
 Bench.views.overview = {
   loads: false,
@@ -7,18 +7,18 @@ Bench.views.overview = {
     const { statistics } = Bench.run;
     container.append(facts());
     for (const protocol of set.protocols) {
-      const places = set.quality.filter((place) => set.columns[place].protocol === protocol);
-      if (!places.length) continue;
-      container.append(element("section", { class: "verdicts" },
+      const indices = set.quality.filter((index) => set.columns[index].protocol === protocol);
+      if (!indices.length) continue;
+      container.append(element("section", { class: "summaries" },
         element("h2", {}, `${set.title}, ${protocol}`),
-        key(set, places),
-        places.map((place) => verdict(set, place))));
+        key(set, indices),
+        indices.map((index) => summary(set, index))));
     }
     container.append(
       element("p", { class: "fine" }, `Intervals are ${percent(statistics.level)} percentile bootstrap intervals over `
         + `images (${statistics.resamples.toLocaleString("en")} resamples); differences are paired by image. Each `
-        + "comparison is judged alone, without a correction for the number of comparisons. That an interval contains "
-        + "zero does not say that two methods are equal."),
+        + "comparison is made on its own, without a correction for multiple comparisons. An interval that contains zero "
+        + "does not show that two methods are equal."),
       samples(set),
     );
   },
@@ -31,68 +31,68 @@ function facts() {
     element("strong", {}, number.toLocaleString("en")), ` ${number === 1 ? word : words}`);
   return element("p", { class: "facts" },
     fact(run.methods.length, "method", "methods", "about"), fact(sets.length, "set", "sets", "about"), fact(images, "image", "images", "images"),
-    fact(new Set(sets.flatMap((each) => each.quality.map((place) => each.columns[place].metric))).size, "metric", "metrics", "about"),
-    fact(run.failed, "image without a number", "images without a number", "failures"));
+    fact(new Set(sets.flatMap((each) => each.quality.map((index) => each.columns[index].metric))).size, "metric", "metrics", "about"),
+    fact(run.failed, "image without a value", "images without a value", "failures"));
 }
 
-function key(set, places) {
-  const shown = set.methods.filter((method) => places.some((place) => set.cells[place][method]?.[0] != null));
+function key(set, indices) {
+  const shown = set.methods.filter((method) => indices.some((index) => set.cells[index][method]?.[0] != null));
   return element("ul", { class: "key", "aria-label": "Methods" }, shown.map((method) => element("li", {}, methodName(method))));
 }
 
-function verdict(set, place) {
-  const column = set.columns[place];
-  return element("article", { class: "verdict" },
+function summary(set, index) {
+  const column = set.columns[index];
+  return element("article", { class: "summary" },
     element("div", {},
-      element("h3", {}, element("a", { href: address("charts", { metric: place }) }, column.title),
-        element("span", { class: "arrow", title: better(column) }, ` ${arrow(column)}`)),
-      element("p", {}, sentence(set.verdicts[place]))),
-    strip(set, place));
+      element("h3", {}, element("a", { href: address("charts", { metric: index }) }, column.title),
+        element("span", { class: "arrow", title: directionText(column) }, ` ${arrow(column)}`)),
+      element("p", {}, sentence(set.summaries[index]))),
+    strip(set, index));
 }
 
-/** All methods' means and intervals on one axis, a lane for each method in the order of the run. */
-function strip(set, place) {
-  const column = set.columns[place];
-  const shown = set.methods.filter((method) => set.cells[place][method]?.[0] != null);
+/** Means and intervals of all methods on one axis, in the order of the run. */
+function strip(set, index) {
+  const column = set.columns[index];
+  const shown = set.methods.filter((method) => set.cells[index][method]?.[0] != null);
   if (!shown.length) return null;
-  const cells = shown.map((method) => set.cells[place][method]);
+  const cells = shown.map((method) => set.cells[index][method]);
   const bounds = cells.flatMap(([value, low, high]) => [value, low ?? value, high ?? value]);
   const [least, most] = [Math.min(...bounds), Math.max(...bounds)];
-  const lane = shown.length > 8 ? 9 : 12;
+  const rowHeight = shown.length > 8 ? 9 : 12;
   const width = 360;
   const x = (value) => 8 + (width - 16) * (most > least ? (value - least) / (most - least) : 0.5);
-  const height = lane * shown.length + 4;
-  const rows = cells.map(([value, low, high], index) => {
-    const y = lane * (index + 0.5) + 2;
-    const { colour } = sign(shown[index]);
-    const said = `${Bench.run.methods[shown[index]].title}: ${fixed(value, column.digits)} `
+  const height = rowHeight * shown.length + 4;
+  const rows = cells.map(([value, low, high], row) => {
+    const y = rowHeight * (row + 0.5) + 2;
+    const { colour } = symbol(shown[row]);
+    const text = `${Bench.run.methods[shown[row]].title}: ${fixed(value, column.digits)} `
       + `(${fixed(low ?? value, column.digits)} to ${fixed(high ?? value, column.digits)})`;
-    return shape("g", {}, shape("title", {}, said),
-      shape("rect", { x: 0, y: y - lane / 2, width, height: lane, fill: "transparent" }),
+    return shape("g", {}, shape("title", {}, text),
+      shape("rect", { x: 0, y: y - rowHeight / 2, width, height: rowHeight, fill: "transparent" }),
       shape("line", { x1: x(low ?? value), x2: x(high ?? value), y1: y, y2: y, style: `stroke:${colour}` }),
-      shape("path", { d: markerPath(shown[index]), transform: `translate(${x(value)},${y}) scale(.8)`, style: `fill:${colour}` }));
+      shape("path", { d: markerPath(shown[row]), transform: `translate(${x(value)},${y}) scale(.8)`, style: `fill:${colour}` }));
   });
   return element("figure", { class: "strip" },
     shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${column.title}, means with intervals` }, rows),
     element("figcaption", {}, element("span", {}, fixed(least, column.digits)),
-      element("span", {}, `${column.unit ? `${column.unit}, ` : ""}${better(column)}`), element("span", {}, fixed(most, column.digits))));
+      element("span", {}, `${column.unit ? `${column.unit}, ` : ""}${directionText(column)}`), element("span", {}, fixed(most, column.digits))));
 }
 
-/** The worst, the median and the best image of the reference by the set's first metric. */
+/** The worst, the median and the best image of the reference by the first metric. */
 function samples(set) {
   const box = element("section", { class: "samples" });
-  const place = set.quality[0];
+  const index = set.quality[0];
   const method = set.ran[Bench.run.reference] ? Bench.run.reference : set.methods[0];
-  if (place === undefined || !set.size) return box;
-  Bench.load(set.place).then(() => {
-    const ranked = set.ranked(place, method);
+  if (index === undefined || !set.size) return box;
+  Bench.load(set.index).then(() => {
+    const ranked = set.ranked(index, method);
     if (!ranked.length) return;
     const picks = [["Worst", ranked[0]], ["Median", ranked[Math.floor(ranked.length / 2)]], ["Best", ranked[ranked.length - 1]]];
     box.append(
-      element("h2", {}, "In pictures"),
-      element("p", {}, "The worst, the median and the best image of ", methodName(method), ` by ${set.columns[place].title}. `,
+      element("h2", {}, "Example images"),
+      element("p", {}, "The worst, the median and the best image of ", methodName(method), ` by ${set.columns[index].title}. `,
         element("a", { href: address("images") }, "All images")),
-      contactSheet(set, set.methods, picks.map(([, image]) => image), place, picks.map(([word]) => word)));
+      contactSheet(set, set.methods, picks.map(([, image]) => image), index, picks.map(([word]) => word)));
   });
   return box;
 }

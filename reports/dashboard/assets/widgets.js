@@ -1,8 +1,8 @@
 "use strict";
-// What several views share: methods with their sign, choices, tables that sort, pages.
+// Shared widgets: method symbols, choices, sortable tables, pages.
 
-/** How a method is signed in every chart: the palette and the markers of the printed figures. */
-function sign(method) {
+/** Colour and marker of a method in all charts, as in the printed figures. */
+function symbol(method) {
   const colour = Bench.run.palette[method % Bench.run.palette.length];
   return {
     colour: colour === "#000000" ? "var(--ink)" : colour, // black ink becomes light on a dark page
@@ -21,18 +21,18 @@ const MARKER_PATHS = { // in a square of 16 around the origin; keys are matplotl
   "*": "M0,-6.5L1.7,-2.2L6.2,-2L2.7,0.9L3.9,5.3L0,2.8L-3.9,5.3L-2.7,0.9L-6.2,-2L-1.7,-2.2Z",
 };
 
-const markerPath = (method) => MARKER_PATHS[sign(method).marker] ?? MARKER_PATHS.o;
+const markerPath = (method) => MARKER_PATHS[symbol(method).marker] ?? MARKER_PATHS.o;
 
 function swatch(method) {
   return shape("svg", { class: "swatch", viewBox: "-8 -8 16 16", "aria-hidden": "true" },
-    shape("path", { d: markerPath(method), style: `fill:${sign(method).colour}` }));
+    shape("path", { d: markerPath(method), style: `fill:${symbol(method).colour}` }));
 }
 
 function methodName(method) {
   return element("span", { class: "method" }, swatch(method), element("span", {}, Bench.run.methods[method].title));
 }
 
-/** A sentence of verdicts.py: texts, and places of methods. */
+/** A sentence of summaries.py: texts and indices of methods. */
 const sentence = (parts) => parts.map((part) => (typeof part === "number" ? methodName(part) : part));
 
 /** A labelled choice. options: [value, text] pairs, or {group, options}. */
@@ -44,11 +44,11 @@ function choice(label, options, value, change) {
 }
 
 /** Options for columns of a set, grouped by protocol. */
-function columnOptions(set, places) {
+function columnOptions(set, indices) {
   return set.protocols.map((protocol) => ({
     group: protocol,
-    options: places.filter((place) => set.columns[place].protocol === protocol)
-      .map((place) => [place, `${heading(set.columns[place])} ${arrow(set.columns[place])}`]),
+    options: indices.filter((index) => set.columns[index].protocol === protocol)
+      .map((index) => [index, `${heading(set.columns[index])} ${arrow(set.columns[index])}`]),
   })).filter((group) => group.options.length);
 }
 
@@ -59,27 +59,27 @@ function search(label, value, change) {
   return element("label", { class: "choice" }, label, input);
 }
 
-/** Does the method answer to a text? Every word must occur in its title, name or description. */
-function answers(method, text) {
+/** Whether all words of a text occur in the method's title, name or description. */
+function matches(method, text) {
   const { title, name, about } = Bench.run.methods[method];
   const all = [title, name, ...about].join(" ").toLowerCase();
   return text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
 }
 
 /**
- * A table whose heads sort. heads: [{content, key, first}] with key(row) -> number, string or null, first "ascending"
- * or "descending"; nulls always last. draw(row) -> <tr>. sorted: {place, order}, change(sorted) notes a new order.
+ * A sortable table. heads: [{content, key, first}] with key(row) -> number, string or null, first "ascending"
+ * or "descending"; nulls always last. draw(row) -> <tr>. sorted: {index, order}, change(sorted) receives a new order.
  */
 function sortable({ caption, groups, heads, rows, draw, sorted, change }) {
   const body = element("tbody");
-  const cells = heads.map((head, place) => element("th", { scope: "col", class: head.class || null },
-    element("button", { type: "button", class: "sort", title: head.title || null, click: () => turn(place) },
+  const cells = heads.map((head, index) => element("th", { scope: "col", class: head.class || null },
+    element("button", { type: "button", class: "sort", title: head.title || null, click: () => turn(index) },
       head.content, element("span", { class: "order", "aria-hidden": "true" }))));
   let state = sorted;
 
-  function turn(place) {
+  function turn(index) {
     const flip = { ascending: "descending", descending: "ascending" };
-    state = { place, order: state?.place === place ? flip[state.order] : heads[place].first };
+    state = { index, order: state?.index === index ? flip[state.order] : heads[index].first };
     change(state);
     arrange();
   }
@@ -87,7 +87,7 @@ function sortable({ caption, groups, heads, rows, draw, sorted, change }) {
   function arrange() {
     const ordered = [...rows];
     if (state) {
-      const { key } = heads[state.place];
+      const { key } = heads[state.index];
       const way = state.order === "ascending" ? 1 : -1;
       ordered.sort((a, b) => {
         const [x, y] = [key(a), key(b)];
@@ -95,8 +95,8 @@ function sortable({ caption, groups, heads, rows, draw, sorted, change }) {
         return way * (typeof x === "string" ? x.localeCompare(y, "en") : x - y);
       });
     }
-    cells.forEach((cell, place) => {
-      if (state?.place === place) cell.setAttribute("aria-sort", state.order);
+    cells.forEach((cell, index) => {
+      if (state?.index === index) cell.setAttribute("aria-sort", state.order);
       else cell.removeAttribute("aria-sort");
     });
     body.replaceChildren(...ordered.map(draw));
@@ -123,14 +123,14 @@ function pager(page, pages, change) {
     button("\u203a", "Next page", page + 1), button("\u00bb", "Last page", pages - 1));
 }
 
-/** A picture of an image by a method (-1: the target) that opens the viewer; says n/a where there is none. */
+/** A thumbnail of an image by a method (-1: the target) that opens the viewer; n/a without a file. */
 function tile(set, image, method, note) {
   const who = method < 0 ? "target" : Bench.run.methods[method].title;
-  const picture = set.has(method, image)
+  const thumbnail = set.has(method, image)
     ? element("img", { src: set.thumbnail(method, image), alt: "", loading: "lazy", decoding: "async", width: 96, height: 96 })
     : element("span", { class: "none" }, "n/a");
   return element("button", {
     type: "button", class: "tile", "aria-label": `${set.images[image]}, ${who}`,
     click: () => Bench.openImage(set, image, method),
-  }, picture, note === undefined ? null : element("span", { class: "note" }, note));
+  }, thumbnail, note === undefined ? null : element("span", { class: "note" }, note));
 }

@@ -1,4 +1,4 @@
-"""Pictures of a run side by side: targets and reconstructions, and where the reconstructions are wrong."""
+"""Contact sheets of a run: targets and reconstructions, and error maps of the reconstructions."""
 
 from __future__ import annotations
 
@@ -15,20 +15,31 @@ from PIL import Image
 
 from reports.figures.style import style, wrap
 from reports.frame import ReportError, Results
+from reports.statistics import sign
 
-TILE, LABELS, TITLES = 0.85, 0.95, 0.45  # inches: a picture with its gap, the texts to the left and above
+TILE, LABELS, TITLES = 0.85, 0.95, 0.45  # inches: an image with its gap, the texts to the left and above
 GAP = 0.04  # of a tile
-# More methods than this stand below each other, so that the figure still fits the width of a page.
+# More methods than this become rows, so that the figure still fits the width of a page.
 METHODS_ACROSS = 8
 TARGET, INTEREST = "target", "interest"
-# Dark to bright with the error, in evenly perceived steps, for colour-blind readers and in grey print too.
+# Perceptually uniform, also for colour-blind readers and in greyscale.
 HEAT = "inferno"
 
 
 def choose_images(
     results: Results, dataset: str, protocol: str, number: int = 6, metric: str = "", method: str = ""
 ) -> tuple[str, ...]:
-    """Image ids from worst over median to best by a metric of a method; without one, evenly spread over the ids."""
+    """Ids of images from worst to best by a metric of a method; without a metric, evenly spaced over the sorted ids.
+
+    Args:
+        results: the run.
+        dataset, protocol: a part of the run.
+        number: of images, at least 1.
+        metric, method: which values rank the images.
+
+    Raises:
+        ReportError: the run has no such metric or method, or number is below 1.
+    """
     if number < 1:
         raise ReportError(f"expected at least one image, found {number}")
     if not metric:
@@ -41,18 +52,26 @@ def choose_images(
                 f"found {metric!r} and {method!r}"
             )
         values = results.values(metric, dataset, protocol)[method].dropna().sort_index()
-        ascending = results.info(metric)["direction"] == "higher"
+        ascending = sign(results.info(metric)["direction"]) > 0  # the worst first
         ranked = list(values.sort_values(ascending=ascending, kind="stable").index)
-    places = np.linspace(0, len(ranked) - 1, min(number, len(ranked))).round().astype(int)
-    return tuple(ranked[place] for place in places)
+    indices = np.linspace(0, len(ranked) - 1, min(number, len(ranked))).round().astype(int)
+    return tuple(ranked[index] for index in indices)
 
 
 def grid(
     results: Results, dataset: str, images: Sequence[str], methods: Sequence[str] = (), titles: Sequence[str] = ()
 ) -> Figure:
-    """Target and methods of the images. A picture that is not there is a tile that says n/a.
+    """Targets and reconstructions: rows are images, columns methods; transposed for more than METHODS_ACROSS methods.
 
-    Rows images, columns methods; the other way round where the methods are too many for the width of a page.
+    Args:
+        results: the run.
+        dataset: name of the data set.
+        images: ids of the images; missing files are printed as n/a.
+        methods: names of methods; default: all.
+        titles: labels of the images; default: their ids.
+
+    Raises:
+        ReportError: there are no images.
     """
     methods = tuple(methods) or results.methods
     if not images:
@@ -60,42 +79,41 @@ def grid(
     files = [TARGET, *methods]
     heads = [TARGET, *(results.title("methods", method) for method in methods)]
     labels = list(titles) or list(images)
-    below = len(methods) > METHODS_ACROSS
+    transposed = len(methods) > METHODS_ACROSS
     with style():
-        figure, axis = _sheet(*((len(files), len(images)) if below else (len(images), len(files))))
+        figure, axis = _sheet(*((len(files), len(images)) if transposed else (len(images), len(files))))
         for at, image in enumerate(images):
-            for place, file in enumerate(files):
-                row, across = (place, at) if below else (at, place)
-                _tile(axis, row, across, picture(results.directory, dataset, image, file))
-        _labels(axis, heads if below else labels, labels if below else heads)
+            for index, file in enumerate(files):
+                row, across = (index, at) if transposed else (at, index)
+                _tile(axis, row, across, read_image(results.directory, dataset, image, file))
+        _labels(axis, heads if transposed else labels, labels if transposed else heads)
     return figure
 
 
 def error_maps(
     results: Results, dataset: str, images: Sequence[str], methods: Sequence[str] = (), titles: Sequence[str] = ()
 ) -> Figure:
-    """Rows target and methods; for each image the reconstruction and beside it its absolute error.
+    """Reconstructions with their absolute errors: rows are the target and the methods, two columns per image.
 
-    The error is the mean over the channels of |reconstruction - target|, values in [-1, 1] (so 0 to 2), in one scale
-    for all maps, which ends at the 99th percentile of the worst. Where a picture `interest` lies beside the target
-    (white: the interest region), its outline is drawn.
+    The error is the mean of |reconstruction - target| over channels, of values in [-1, 1] (so 0 to 2). All maps share
+    one scale, which ends at the 99th percentile of the worst one. Where a target has an image file `interest` (white:
+    the interest region), its outline is drawn. Arguments and errors as in grid.
     """
     methods = tuple(methods) or results.methods
     if not images:
         raise ReportError(f"expected at least one image of {dataset} to draw, found none")
-    found = {image: picture(results.directory, dataset, image, TARGET) for image in images}
-    made = {(m, i): picture(results.directory, dataset, i, m) for m in methods for i in images}
-    errors = {key: error for key, made_picture in made.items()
-              if (error := _error(made_picture, found[key[1]])) is not None}  # fmt: skip
+    targets = {image: read_image(results.directory, dataset, image, TARGET) for image in images}
+    inverted = {(m, i): read_image(results.directory, dataset, i, m) for m in methods for i in images}
+    errors = {key: error for key, image in inverted.items() if (error := _error(image, targets[key[1]])) is not None}
     scale = Normalize(0.0, max([float(np.quantile(error, 0.99)) for error in errors.values()] or [1.0]) or 1.0)
     with style():
         figure, axis = _sheet(len(methods) + 1, 2 * len(images), right=0.6)
         for at, image in enumerate(images):
-            region = picture(results.directory, dataset, image, INTEREST)
-            _tile(axis, 0, 2 * at, found[image])
-            for place, method in enumerate(methods, start=1):
-                _tile(axis, place, 2 * at, made[method, image])
-                _heat(axis, place, 2 * at + 1, errors.get((method, image)), scale, region)
+            region = read_image(results.directory, dataset, image, INTEREST)
+            _tile(axis, 0, 2 * at, targets[image])
+            for index, method in enumerate(methods, start=1):
+                _tile(axis, index, 2 * at, inverted[method, image])
+                _heat(axis, index, 2 * at + 1, errors.get((method, image)), scale, region)
         tops = [text for title in (titles or images) for text in (title, "")]
         _labels(axis, [TARGET, *(results.title("methods", method) for method in methods)], tops)
         wide, high = figure.get_size_inches()
@@ -105,26 +123,26 @@ def error_maps(
     return figure
 
 
-def picture(directory: Path, dataset: str, image: str, file: str) -> Image.Image | None:
-    """A stored picture, or None."""
+def read_image(directory: Path, dataset: str, image: str, file: str) -> Image.Image | None:
+    """An image file of a run, without its suffix; None where it does not exist."""
     folder = (directory / "images").resolve()
     path = (folder / dataset / image / f"{file}.png").resolve()
-    if not path.is_relative_to(folder) or not path.is_file():  # a name may not lead out of the run's folder
+    if not path.is_relative_to(folder) or not path.is_file():  # a name may not point out of the run's folder
         return None
-    with Image.open(path) as found:
-        return found.convert("RGB")
+    with Image.open(path) as stored:
+        return stored.convert("RGB")
 
 
-def _error(made: Image.Image | None, target: Image.Image | None) -> NDArray[np.float64] | None:
-    """[H, W] of mean absolute difference in [-1, 1] values; None where there is nothing to compare."""
-    if made is None or target is None or made.size != target.size:
+def _error(image: Image.Image | None, target: Image.Image | None) -> NDArray[np.float64] | None:
+    """Mean absolute difference [H, W] of values in [-1, 1]; None where the images are not comparable."""
+    if image is None or target is None or image.size != target.size:
         return None
-    difference = np.asarray(made, dtype=np.float64) - np.asarray(target, dtype=np.float64)
+    difference = np.asarray(image, dtype=np.float64) - np.asarray(target, dtype=np.float64)
     return np.asarray(np.abs(difference).mean(axis=2) / 127.5)
 
 
 def _sheet(rows: int, columns: int, right: float = 0.05) -> tuple[Figure, Axes]:
-    """A figure of tiles: one axis in units of tiles, as an axis a picture would cost most of a report's time."""
+    """A contact sheet: one axis in units of tiles, as an axis per image would take most of the time of a report."""
     wide, high = LABELS + TILE * columns + right, TITLES + TILE * rows
     figure = Figure(figsize=(wide, high))
     axis = figure.add_axes((LABELS / wide, 0, TILE * columns / wide, TILE * rows / high))
@@ -135,10 +153,10 @@ def _sheet(rows: int, columns: int, right: float = 0.05) -> tuple[Figure, Axes]:
 
 
 def _labels(axis: Axes, left: Sequence[str], top: Sequence[str]) -> None:
-    for place, text in enumerate(left):
-        axis.text(-0.06, place + 0.5, wrap(text), fontsize=5.5, ha="right", va="center", parse_math=False)
-    for place, text in enumerate(top):
-        axis.text(place + 0.5, -0.06, wrap(text), fontsize=5.5, ha="center", va="bottom", parse_math=False)
+    for index, text in enumerate(left):
+        axis.text(-0.06, index + 0.5, wrap(text), fontsize=5.5, ha="right", va="center", parse_math=False)
+    for index, text in enumerate(top):
+        axis.text(index + 0.5, -0.06, wrap(text), fontsize=5.5, ha="center", va="bottom", parse_math=False)
 
 
 def _heat(
@@ -155,16 +173,16 @@ def _heat(
                          extent=_extent(row, column))  # fmt: skip
 
 
-def _tile(axis: Axes, row: int, column: int, found: Image.Image | None) -> None:
-    if found is None:
+def _tile(axis: Axes, row: int, column: int, image: Image.Image | None) -> None:
+    if image is None:
         axis.text(column + 0.5, row + 0.5, "n/a", ha="center", va="center")
         return
-    # The tile is square; a picture that is not keeps its shape, in the middle.
-    share = min(1.0, found.width / found.height), min(1.0, found.height / found.width)
-    axis.imshow(np.asarray(found), interpolation="nearest", extent=_extent(row, column, *share), aspect="auto")
+    # Tiles are square; other images keep their aspect ratio and are centred.
+    size = min(1.0, image.width / image.height), min(1.0, image.height / image.width)
+    axis.imshow(np.asarray(image), interpolation="nearest", extent=_extent(row, column, *size), aspect="auto")
 
 
 def _extent(row: int, column: int, wide: float = 1.0, high: float = 1.0) -> tuple[float, float, float, float]:
-    """Left, right, bottom, top of a picture in its tile, less a gap."""
+    """Left, right, bottom and top of an image in its tile, without the gap."""
     x, y = (1 - GAP) * wide / 2, (1 - GAP) * high / 2
     return column + 0.5 - x, column + 0.5 + x, row + 0.5 + y, row + 0.5 - y

@@ -1,12 +1,12 @@
 "use strict";
-// The image browser: targets and methods side by side, a page of images at a time, from worst to best by what is asked.
+// The image browser: targets and methods side by side, in pages, by name or from worst to best by a metric.
 
 const PAGE = 20;
 
 Bench.views.images = {
   loads: true,
   draw(set, container) {
-    const all = set.columns.map((_, place) => place);
+    const all = set.columns.map((_, index) => index);
     const sort = pick("sort", all, -1);
     const by = pick("by", set.methods, set.ran[Bench.run.reference] ? Bench.run.reference : set.methods[0]);
     const shows = pick("shows", all, sort >= 0 ? sort : (set.quality[0] ?? all[0]));
@@ -21,18 +21,18 @@ Bench.views.images = {
     Bench.order = { set: set.name, images: ranked };
 
     function draw() {
-      const wanted = text.toLowerCase();
-      const found = wanted ? ranked.filter((image) => set.images[image].toLowerCase().includes(wanted)) : ranked;
-      const pages = Math.max(1, Math.ceil(found.length / PAGE));
+      const query = text.toLowerCase();
+      const matching = query ? ranked.filter((image) => set.images[image].toLowerCase().includes(query)) : ranked;
+      const pages = Math.max(1, Math.ceil(matching.length / PAGE));
       page = Math.min(page, pages - 1);
       const turnTo = (next) => { page = next; Bench.keep({ page: next || null }); draw(); box.scrollIntoView({ block: "nearest" }); };
       const without = set.images.length - ranked.length;
       box.replaceChildren(
         element("div", { class: "above" },
-          element("span", { role: "status" }, plural(found.length, "image") + (without ? `; ${without.toLocaleString("en")} without a value` : "")),
+          element("span", { role: "status" }, plural(matching.length, "image") + (without ? `; ${without.toLocaleString("en")} without a value` : "")),
           pager(page, pages, turnTo)),
-        found.length ? contactSheet(set, shown, found.slice(page * PAGE, (page + 1) * PAGE), shows)
-          : element("p", { class: "empty" }, "No image answers to this filter."));
+        matching.length ? contactSheet(set, shown, matching.slice(page * PAGE, (page + 1) * PAGE), shows)
+          : element("p", { class: "empty" }, "No image matches this filter."));
     }
 
     container.append(
@@ -42,7 +42,7 @@ Bench.views.images = {
           (value) => Bench.go("images", { order: value, sort: value === "" ? "" : Math.max(sort, shows, 0), page: "" })),
         sort < 0 ? null : choice("by", columnOptions(set, all), sort, (value) => Bench.go("images", { sort: value, shows: "", page: "" })),
         sort < 0 ? null : choice("of", methodOptions(set), by, (value) => Bench.go("images", { by: value, page: "" })),
-        choice("Numbers", columnOptions(set, all), shows, (value) => Bench.go("images", { shows: value })),
+        choice("Values", columnOptions(set, all), shows, (value) => Bench.go("images", { shows: value })),
         search("Image name", text, (value) => { text = value; page = 0; Bench.keep({ find: value, page: "" }); draw(); })),
       element("details", { class: "which", open: hidden.size > 0 }, element("summary", {}, `Methods: ${shown.length} of ${set.methods.length}`),
         element("div", { class: "checks" }, set.methods.map((method) => {
@@ -60,16 +60,16 @@ Bench.views.images = {
   },
 };
 
-/** A row an image, a column a method; below each picture the value of the column asked for. */
-function contactSheet(set, methods, images, place, labels) {
-  const column = set.columns[place];
+/** A contact sheet: rows are images, columns methods; below each image its value in a column. */
+function contactSheet(set, methods, images, index, labels) {
+  const column = set.columns[index];
   const number = (image, method) => {
-    const value = set.value(place, method, image);
+    const value = set.value(index, method, image);
     return Number.isNaN(value) ? "n/a" : fixed(value, column.digits);
   };
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Pictures with ${column.title}` },
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Images with ${column.title}` },
     element("table", { class: "sheet" },
-      element("caption", { class: "unseen" }, `Pictures; numbers are ${column.title}`),
+      element("caption", { class: "unseen" }, `Images; values are ${column.title}`),
       element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Target"),
         methods.map((method) => element("th", { scope: "col" }, methodName(method))))),
       element("tbody", {}, images.map((image, row) => element("tr", {},

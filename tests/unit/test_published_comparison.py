@@ -1,4 +1,4 @@
-"""Published numbers stand beside measured ones where the recipe agrees; where it does not, that is said."""
+"""Published numbers are compared with measured ones where the recipe agrees; a warning says where it does not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.engine.export import note_of
 from benchmarks.errors import ConfigError
 from methods.registry import load_pipeline
 from metrics import registry
-from reports import beside, build, latex, markdown, published
+from reports import build, latex, markdown, published, published_comparison
 from reports.frame import Results, check
 from tests.unit.simulated_run import lose, rows, run_json, write
 
@@ -45,7 +45,7 @@ def results(**changes: Any) -> Results:
 
 
 def test_agreeing_numbers_share_a_table_with_the_runs_own() -> None:
-    (table,) = beside.tables(results())
+    (table,) = published_comparison.tables(results())
     assert [row.method for row in table.rows] == ["e4e", "pti"], "a method without published numbers has no row"
     titles = [registry.find(name).info.title for name in NAMES[:2]]
     sides = ["this run", "SFE 2024", "GANInverter 2023"]
@@ -61,7 +61,7 @@ def test_agreeing_numbers_share_a_table_with_the_runs_own() -> None:
 
 
 def test_what_does_not_agree_is_warned_of() -> None:
-    (listing,) = beside.warnings(results())
+    (listing,) = published_comparison.warnings(results())
     said = {(source.split(",")[0], numbers): why for source, numbers, why in listing.rows}
     assert "another LPIPS" in said["PTI 2021", "LPIPS (not AlexNet at 256 px)"]
     assert "3.01 dB low" in said["GANInverter 2023", "PSNR (3.01 dB low)"]
@@ -69,15 +69,18 @@ def test_what_does_not_agree_is_warned_of() -> None:
     assert "pytorch-fid" in said["SFE 2024", "FID"]
     assert "is not measured in this run" in said["HyperInverter 2022", "FID"]
     assert said["HyperInverter 2022", "all rows"] == "none of its methods is in this run"
-    assert "stanford_cars, which the run does not have" in said["SFE 2024", "all"]
+    assert "stanford_cars, which is not in this run" in said["SFE 2024", "all"]
 
 
-def test_another_generator_or_no_published_table_sets_nothing_beside() -> None:
+def test_another_generator_or_no_published_table_gives_no_comparison() -> None:
     other = results(generator={"name": "faces64"})
-    assert beside.tables(other) == []
-    assert all("this run's is faces64" in why or "stanford_cars" in why for _, _, why in beside.warnings(other)[0].rows)
+    assert published_comparison.tables(other) == []
+    assert all(
+        "this run: faces64" in why or "stanford_cars" in why
+        for _, _, why in published_comparison.warnings(other)[0].rows
+    )
     plain = results(config={})
-    assert beside.tables(plain) == [] and beside.warnings(plain) == []
+    assert published_comparison.tables(plain) == [] and published_comparison.warnings(plain) == []
 
 
 def test_the_report_has_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,8 +90,8 @@ def test_the_report_has_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     write(tmp_path, frame, run)
     build.build(tmp_path)
     text = (tmp_path / "report" / "tables.md").read_text()
-    assert "## Beside published numbers: Faces (n = 8)" in text
-    assert "## Published numbers that are not set beside" in text
+    assert "## Comparison with published numbers: Faces (n = 8)" in text
+    assert "## Published numbers that are not compared" in text
     assert "another LPIPS: .40 for e4e" in text
     assert "published" in (tmp_path / "report" / "tables.csv").read_text()
 
@@ -103,7 +106,7 @@ def test_every_published_column_agrees_with_a_metric_or_says_how_it_differs() ->
                 assert registry.find(each["metric"]).info.direction == each["direction"], (name, column)
         for row, method in entry.get("methods", {}).items():
             assert row in entry["rows"] and load_pipeline(method).name == method
-        assert set(entry.get("apart", {})) <= set(entry["rows"]) - set(entry.get("methods", {}))
+        assert set(entry.get("other_methods", {})) <= set(entry["rows"]) - set(entry.get("methods", {}))
 
 
 def test_suites_name_published_tables() -> None:
