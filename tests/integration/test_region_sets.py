@@ -38,6 +38,7 @@ def backdrop(picture: np.ndarray) -> np.ndarray | None:
 
 
 @pytest.mark.assets
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "number"), [("openpeople", 210), ("orl", 400), ("digiface_gan", 500)])
 def test_every_face_has_a_region(name: str, number: int) -> None:
     masks, reasons = load_parser("landmark_ellipse")(pictures(name))

@@ -26,6 +26,9 @@ INVENTORIES = {
     "restyle_e4e_resnet34_512": 16, "interestyle_ffhq": 18, "hyperstyle_w_encoder": 18,
 }  # fmt: skip
 
+# One of each family; the others only differ in size or in options.
+QUICK = ("psp_ffhq_encode", "e4e_size256", "restyle_psp_resnet34_512", "hyperstyle_w_encoder")
+
 
 def options_of(inventory: str) -> dict[str, object]:
     """What the listing says of the file's options; the encoder's type stands beside them."""
@@ -54,7 +57,9 @@ def images(case: Case) -> Tensor:
     return ((pixels.float() / 255 - 0.5) / 0.5).double()
 
 
-@pytest.mark.parametrize("inventory", INVENTORIES)
+@pytest.mark.parametrize(
+    "inventory", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in INVENTORIES]
+)
 def test_files_of_every_kind_are_read_by_their_names(inventory: str, tmp_path: Path) -> None:
     parity.require()
     shapes = key_shapes(inventory, "state_dict")
@@ -82,6 +87,7 @@ def test_critic_has_the_official_names_and_shapes() -> None:
     assert found == key_shapes("e4e_w_discriminator", "discriminator_state_dict")
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_e4e_gives_the_authors_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     case = Case("e4e_encoder")
@@ -105,6 +111,7 @@ def test_e4e_gives_the_authors_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     case.assert_close("latents_mask", mixed)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_psp_gives_the_authors_codes(tmp_path: Path) -> None:
     case = Case("psp_encoder")
