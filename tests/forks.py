@@ -21,12 +21,12 @@ import pytest
 import torch
 
 from benchmarks.cli import main
-from benchmarks.cli import suite as commands
+from benchmarks.engine import export, workers
 from benchmarks.engine.allocator import keep_freed_memory
 from reports import build as report
 
 GRACE = 30.0  # seconds to end by itself
-assert commands and report  # loaded for the forks
+assert export and workers and report  # loaded for the forks, as commands import them when they run
 torch.set_num_threads(1)
 
 

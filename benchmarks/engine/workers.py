@@ -188,5 +188,5 @@ def options_of(words: Sequence[str]) -> dict[str, str]:
     """key=value words as a dict; raises ConfigError for others."""
     for word in words:
         if "=" not in word:
-            raise ConfigError(f"--engine {word!r} is not of the form KEY=VALUE")
+            raise ConfigError(f"--executor-option {word!r} is not of the form KEY=VALUE")
     return dict(word.split("=", 1) for word in words)

@@ -74,9 +74,9 @@ def find(name: str, directions: Mapping[str, Direction]) -> Direction:
 @lru_cache(maxsize=4)
 @torch.no_grad()
 def w_samples(generator: Generator) -> Tensor:
-    """SCALE_SAMPLES codes of W [N, w_dim], always the same: what strengths are measured by."""
+    """SCALE_SAMPLES codes of W [N, w_dim] on the CPU, always the same: what strengths are measured by."""
     z = torch.randn(SCALE_SAMPLES, generator.z_dim, generator=torch.Generator().manual_seed(SCALE_SEED))
-    return torch.cat([generator.mapping(part)[:, 0] for part in z.split(1000)])
+    return torch.cat([generator.mapping(part.to(generator.w_mean))[:, 0].cpu() for part in z.split(1000)])
 
 
 def in_strengths(raw: Tensor, generator: Generator) -> Tensor:

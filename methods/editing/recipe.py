@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +22,8 @@ from methods.editing.weights import save_directions
 from methods.generators import load_generator
 from methods.generators.stylegan2 import Generator
 from metrics import attributes
+
+logger = logging.getLogger(__name__)
 
 VERSION = 1
 SHOWN, TRUNCATION = 2, 0.7  # held-out samples in the picture, and how far from the mean of W they are shown
@@ -42,10 +47,14 @@ def learning_config(overrides: DictConfig) -> LearningConfig:
     return config
 
 
-def learn_and_export(overrides: DictConfig, out: Path) -> None:
+def recipe(overrides: DictConfig) -> Callable[[Path, torch.device], None]:
+    """The fit with settings overridden; it takes the output folder and the device."""
+    return partial(learn_and_export, learning_config(overrides))
+
+
+def learn_and_export(config: LearningConfig, out: Path, device: torch.device) -> None:
     """Write OUT/directions-<generator>.safetensors with its card and picture."""
-    config = learning_config(overrides)
-    generator = load_generator(config.generator)
+    generator = load_generator(config.generator).to(device)
     drawn = sample(generator, config.attributes, config.samples, config.seed)
     count = config.samples - config.held_out
     held_out = drawn.part(slice(count, None))
@@ -60,12 +69,12 @@ def learn_and_export(overrides: DictConfig, out: Path) -> None:
         {"name": name, "version": str(VERSION)},
     )
     save_png(
-        to_image(sheet(generator, learned.directions, generator.w_mean.lerp(held_out.w[:SHOWN], TRUNCATION))),
+        to_image(sheet(generator, learned.directions, generator.w_mean.cpu().lerp(held_out.w[:SHOWN], TRUNCATION))),
         out / f"{name}.png",
     )
     card = render_card(name, learned, held_out, config)
     (out / f"{name}.md").write_text(card, encoding="utf-8")
-    print(f"{out / name}.safetensors: {', '.join(learned.directions)}; card and picture beside it")
+    logger.info("%s.safetensors: %s; card and picture beside it", out / name, ", ".join(learned.directions))
 
 
 def judged(generator: Generator, train: Samples, held_out: Samples, config: LearningConfig) -> Learned:
@@ -97,7 +106,7 @@ def sheet(generator: Generator, directions: dict[str, Direction], w: Tensor) -> 
     for direction in directions.values():
         for code in w:
             moved = code + torch.tensor(STRENGTHS)[:, None, None] * direction.vector
-            rows.append(torch.cat(list(generator.synthesis(moved).clamp(-1, 1)), dim=2))
+            rows.append(torch.cat(list(generator.synthesis(moved.to(generator.w_mean)).clamp(-1, 1)), dim=2))
     return torch.cat(rows, dim=1)
 
 

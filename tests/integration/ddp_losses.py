@@ -13,9 +13,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytorch_lightning as pl
+import torch
 
-from benchmarks.cli import train as training
 from methods.encoders import data as encoder_data
+from methods.training.registry import load_training
+from methods.training.run import fit
 
 BATCH, STEPS = 8, 4
 TRAININGS = {
@@ -27,12 +29,8 @@ TRAININGS = {
 
 
 def run(processes: int, out: Path) -> None:
-    def build(name: str, overrides: list[str]) -> Any:
-        return replace(load(name, overrides), export=lambda *_: None)
-
-    load, trainer = training.load_recipe, pl.Trainer
+    trainer = pl.Trainer
     with (
-        patch.object(training, "load_recipe", build),
         patch.object(pl, "Trainer", lambda **options: trainer(**options | {"log_every_n_steps": 1})),
         patch.object(encoder_data, "VALIDATION", 8),
     ):
@@ -40,7 +38,8 @@ def run(processes: int, out: Path) -> None:
             batch = [f"batch={BATCH // processes}", "draws=1000"]
             if name == "e4e":
                 batch.append(f"losses.identity_images={2 // processes}")
-            training.train(name, [*settings, *batch], out / name, processes, None)
+            recipe: Any = load_training(name, [*settings, *batch])
+            fit(replace(recipe, export=lambda *_: None), out / name, torch.device("cpu"), processes)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.cli import suite as commands
 from benchmarks.engine import export as results
 from benchmarks.engine import store
+from benchmarks.engine.config import load_suite
 from benchmarks.engine.executors import local as executor_local
-from benchmarks.engine.plan import Plan
+from benchmarks.engine.plan import Plan, expand
 from methods import inline
 from methods.optimization.stage import WOptimization
 from methods.tuning.stage import PivotalTuning
@@ -125,7 +125,7 @@ def test_full_disk_stops_clearly_and_loses_nothing(owner, name, at, suite, tmp_p
 @pytest.fixture
 def built(suite, reference):
     """A built picture of the cached set, given back as it was."""
-    plan: Plan = commands.expand(commands.load_suite(suite))
+    plan: Plan = expand(load_suite(suite))
     manifest = plan.manifests["folder"]
     path = manifest.root / manifest.by_id["p1"].file
     before = path.read_bytes()
@@ -138,7 +138,7 @@ def test_broken_image_fails_alone_and_is_retried(built, suite, tmp_path, referen
     built.write_bytes(good[: len(good) // 2])
     arguments = ["run", suite, "--out", str(tmp_path)]
     assert main(arguments) == 1
-    assert "1 images have failed rows" in capsys.readouterr().out
+    assert "1 images have failed rows" in capsys.readouterr().err
     frame = pd.read_parquet(tmp_path / "results.parquet")
     failed = frame[frame["status"] == "failed"]
     assert set(failed["image"]) == {"p1"} and set(failed["method"]) == {"sg2_w", "pti"}

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from benchmarks.cli import main
-from benchmarks.cli import train as training_command
 from methods.encoders import data as data_module
 from methods.encoders.data import EncoderData, EncoderDataConfig
 from methods.encoders.designs import DESIGNS
 from methods.encoders.training import EncoderTraining
 from methods.encoders.weights import load_encoder
 from methods.generators import load_generator
+from methods.training.registry import load_training
 
 pytestmark = pytest.mark.assets
 TINY = ["generator=toy", "draws=1000", "batch=2", "losses.identity=0", "adversarial=0.1", "lr=1e-3"]
@@ -88,6 +88,6 @@ def test_two_processes_see_what_one_sees(synthetic: float) -> None:
 
 def test_every_encoder_can_be_trained_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     for name in DESIGNS:
-        assert training_command.load_recipe(name, ["generator=toy"]).config.design == name
+        assert load_training(name, ["generator=toy"]).config.design == name
         assert main(["train", name, "interest.filtr=none"]) == 2
         assert "filtr" in capsys.readouterr().err

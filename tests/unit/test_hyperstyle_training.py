@@ -10,13 +10,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmarks.cli.train import load_recipe
 from methods.encoders.losses import LossWeights
 from methods.generators import Generator, load_generator
 from methods.hypernetworks.refine import passes
 from methods.hypernetworks.stage import HyperStyle, HyperStyleConfig
 from methods.hypernetworks.training import HyperStyleTraining, HyperStyleTrainingConfig, inverted, pivots
 from methods.hypernetworks.weights import fresh_hypernet, load_hypernet, save_hypernet, toy_hypernet
+from methods.training.registry import load_training
 
 PLAIN = LossWeights(lpips=0.0, identity=0.0)
 
@@ -114,5 +114,5 @@ def header(path: Path) -> str:
 
 def test_training_needs_its_w_encoder() -> None:
     with pytest.raises(FileNotFoundError, match="train hyperstyle_w_encoder` trains one"):
-        load_recipe("hyperstyle", ["w_encoder=hyperstyle_w_encoder-elsewhere"])
-    assert load_recipe("hyperstyle", ["generator=toy", "w_encoder=toy", "passes=3"]).config.passes == 3
+        load_training("hyperstyle", ["w_encoder=hyperstyle_w_encoder-elsewhere"])
+    assert load_training("hyperstyle", ["generator=toy", "w_encoder=toy", "passes=3"]).config.passes == 3

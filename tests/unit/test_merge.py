@@ -161,9 +161,10 @@ def test_the_command_reports_and_refuses(tmp_path: Path, capsys: pytest.CaptureF
     done(stage_run(tmp_path / "b"), "s02", 0.2, torch_version="2.16.0")
     (tmp_path / "empty").mkdir()
     assert main(["merge", str(tmp_path / "all"), str(tmp_path / "a"), str(tmp_path / "b")]) == 0
-    said = capsys.readouterr().out
-    assert "2 images and 2 scores merged" in said and "different pictures" in said and "/s01: kept" in said
-    assert "different torch: 2.15.0, 2.16.0" in said and "--resume none" in said
+    said, notes = capsys.readouterr()
+    assert "2 images and 2 scores merged" in said
+    assert "1 images differ between the folders" in notes and "/s01: kept" in notes
+    assert "different torch: 2.15.0, 2.16.0" in notes and "--resume none" in notes
     assert main(["merge", str(tmp_path / "all"), str(tmp_path / "empty")]) == 2
     assert main(["merge", str(tmp_path / "a"), str(tmp_path / "a")]) == 2
     assert "no results there" in capsys.readouterr().err

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cli
-from benchmarks.cli import suite as commands
+from benchmarks.cli import report
 from reports import wandb_sink
 from reports.frame import read
 from reports.tabulate import means
@@ -138,7 +137,7 @@ def test_whatever_happens_to_the_service_is_a_warning(
 
 
 def test_reports_do_not_load_the_package(directory: Path) -> None:
-    code = "import sys, benchmarks.cli.suite, reports.build, reports.wandb_sink; print('wandb' in sys.modules)"
+    code = "import sys, benchmarks.engine.export, reports.build, reports.wandb_sink; print('wandb' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=wandb_sink.ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -147,13 +146,11 @@ def test_the_exit_code_of_a_run_is_its_own(tmp_path: Path, monkeypatch: pytest.M
     asked: list[str] = []
     frame = rows(3)
     monkeypatch.setattr(wandb_sink, "push", lambda directory, mode: bool(asked.append(mode)))  # False: it failed
-    monkeypatch.setattr(commands, "compact", lambda run: frame)
+    monkeypatch.setattr("benchmarks.engine.export.compact", lambda run: frame)
     monkeypatch.setattr("reports.build.build", lambda *arguments: [])
     plan = SimpleNamespace(suite=SimpleNamespace(reference_method="plain", methods=["plain"]))
     run: Any = SimpleNamespace(plan=plan, out=tmp_path)
-    options = cli.parser().parse_args(["run", "small"])
-    assert commands._report(run, options) == 0 and asked == []
-    options = cli.parser().parse_args(["run", "small", "--wandb", "offline"])
-    assert commands._report(run, options) == 0 and asked == ["offline"]
+    assert report.write(run) == 0 and asked == []
+    assert report.write(run, wandb="offline") == 0 and asked == ["offline"]
     lose(frame, "plain", lambda image: image == "im000", "no face")
-    assert commands._report(run, options) == 1
+    assert report.write(run) == 1

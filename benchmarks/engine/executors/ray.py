@@ -1,8 +1,8 @@
 """Workers as tasks of a Ray cluster; one that dies with its node is started again on another.
 
-Options (--engine KEY=VALUE): address (of the cluster; default: the one that is there, else a new one on this machine),
-num_cpus and num_gpus of a worker, and num_cpus_total of a new cluster. All nodes have to see the output folder, the
-checkout and its Python under the same paths.
+Options (--executor-option KEY=VALUE): address (of the cluster; default: the one that is there, else a new one on this
+machine), num_cpus and num_gpus of a worker, and num_cpus_total of a new cluster. All nodes have to see the output
+folder, the checkout and its Python under the same paths.
 """
 
 from __future__ import annotations

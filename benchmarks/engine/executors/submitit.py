@@ -1,6 +1,6 @@
 """Workers as jobs of SLURM through submitit: the first ones as one job array, replacements one by one.
 
-Options (--engine KEY=VALUE): cluster (slurm; local: processes through submitit; debug), and whatever
+Options (--executor-option KEY=VALUE): cluster (slurm; local: processes through submitit; debug), and whatever
 `AutoExecutor.update_parameters` takes, e.g. slurm_partition, timeout_min, gpus_per_node, mem_gb. All nodes have to see
 the output folder, the checkout and its Python under the same paths.
 """

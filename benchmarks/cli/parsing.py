@@ -1,0 +1,127 @@
+"""What the commands' arguments have in common; nothing here imports torch."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from benchmarks.errors import ConfigError
+from inversion_bench.registry import Registry, load_object, unknown
+
+SUITES = Path(__file__).parents[1] / "suites"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that says in one line what is wrong, with the near miss. Settings may stand behind options."""
+
+    def __init__(self, **settings: Any):
+        self.option_names: list[str] = []
+        self.suggested: list[str] = []
+        super().__init__(
+            allow_abbrev=False, formatter_class=lambda prog: _Help(prog, max_help_position=28, width=110), **settings
+        )
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        action = super().add_argument(*names, **settings)
+        self.option_names += action.option_strings
+        if settings.get("help") != argparse.SUPPRESS:
+            self.suggested += [name for name in action.option_strings if name.startswith("--")]
+        return action
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Raises ConfigError for whatever is wrong with the words."""
+        for word in words:
+            name = word.partition("=")[0]
+            if re.match(r"--?[a-zA-Z]", name) and name not in self.option_names:
+                self.error(str(unknown("option", name, self.suggested)))
+        return self.parse_intermixed_args(words)
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see `{self.prog} --help`")
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Wrapped help of arguments; descriptions and examples as they are written."""
+
+
+def one_of(kind: str, known: Sequence[str]) -> Callable[[str], str]:
+    """A type of argument: one of the known words; the message for another one has the near miss."""
+
+    def check(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(str(unknown(kind, text, known)))
+        return text
+
+    return check
+
+
+def at_least(least: float, kind: type = int) -> Callable[[str], Any]:
+    """A type of argument: a number that is not below `least`."""
+
+    def check(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value < float("inf"):
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"expected {what} of at least {least:g}, found {text!r}")
+        return value
+
+    return check
+
+
+def registered(registry: str) -> Callable[[str], str]:
+    """A type of argument: a name of a registry that `package.module:NAME` names, or a YAML file."""
+
+    def check(text: str) -> str:
+        known: Registry[Any] = load_object(registry)
+        if not (text in known or text.endswith((".yaml", ".yml"))):
+            raise argparse.ArgumentTypeError(str(unknown(known.kind, text, known.names())))
+        return text
+
+    return check
+
+
+def suite_name(text: str) -> str:
+    """A type of argument: a shipped suite or a YAML file; checked before anything heavy is loaded."""
+    if text.endswith((".yaml", ".yml")):
+        if not Path(text).is_file():
+            raise argparse.ArgumentTypeError(f"no suite file {text!r}")
+        return text
+    return one_of("suite", sorted(path.stem for path in SUITES.glob("*.yaml")))(text)
+
+
+def device_name(text: str) -> str:
+    """A type of argument: the name of a device, which need not be there."""
+    if re.fullmatch(r"cuda:\d+", text):
+        return text
+    return one_of("device", ["auto", "cpu", "cuda", "cuda:N", "mps"])(text)
+
+
+def add_suite(parser: Parser) -> None:
+    parser.add_argument("suite", type=suite_name, help="a shipped suite (see `list suites`) or a YAML file")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings, as seed=1 or datasets.0.limit=4")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: runs/SUITE)")
+
+
+def add_device(parser: Parser) -> None:
+    parser.add_argument(
+        "--device",
+        type=device_name,
+        default="auto",
+        metavar="NAME",
+        help="auto (default: CUDA, else MPS, else the CPU), cpu, cuda, cuda:N or mps",
+    )
+
+
+def add_wandb(parser: Parser) -> None:
+    parser.add_argument(
+        "--wandb",
+        type=one_of("mode", ["offline", "online"]),
+        metavar="offline|online",
+        help="also log the finished run to Weights & Biases",
+    )

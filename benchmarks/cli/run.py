@@ -1,0 +1,123 @@
+"""Invert, score and report a suite. What is done already is kept: the same command goes on where it ended.
+
+Several commands may work in one folder, on one machine or on many; they share the images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING
+
+from benchmarks.cli.parsing import Parser, add_device, add_suite, add_wandb, at_least, one_of
+from benchmarks.errors import ConfigError
+
+if TYPE_CHECKING:
+    from benchmarks.engine.runner import Shard
+
+RESUME = ["missing", "failed", "all", "none"]
+EXAMPLES = """  python -m benchmarks run faces64
+  python -m benchmarks run faces64 datasets.0.limit=4 'methods=[e4e,pti]' --out runs/few
+  python -m benchmarks run faces64 --workers 2 --timeout 600
+  python -m benchmarks run celeba-hq --device cuda:1
+  python -m benchmarks run celeba-hq --shard 0/4 --out runs/part-0    one of four machines without a shared folder
+  python -m benchmarks run celeba-hq --executor submitit --workers 64 --executor-option slurm_partition=gpu"""
+
+
+def add_arguments(parser: Parser) -> None:
+    add_suite(parser)
+    add_device(parser)
+    parser.add_argument(
+        "--resume",
+        type=one_of("value", RESUME),
+        default="missing",
+        metavar="|".join(RESUME),
+        help="which images to invert: those not done yet (default), those and the failed ones, all, or none",
+    )
+    parser.add_argument(
+        "--shard", default="0/1", metavar="I/N", help="every N-th image from I on, for several machines"
+    )
+    parser.add_argument(
+        "--only",
+        type=one_of("phase", ["invert", "edit"]),
+        metavar="invert|edit",
+        help="stop after inverting, or edit only",
+    )
+    parser.add_argument(
+        "--executor",
+        default="local",
+        metavar="local|submitit|ray",
+        help="what starts the workers: processes here (default), SLURM through submitit, or Ray",
+    )
+    parser.add_argument(
+        "--executor-option",
+        "--engine",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of submitit or Ray; may be repeated (--engine: its former name)",
+    )
+    parser.add_argument(
+        "--workers", type=at_least(0), default=0, metavar="N", help="worker processes (default: the suite's setting)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=at_least(0),
+        default=1,
+        metavar="N",
+        help="threads of a worker on a CPU; more than 1 may change last digits; 0: cores divided by workers",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=at_least(0, float),
+        default=0.0,
+        metavar="SECONDS",
+        help="end a worker whose image takes longer; its images are tried again (default: no limit)",
+    )
+    add_wandb(parser)
+    # Of workers that an executor starts.
+    parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--before", default="", help=argparse.SUPPRESS)
+
+
+def run(options: argparse.Namespace) -> int:
+    import torch
+    from filelock import FileLock
+
+    from benchmarks.cli import output, report, score
+    from benchmarks.cli.suite import load_run
+    from benchmarks.engine.runner import Duty, invert
+    from benchmarks.engine.workers import EXECUTORS, Fleet, execute, options_of
+    from benchmarks.protocols.editing.work import edit
+
+    shard = parse_shard(options.shard)
+    EXECUTORS.target(options.executor)  # raises where there is none
+    fleet = Fleet(
+        options.executor, options.workers, options.threads, options.timeout, options_of(options.executor_option)
+    )
+    run = load_run(options, options.device)
+    output.prepare(run.out, options.worker)
+    if options.only or shard.of > 1:
+        torch.set_num_threads(options.threads or 1)
+        duty = Duty(options.worker, options.workers or 1, options.timeout, options.before)
+        if options.only != "edit":
+            invert(run, options.resume, shard, progress=False, duty=duty)
+        if options.only != "invert":
+            edit(run, shard, progress=False, duty=duty)
+        if options.only:
+            return 0
+    else:
+        execute(run, options.suite, options.overrides, options.resume, fleet)
+    with FileLock(run.out / "run.lock"):
+        score.measure(run)
+        return report.write(run, wandb=options.wandb)
+
+
+def parse_shard(text: str) -> Shard:
+    """The part of the images that `i/n` names. Raises ConfigError."""
+    from benchmarks.engine.runner import Shard
+
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or int(match[1]) >= int(match[2]):
+        raise ConfigError(f"--shard must be i/n with 0 <= i < n, found {text!r}")
+    return Shard(int(match[1]), int(match[2]))

@@ -1,0 +1,41 @@
+"""Trainings by name; imports none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from inversion_bench.registry import Registry
+
+if TYPE_CHECKING:
+    import torch
+
+    from methods.recipe import Recipe
+
+    # What Lightning's Trainer runs, or a function of the output folder and the device that fits without a loop.
+    Training = Recipe | Callable[[Path, torch.device], None]
+
+ENCODERS = ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle", "hyperstyle_w_encoder")
+TRAININGS: Registry[Callable[[DictConfig], Training]] = Registry(
+    "training",
+    {
+        "generator": "methods.generators.recipe:recipe",
+        **{name: f"methods.encoders.recipe:{name}" for name in ENCODERS},
+        "hyperstyle": "methods.hypernetworks.recipe:recipe",
+        "directions": "methods.editing.recipe:recipe",
+    },
+    "inversion_bench.trainings",
+)
+
+
+def load_training(name: str, overrides: list[str]) -> Training:
+    """A training with its settings. Raises ValueError for an unknown name or setting."""
+    build = TRAININGS.get(name)
+    try:
+        return build(OmegaConf.from_dotlist(overrides))
+    except OmegaConfBaseException as error:
+        raise ValueError(f"train {name}: {str(error).splitlines()[0]}") from error
