@@ -124,12 +124,13 @@ class Registry(Generic[T]):
         return ":" in name or name in self.aliases or name in self.table or name in self._installed
 
     def register(self, name: str, target: str) -> None:
-        """Add a name, in this process only.
+        """Add a name, in this process only; one that was added before may be replaced.
 
         Raises:
-            ValueError: the name stands for another object already.
+            ValueError: the suite itself or an installed package has another object of that name.
         """
-        if name in self and self.target(name) != target:
+        taken = self._built_in | self._installed.keys() | self.aliases.keys()
+        if name in taken and self.target(name) != target:
             raise ValueError(f"{target} is a {self.kind} called {name!r}, as is {self.target(name)}; rename it")
         self.table[name] = target
 

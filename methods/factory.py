@@ -40,7 +40,7 @@ def create(
         >>> import datasets
         >>> images = datasets.load("openpeople", limit=2).images()
         >>> create("e4e").invert(images, ["a", "b"]).latent.shape
-        torch.Size([2, 10, 512])
+        torch.Size([2, 10, 128])
     """
     spec = load_pipeline(name, settings)
     loaded = generator if isinstance(generator, Generator) else load_generator(generator)

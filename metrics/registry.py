@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from datasets import assets
-from inversion_bench.registry import Registry
+from inversion_bench.registry import Registry, load_object
 
 if TYPE_CHECKING:
     from metrics.base import SampleMetric, SetMetric
@@ -70,17 +70,26 @@ def load(name: str) -> SampleMetric:
     return metric
 
 
-@cache
 def find(name: str) -> SampleMetric | SetMetric:
     """The metric `name`, of either kind; errors as `load`."""
+    metric, target = _made(METRICS.target(name)), METRICS.target(name)
+    if ":" not in name and metric.info.name != name:
+        raise ValueError(f"{target} describes itself as {metric.info.name!r}, expected {name!r}")
+    return metric
+
+
+@cache
+def _made(target: str) -> SampleMetric | SetMetric:
     from metrics.base import SampleMetric, SetMetric
 
-    found = METRICS.get(name)
-    metric = found if isinstance(found, SampleMetric | SetMetric) else found()
-    if not isinstance(metric, SampleMetric | SetMetric):
-        raise ValueError(f"{METRICS.target(name)} gives {type(metric).__name__}, expected SampleMetric or SetMetric")
-    if ":" not in name and metric.info.name != name:
-        raise ValueError(f"{METRICS.target(name)} describes itself as {metric.info.name!r}, expected {name!r}")
+    found = load_object(target)
+    try:
+        metric = found if isinstance(found, SampleMetric | SetMetric) else found()
+        if not isinstance(metric, SampleMetric | SetMetric):
+            raise TypeError(f"found {type(metric).__name__}")
+    except TypeError as error:
+        expected = "expected a SampleMetric, a SetMetric, or a function without arguments that returns one"
+        raise ValueError(f"{target}: {expected} ({error})") from error
     return metric
 
 

@@ -128,11 +128,15 @@ def load_suite(name: str, overrides: list[str] | None = None) -> SuiteConfig:
 
 def _short_names(suite: SuiteConfig, folder: Path) -> SuiteConfig:
     """The suite with the short names of what it takes from outside the repository, which are registered here."""
+    metrics = {name: metrics_registry.declare(name) for name in suite.metrics}
+    for short, count in Counter(metrics.values()).items():
+        if count > 1:
+            raise ValueError(f"two different metrics are called {short!r}; results are told apart by the name")
     return replace(
         suite,
         methods=[methods_registry.declare(name, folder) for name in suite.methods],
         datasets=[replace(entry, name=datasets_registry.declare(entry.name)) for entry in suite.datasets],
-        metrics=[metrics_registry.declare(name) for name in suite.metrics],
+        metrics=[metrics[name] for name in suite.metrics],
     )
 
 

@@ -51,8 +51,7 @@ def run(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
         assert main(["run", str(world / "tiny.yaml"), "--out", str(out), *settings, *more]) == code
         return pd.read_parquet(out / "results.parquet").query("protocol == 'reconstruction'")
 
-    yield go
-    registry.find.cache_clear()
+    return go
 
 
 def test_a_sets_number_is_the_mean_of_its_rows(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,12 +69,14 @@ def test_an_entry_point_may_not_take_a_name_of_the_table(shapes: Registry, monke
         shapes.names()
 
 
-def test_a_registered_name_may_not_change_its_meaning(shapes: Registry) -> None:
-    shapes.register("tau", "math:tau")
+def test_a_name_of_the_table_may_not_change_its_meaning(shapes: Registry) -> None:
+    shapes.register("tau", "math:e")
     shapes.register("tau", "math:tau")
     assert shapes.names()[-1] == "tau" and shapes.get("tau") == pytest.approx(6.28319, abs=1e-5)
-    with pytest.raises(ValueError, match="math:e is a shape called 'tau', as is math:tau"):
-        shapes.register("tau", "math:e")
+    shapes.register("circle", "math:pi")
+    for name in ("circle", "disc"):
+        with pytest.raises(ValueError, match=f"math:e is a shape called '{name}', as is math:pi"):
+            shapes.register(name, "math:e")
 
 
 def test_options_are_checked_against_the_signature() -> None:
