@@ -10,10 +10,13 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.cli import invert
 from benchmarks.cli.parsing import Parser
+
+if TYPE_CHECKING:
+    from benchmarks.engine.photographs import Photograph
 
 logger = logging.getLogger(__name__)
 
@@ -41,31 +44,23 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from tqdm.auto import tqdm
+    bench = invert.load(options)
 
-    from benchmarks.cli import output
-    from benchmarks.engine.machine import pick_device
     from benchmarks.engine.photograph_edits import load_edits, save_edited
-    from benchmarks.engine.photographs import inverted, prepare
     from metrics import registry as metrics_registry
 
-    bench = prepare(options.method, options.suite, options.set, pick_device(options.device))
     edits = load_edits(options.edit, options.directions, bench.generator)
-    output.prepare(options.out)
     if reason := metrics_registry.missing("id_sface"):
         logger.warning("identity is left out: %s", reason)
-    failed = 0
-    for path, result in tqdm(inverted(bench, options.images), total=len(options.images), unit="image", disable=None):
-        if isinstance(result, str):
-            failed += 1
-            logger.error("%s: %s", path, result)
-            continue
-        report = save_edited(result, edits, options.out, bench.generator, options.method)
+
+    def save(photograph: Photograph) -> str:
+        report = save_edited(photograph, edits, options.out, bench.generator, options.method)
         for entry in report["edits"]:
             if "measured" in entry and entry["measured"] is None:
-                logger.warning("%s: %s cannot be read from the inversion or the edited image", path, entry["direction"])
-        print(f"{options.out / result.name}: {_line(report)}")
-    return 1 if failed else 0
+                logger.warning("%s: %s cannot be read from its images", photograph.path, entry["direction"])
+        return _line(report)
+
+    return invert.each(options, bench, save)
 
 
 def _line(report: dict[str, Any]) -> str:

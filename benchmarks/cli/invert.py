@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.cli.parsing import Parser, add_device, registered, suite_name
+
+if TYPE_CHECKING:
+    from benchmarks.engine.photographs import Bench, Photograph
 
 logger = logging.getLogger(__name__)
 
@@ -33,27 +38,58 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    bench = load(options)
+
+    from benchmarks.engine.photographs import measured
+
+    def save(photograph: Photograph) -> str:
+        values: dict[str, float | None] = {}
+        for name, (value, reason) in measured(bench, photograph).items():
+            values[name] = value
+            if reason:
+                logger.warning("%s: %s: %s", photograph.path, name, reason)
+        values["seconds"] = round(photograph.seconds, 3)
+        report = {"method": options.method, "metrics": values}
+        photograph.save(options.out, bench.generator, {"metrics.json": report})
+        return ", ".join(f"{name} {value:.4g}" for name, value in values.items() if value is not None)
+
+    return each(options, bench, save)
+
+
+def load(options: argparse.Namespace) -> Bench:
+    """What options ask for. Raises ConfigError where there is no such thing."""
+    from benchmarks.engine.config import load_suite
+
+    load_suite(options.suite, options.set)  # wrong settings are found before torch is imported
+
+    from benchmarks.engine.machine import pick_device
+    from benchmarks.engine.photographs import prepare
+
+    bench = prepare(options.method, options.suite, options.set, pick_device(options.device))
+    bench.pipeline.debug = options.debug
+    return bench
+
+
+def each(options: argparse.Namespace, bench: Bench, save: Callable[[Photograph], str]) -> int:
+    """Invert all photographs, save each and print what `save` returns; 1 where one of them failed, else 0."""
     from tqdm.auto import tqdm
 
     from benchmarks.cli import output
-    from benchmarks.engine.machine import pick_device
-    from benchmarks.engine.photographs import inverted, measured, prepare
+    from benchmarks.engine.photographs import inverted
 
-    bench = prepare(options.method, options.suite, options.set, pick_device(options.device))
     output.prepare(options.out)
     failed = 0
     for path, result in tqdm(inverted(bench, options.images), total=len(options.images), unit="image", disable=None):
+        try:
+            text = result if isinstance(result, str) else f"{options.out / result.name}: {save(result)}"
+        except (RuntimeError, ValueError) as error:  # as in a run: one image's failure stops no other
+            if options.debug:
+                raise
+            logger.debug("%s", path, exc_info=True)
+            result = text = f"{type(error).__name__}: {error}"
         if isinstance(result, str):
             failed += 1
-            logger.error("%s: %s", path, result)
-            continue
-        values: dict[str, float | None] = {}
-        for name, (value, reason) in measured(bench, result).items():
-            values[name] = value
-            if reason:
-                logger.warning("%s: %s: %s", path, name, reason)
-        values["seconds"] = round(result.seconds, 3)
-        report = {"method": options.method, "metrics": values}
-        folder = result.save(options.out, bench.generator, {"metrics.json": report})
-        print(f"{folder}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items() if value is not None))
+            logger.error("%s: %s", path, text)
+        else:
+            print(text)
     return 1 if failed else 0

@@ -20,12 +20,14 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from benchmarks.cli.suite import load
+
+    suite, out = load(options)
+
     from benchmarks.engine.plan import expand
     from benchmarks.engine.requirements import needs
     from benchmarks.engine.run import Run
     from benchmarks.engine.workers import worker_count
 
-    suite, out = load(options)
     try:
         required = needs(suite)
     except (ValueError, KeyError) as error:

@@ -37,14 +37,16 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from benchmarks.cli.suite import load_run
+
+    stored = load_run(options)
+
     from filelock import FileLock
 
     from benchmarks.cli import output
-    from benchmarks.cli.suite import load_run
     from reports import layout
     from reports.frame import ReportError
 
-    stored = load_run(options)
     try:
         for name in options.layout:
             layout.load(name)

@@ -81,11 +81,14 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from benchmarks.cli.suite import load, load_run
+
+    load(options)  # wrong settings are found before torch is imported
+
     import torch
     from filelock import FileLock
 
     from benchmarks.cli import output, report, score
-    from benchmarks.cli.suite import load_run
     from benchmarks.engine.runner import Duty, invert
     from benchmarks.engine.workers import EXECUTORS, Fleet, execute, options_of
     from benchmarks.protocols.editing.work import edit

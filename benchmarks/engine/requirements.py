@@ -78,5 +78,5 @@ def _data(suite: SuiteConfig) -> Iterator[Need]:
         if path is not None:
             here = Path(str(path)).expanduser().exists()
             origin = datasets_registry.SOURCES.get(entry.name, "")
-            note = f"{origin}; set INVERSION_BENCH_DATA to the folder above it, or datasets[...].options.path"
+            note = f"{origin}; set INVERSION_BENCH_DATA to the folder above it, or datasets.N.options.path"
             yield Need(f"data set {entry.name}", here, str(path), note)
