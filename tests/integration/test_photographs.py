@@ -145,3 +145,35 @@ def test_full_disk_is_said(face, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(photographs, "save_png", full)
     assert invert("sg2_w", [tmp_path / "me.png"], tmp_path / "out") == 1
     assert "No space left on device" in capsys.readouterr().err
+
+
+def test_photographs_are_inverted_in_batches_of_the_suite(face, tmp_path, monkeypatch):
+    paths = [tmp_path / f"{n}.png" for n in range(3)]
+    for n, path in enumerate(paths):
+        face.rotate(3 * n).save(path)
+    sizes, step = [], photographs.Pipeline.predict_step
+
+    def counted(self, batch, index):
+        sizes.append(len(batch["ids"]))
+        return step(self, batch, index)
+
+    monkeypatch.setattr(photographs.Pipeline, "predict_step", counted)
+    for size in (1, 2):
+        assert invert("sg2_w", paths, tmp_path / str(size), "--set", f"batch_size={size}", "--device", "cpu") == 0
+    assert sizes == [1, 1, 1, 2, 1]
+    for path in paths:
+        alone, together = (tmp_path / size / path.stem / "reconstruction.png" for size in "12")
+        assert alone.read_bytes() == together.read_bytes()
+
+
+def test_an_error_of_the_method_fails_its_photograph_and_debug_raises_it(face, tmp_path, monkeypatch):
+    def broken(*_: object) -> None:
+        raise RuntimeError("no such code")
+
+    face.save(tmp_path / "me.png")
+    monkeypatch.setattr(photographs.Pipeline, "invert", broken)
+    assert invert("sg2_w", [tmp_path / "me.png"], tmp_path / "out") == 1
+    text = (tmp_path / "out" / "log.txt").read_text()
+    assert "me.png: RuntimeError: no such code" in text and "Traceback" in text
+    with pytest.raises(RuntimeError, match="no such code"):
+        invert("sg2_w", [tmp_path / "me.png"], tmp_path / "out", "--debug")
