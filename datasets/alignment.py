@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from facenet_pytorch import MTCNN
 from PIL import Image
+
+if TYPE_CHECKING:
+    from facenet_pytorch import MTCNN
 
 RECIPE = "mtcnn5_tight"
 SUPERSAMPLING = 4
@@ -53,6 +56,8 @@ class Landmarks:
 @cache
 def detector() -> MTCNN:
     """MTCNN with the weights inside facenet-pytorch, on the CPU so that landmarks do not depend on the device."""
+    from facenet_pytorch import MTCNN  # slow to import, and not needed for sets that are built
+
     return MTCNN(keep_all=True, min_face_size=20, post_process=False, device="cpu").eval()
 
 

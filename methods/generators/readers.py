@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from datasets import assets
 from datasets.checkpoints import check_tensors, part, read_checkpoint, tensors
+from inversion_bench.registry import Registry, near_miss
 from methods.generators.ada import config_from_ada, from_ada, is_ada
 from methods.generators.ada_pickle import read_generator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
@@ -22,6 +24,10 @@ from methods.generators.stylegan2 import Generator, GeneratorConfig
 WEIGHTS = Path(__file__).parent / "weights"
 _FILTERS = re.compile(r"(^|\.)(blur|upsample)\.kernel$")
 MEAN_DRAWS = 10_000
+# A target is a function without arguments that returns a Generator.
+GENERATORS: Registry[Callable[[], Generator]] = Registry(
+    "generator", {"toy": "methods.generators.readers:toy_generator"}, "inversion_bench.generators"
+)
 
 
 def embedded() -> dict[str, Path]:
@@ -32,25 +38,35 @@ def embedded() -> dict[str, Path]:
 def load_generator(source: str | Path) -> Generator:
     """A StyleGAN2 generator in eval mode, float32, on the CPU, frozen.
 
-    source: "toy" (random weights, for tests), the name of an embedded generator (`faces64`) or of an asset, or a file:
-    .safetensors of this suite, .pt of config-f (`g_ema`, `latent_avg`; an encoder's file gives its decoder), or .pkl
-    of StyleGAN2-ADA (G_ema; nothing in it is run). A file without the mean of W is warned of, and the mean is computed
-    with a fixed seed (`mean_source`). Raises FileNotFoundError, or ValueError that names the file and what was found.
+    A file without the mean of W is warned of, and the mean is computed with a fixed seed (`mean_source`).
+
+    Args:
+        source: a name in GENERATORS ("toy": random weights, for tests), of an embedded generator (`faces64`) or of an
+            asset; `package.module:function` that returns a Generator; or a file: .safetensors of this suite, .pt of
+            config-f (`g_ema`, `latent_avg`; an encoder's file gives its decoder), or .pkl of StyleGAN2-ADA (G_ema;
+            nothing in it is run).
+
+    Raises:
+        FileNotFoundError: there is neither such a name nor such a file.
+        ValueError: names the file, and what was found.
+
+    Example:
+        >>> load_generator("faces64").resolution
+        64
     """
-    if source == "toy":
-        return toy_generator()
-    named = embedded()
-    path = named.get(str(source)) or Path(assets.resolve(str(source)))
-    if not path.exists():
-        raise FileNotFoundError(
-            f"no generator {str(source)!r}: neither a file nor an embedded one ({', '.join(['toy', *named])})"
-        )
+    name, named = str(source), embedded()
     readers = {
         ".safetensors": _load_safetensors,
         ".pt": _load_config_f,
         ".pth": _load_config_f,
         ".pkl": _load_ada,
     }
+    if name in GENERATORS and Path(name).suffix not in readers:
+        return GENERATORS.get(name)().eval().requires_grad_(False)
+    path = named.get(name) or Path(assets.resolve(name))
+    if not path.exists():
+        known = [*GENERATORS.names(), *named]
+        raise FileNotFoundError(f"no generator {name!r}: {near_miss(name, known)}known: {', '.join(known)}, or a file")
     if path.suffix not in readers:
         raise ValueError(f"{path}: generators are read from {', '.join(readers)} files, found {path.suffix!r}")
     try:

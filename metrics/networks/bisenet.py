@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import resnet18
 
 from datasets import assets
 from datasets.checkpoints import assemble, read_checkpoint, tensors
@@ -67,6 +66,8 @@ class ContextPath(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        from torchvision.models import resnet18  # slow to import, and seldom needed
+
         self.resnet = resnet18(weights=None)
         del self.resnet.fc
         self.arm16 = AttentionRefinement(256, 128)

@@ -9,8 +9,8 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lpips
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from torch.nn import functional as F
 
 from datasets import assets
 from datasets.checkpoints import check_tensors, read_checkpoint, tensors
+
+if TYPE_CHECKING:
+    from lpips import LPIPS
 
 _CONSTANTS = {"scaling_layer.shift", "scaling_layer.scale"}  # ImageNet's, which the module has itself
 
@@ -32,6 +35,8 @@ def load_lpips(net: str = "alex", path: Path | None = None, trunk: Path | None =
     """
     if net not in ("alex", "vgg"):
         raise ValueError(f"LPIPS network must be 'alex' or 'vgg', found {net!r}")
+    import lpips  # slow to import
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchvision's deprecated `pretrained` argument inside lpips
         with torch.device("meta"):  # drawing random weights to throw them away takes seconds
@@ -73,14 +78,16 @@ class Lpips(nn.Module):
     that a target's features are computed once in an optimisation.
     """
 
-    def __init__(self, module: lpips.LPIPS):
+    def __init__(self, module: LPIPS):
         super().__init__()
         self.module = module.eval().requires_grad_(False)
 
     def layers(self, images: Tensor) -> list[Tensor]:
         """Unit-normalised feature maps of the five layers, each [N, C, h, w]."""
         outputs = self.module.net(self.module.scaling_layer(images))
-        return [lpips.normalize_tensor(output) for output in outputs]
+        from lpips import normalize_tensor
+
+        return [normalize_tensor(output) for output in outputs]
 
     def features(self, images: Tensor) -> Tensor:
         """[N, D] such that lpips(a, b) = ||features(a) - features(b)||^2, up to rounding."""

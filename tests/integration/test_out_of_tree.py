@@ -18,7 +18,8 @@ from benchmarks.engine.config import load_suite
 from benchmarks.errors import ConfigError
 from datasets.registry import DATASETS
 from inversion_bench.registry import search_beside
-from methods.registry import METHODS
+from methods.generators.readers import load_generator, toy_generator
+from methods.registry import METHODS, declare, describe
 from metrics.registry import METRICS
 from tests.integration.tiny_suite import quick_report
 
@@ -51,14 +52,18 @@ def test_the_documents_files_are_short() -> None:
         assert sum(len(FILES[name].splitlines()) for name in names) < 40, names
 
 
+SUBMITIT = ("--executor", "submitit", "--engine", "cluster=local")
+
+
+@pytest.mark.parametrize("executor", [(), pytest.param(SUBMITIT, marks=pytest.mark.slow)], ids=["local", "submitit"])
 def test_two_workers_use_files_beside_a_suite(
-    importable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    executor: tuple[str, ...], importable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(importable)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the workers, which are processes of their own
     monkeypatch.setenv("INVERSION_BENCH_CACHE", str(tmp_path / "cache"))
     quick_report(monkeypatch)
-    assert main(["run", "suite.yaml", "--out", str(tmp_path / "out"), "--workers", "2"]) == 0
+    assert main(["run", "suite.yaml", "--out", str(tmp_path / "out"), "--workers", "2", *executor]) == 0
     rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
     scores = rows[rows["metric"].isin(["mse", "l1"])]
     assert set(scores["method"]) == {"e4e", "e4e_truncated"} and set(scores["dataset"]) == {"gradients"}
@@ -82,9 +87,17 @@ def test_factories_take_objects_and_files(importable: Path) -> None:
     torch.testing.assert_close(moved.latent, mean + 0.8 * (plain.latent - mean))
 
 
-def test_a_stage_alone_is_a_method(importable: Path) -> None:
-    from methods.registry import declare, describe
+def test_a_generator_may_be_a_function(importable: Path) -> None:
+    (importable / "seeded.py").write_text(
+        "from methods.generators.readers import toy_generator\ndef three():\n    return toy_generator(seed=3)\n"
+    )
+    found = load_generator("seeded:three")
+    assert torch.equal(found.w_mean, toy_generator(seed=3).w_mean) and not found.training
+    with pytest.raises(FileNotFoundError, match="did you mean 'faces64'"):
+        load_generator("face64")
 
+
+def test_a_stage_alone_is_a_method(importable: Path) -> None:
     assert describe("truncate:Truncate").title == "Truncation"
     assert declare("truncate:Truncate", importable) == "truncate" and "truncate" in methods.names()
 
