@@ -1,10 +1,9 @@
-"""Finding a face and warping it to the suite's 64 px frame: one recipe for every embedded set.
+"""Face detection and alignment to the suite's 64 px frame, the same for all bundled data sets.
 
-The frame follows the FFHQ alignment (NVlabs/ffhq-dataset, download_ffhq.py): the quad's orientation comes from
-eyes and mouth. Two numbers differ, because the in-domain faces are framed tightly: side = 2.55 x
-max(eye-to-mouth distance, 1.10 x eye distance) instead of FFHQ's 2.0 / 1.8, and the centre lies 0.32 of the way
-from the eyes to the mouth instead of 0.1. Five MTCNN landmarks stand for dlib's 68. The name of the recipe is
-`mtcnn5_tight`; it is part of every data set's version.
+The frame follows the FFHQ alignment (NVlabs/ffhq-dataset, download_ffhq.py): the quad's orientation comes from eyes and
+mouth. Two numbers differ, as the in-domain faces are framed tightly: side = 2.55 x max(eye-to-mouth distance, 1.10 x
+eye distance) instead of FFHQ's 2.0 / 1.8, and the centre is 0.32 of the way from the eyes to the mouth instead of 0.1.
+Five MTCNN landmarks replace dlib's 68. The recipe's name, `mtcnn5_tight`, is part of a data set's version.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ SUPERSAMPLING = 4
 # ArcFace's template: eyes, nose and mouth corners, left to right as seen, in pixels of a 112 px crop.
 TEMPLATE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 TEMPLATE_SIDE = 112
-# O-Net alone on a 64 px crop puts all five points this part of the box higher than the whole cascade does on the
-# same crop enlarged (mean over 37 draws of the DCGAN: 1.1 px of 56).
+# O-Net alone on a 64 px crop places all five points higher than the full cascade on the enlarged crop, by this fraction
+# of the box (mean over 37 samples of the DCGAN: 1.1 px of 56).
 ONET_ALONE_OFFSET = 0.02
 
 
@@ -36,7 +35,7 @@ class NoFaceError(ValueError):
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Five points [5, 2] in pixels (left eye, right eye, nose, left and right mouth corner, as seen) and p."""
+    """Five points [5, 2] in pixels (left eye, right eye, nose, left and right mouth corner in the image) and p."""
 
     points: np.ndarray
     probability: float
@@ -47,7 +46,7 @@ class Landmarks:
 
     @property
     def nose_offset(self) -> float:
-        """Nose beside the eyes' midline in eye distances, along the eye axis; grows with yaw. Positive: right."""
+        """Offset of the nose from the eyes' midline along the eye axis, in eye distances; positive: right."""
         left, right, nose = self.points[:3]
         axis = (right - left) / max(self.eye_distance, 1e-6)
         return float((nose - (left + right) / 2) @ axis / max(self.eye_distance, 1e-6))
@@ -55,16 +54,21 @@ class Landmarks:
 
 @cache
 def detector() -> MTCNN:
-    """MTCNN with the weights inside facenet-pytorch, on the CPU so that landmarks do not depend on the device."""
-    from facenet_pytorch import MTCNN  # slow to import, and not needed for sets that are built
+    """MTCNN with facenet-pytorch's weights, on the CPU so that landmarks do not depend on the device."""
+    from facenet_pytorch import MTCNN  # slow to import, and not needed for data sets that are built
 
     return MTCNN(keep_all=True, min_face_size=20, post_process=False, device="cpu").eval()
 
 
 def find_face(image: Image.Image, min_side: int = 320, max_side: int = 1024) -> Landmarks:
-    """The largest face of an RGB image. Images are enlarged or reduced to a detection side in between.
+    """The largest face of an image.
 
-    Raises NoFaceError when MTCNN finds none.
+    Args:
+        image: RGB.
+        min_side, max_side: limits of the longer side at detection; other images are resized.
+
+    Raises:
+        NoFaceError: MTCNN finds no face.
     """
     side = max(image.size)
     scale = min_side / side if side < min_side else max_side / side if side > max_side else 1.0
@@ -77,16 +81,18 @@ def find_face(image: Image.Image, min_side: int = 320, max_side: int = 1024) -> 
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     best = int(np.argmax(areas))
     # Pixel centres: x' = (x + 0.5) / scale - 0.5.
-    found = np.asarray(points[best], dtype=np.float64)
-    return Landmarks((found + 0.5) / scale - 0.5, float(probabilities[best]))
+    pixels = np.asarray(points[best], dtype=np.float64)
+    return Landmarks((pixels + 0.5) / scale - 0.5, float(probabilities[best]))
 
 
 @torch.no_grad()
 def landmarks_in_boxes(images: torch.Tensor, box: tuple[int, int, int, int], passes: int = 2) -> list[Landmarks]:
-    """O-Net's landmarks, MTCNN's last stage alone, for square crops that each hold one face at a known place.
+    """Landmarks by O-Net, the last network of MTCNN, for square images of one face at a known position.
 
-    images [N, 3, H, W] in [-1, 1]; box: x0, y0, x1, y1 in pixels, the same for all, where the first pass looks;
-    every later pass looks at the box that the pass before it regressed.
+    Args:
+        images: [N, 3, H, W] in [-1, 1].
+        box: x0, y0, x1, y1 in pixels, the first input of O-Net for all images.
+        passes: runs of O-Net; the input of a later one is the box that the previous one regressed.
     """
     size = images.shape[-1]
     boxes = torch.tensor([box], dtype=torch.float32).repeat(len(images), 1)
@@ -102,7 +108,7 @@ def landmarks_in_boxes(images: torch.Tensor, box: tuple[int, int, int, int], pas
         regression, relative, probability = detector().onet(crops * (127.5 * 0.0078125))  # to (x - 127.5) / 128
         extent = (edges[:, 2:] - edges[:, :2]).repeat(1, 2)
         regressed = edges + regression * extent
-        # Squared as between MTCNN's own stages: O-Net has only seen squares.
+        # Squared as in MTCNN: O-Net is trained on squares.
         centre = (regressed[:, :2] + regressed[:, 2:]) / 2
         half = (regressed[:, 2:] - regressed[:, :2]).amax(dim=1, keepdim=True) / 2
         boxes = torch.cat([centre - half, centre + half], dim=1)
@@ -128,7 +134,13 @@ def quad(points: np.ndarray) -> np.ndarray:
 def align(image: Image.Image, landmarks: Landmarks, size: int = 64) -> Image.Image:
     """Warp an RGB image to the frame of `quad`: reflect padding, bicubic, supersampled 4 times.
 
-    Raises NoFaceError when the landmarks are degenerate.
+    Args:
+        image: RGB.
+        landmarks: of the face, in pixels of the image.
+        size: side of the result in pixels.
+
+    Raises:
+        NoFaceError: the landmarks are degenerate.
     """
     corners = quad(landmarks.points)
     side = float(np.linalg.norm(corners[3] - corners[0]))
@@ -157,7 +169,7 @@ def align(image: Image.Image, landmarks: Landmarks, size: int = 64) -> Image.Ima
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> tuple[complex, complex]:
-    """(a, b) of the least-squares similarity a z + b that takes points [N, 2] to others, as complex numbers."""
+    """(a, b) of the least-squares similarity transform a z + b from points [N, 2] to others, as complex numbers."""
     start, end = source[:, 0] + 1j * source[:, 1], target[:, 0] + 1j * target[:, 1]
     centred = start - start.mean()
     turn = (centred.conj() @ (end - end.mean())) / (centred.conj() @ centred)
@@ -165,11 +177,16 @@ def similarity(source: np.ndarray, target: np.ndarray) -> tuple[complex, complex
 
 
 def template_crop(image: Image.Image, landmarks: Landmarks, side: int = TEMPLATE_SIDE) -> Image.Image:
-    """The face on ArcFace's template: one similarity from the five points, bilinear, black outside the image.
+    """The face on ArcFace's template by a similarity transform: bilinear, black outside the image.
 
-    Without antialiasing, as the released recipe of the field's identity metric has it.
+    There is no antialiasing, as in the released code of the identity metric.
+
+    Args:
+        image: RGB.
+        landmarks: of the face, in pixels of the image.
+        side: of the result in pixels.
     """
-    wanted = np.array(TEMPLATE) * side / TEMPLATE_SIDE
-    turn, shift = similarity(wanted + 0.5, landmarks.points + 0.5)  # Pillow counts from pixel edges
+    template = np.array(TEMPLATE) * side / TEMPLATE_SIDE
+    turn, shift = similarity(template + 0.5, landmarks.points + 0.5)  # Pillow counts from pixel edges
     data = (turn.real, -turn.imag, shift.real, turn.imag, turn.real, shift.imag)
     return image.transform((side, side), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)

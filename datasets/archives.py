@@ -1,4 +1,4 @@
-"""Members of wheels (zip) and sdists (tar.gz), read without installing, importing or running anything."""
+"""Members of wheels (zip) and sdists (tar.gz), read without installing or running anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 
 class UnsafeArchiveError(ValueError):
-    """A member would be written outside its folder, is a link or a device, or is packed where none is."""
+    """A member points outside the folder, is a link or a device, or is compressed where none may be."""
 
 
 def check_member(archive: Path | str, name: str) -> PurePosixPath:
@@ -44,9 +44,19 @@ def _members(archive: Path, pattern: str) -> Iterator[tuple[PurePosixPath, bytes
 
 
 def extract(archive: Path, pattern: str, destination: Path) -> list[Path]:
-    """Write every member that matches the shell pattern below `destination`; returns the files, sorted.
+    """Extract the members that match a shell pattern.
 
-    Raises UnsafeArchiveError for absolute names, `..` and links; FileNotFoundError when nothing matches.
+    Args:
+        archive: a wheel or an sdist.
+        pattern: as of fnmatch.
+        destination: folder of the files.
+
+    Returns:
+        The files, sorted.
+
+    Raises:
+        UnsafeArchiveError: a matching member has an absolute name or `..`, or is a link.
+        FileNotFoundError: no member matches.
     """
     written = []
     for name, data in _members(archive, pattern):

@@ -2,11 +2,11 @@
 
 Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015. CelebA-HQ is made of the same photographs. Terms:
 non-commercial research only; no part may be published or distributed further, so neither these photographs nor
-pictures made from them may enter a repository or a document.
+images made from them may enter a repository or a document.
 
-The archive holds the first 999 photographs. `manifests/celeba.csv` holds what was measured on each once
-(`datasets.celeba_index`): MTCNN's five landmarks, the split, the person group and what lies before the face. Ids are
-the original numbers.
+The archive has the first 999 photographs. `manifests/celeba.csv`, written by `python -m metrics.celeba_index`, has
+their five landmarks by MTCNN, the split, the group of the person and what occludes the face. Ids are the original
+numbers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class Photograph:
-    """One row of the index. landmarks: None where MTCNN finds no face. occlusion: what lies before the face, or ""."""
+    """A row of the index. landmarks: None where MTCNN finds no face. occlusion: what covers the face, or ""."""
 
     id: str
     split: Split
@@ -53,7 +53,7 @@ class Photograph:
 
 @cache
 def index() -> tuple[Photograph, ...]:
-    """All 999 photographs in the order of their numbers."""
+    """The 999 photographs in the order of their numbers."""
     with INDEX.open(encoding="utf-8", newline="") as handle:
         return tuple(_photograph(row) for row in csv.DictReader(handle))
 
@@ -69,28 +69,21 @@ def _photograph(row: dict[str, str]) -> Photograph:
 
 def aligned(photograph: Photograph, resolution: int) -> Image.Image:
     """The photograph in FFHQ's frame. Raises ImageError, NoFaceError or AssetMissingError."""
-    picture = images.read_rgb(photograph.path)
+    image = images.read_rgb(photograph.path)
     if photograph.landmarks is None:
         raise alignment.NoFaceError(f"{photograph.id}: MTCNN finds no face")
-    return ffhq_alignment.align(picture, ffhq_alignment.frame_of_5(photograph.landmarks), resolution)
+    return ffhq_alignment.align(image, ffhq_alignment.frame_of_5(photograph.landmarks), resolution)
 
 
 def build(split: Split = "test", resolution: int = 64) -> Manifest:
-    """The photographs of one split; ids such as 000042. The 200 test photographs show nobody of the training ones."""
+    """The photographs of one split; ids such as 000042. No person is in both splits."""
     if split not in ("train", "test"):
         raise ValueError(f"data set 'celeba': split is {split!r}, expected 'train' or 'test'")
     chosen = [photograph for photograph in index() if photograph.split == split]
     head = Manifest(
-        name="celeba",
-        title=f"CelebA, {split} photographs",
-        version=VERSION,
-        recipe=ffhq_alignment.RECIPE,
-        resolution=resolution,
-        licence=assets.get(ASSET).licence,
-        domain="in",
-        root=Path(),
-        records=(),
-    )
+        name="celeba", title=f"CelebA, {split} photographs", version=VERSION, recipe=ffhq_alignment.RECIPE,
+        resolution=resolution, licence=assets.get(ASSET).licence, domain="in", root=Path(), records=(),
+    )  # fmt: skip
     by_id = {photograph.id: photograph for photograph in chosen}
 
     def candidates() -> Iterator[building.Candidate]:
@@ -108,13 +101,13 @@ def build(split: Split = "test", resolution: int = 64) -> Manifest:
 
 
 def load_training_photographs(resolution: int = 64) -> Tensor:
-    """The training photographs in FFHQ's frame, uint8 [N, resolution, resolution, 3]; made once, then cached."""
+    """The training photographs in FFHQ's frame, uint8 [N, resolution, resolution, 3]; cached."""
     chosen = [p for p in index() if p.split == "train" and p.landmarks is not None]
     target = assets.cache_dir() / "datasets" / f"celeba-train-{resolution}-{assets.sha256(INDEX)[:12]}.safetensors"
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
         if not target.exists():
-            pictures = np.stack([np.asarray(aligned(photograph, resolution)) for photograph in chosen])
+            aligned_images = np.stack([np.asarray(aligned(photograph, resolution)) for photograph in chosen])
             with atomic(target) as temporary:
-                save_file({"images": torch.from_numpy(pictures)}, temporary)
+                save_file({"images": torch.from_numpy(aligned_images)}, temporary)
     return load_file(target)["images"]

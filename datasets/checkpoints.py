@@ -1,9 +1,8 @@
-"""Checkpoints as torch writes them, read as plain tensors: nothing in a file is run or written anywhere.
+"""Checkpoints of torch, read as plain tensors without running code.
 
-`torch.load(weights_only=True)` restricts the pickle. What it leaves open is closed here: tar archives (old releases of
-torch read them through an unrestricted path), zips whose members point outside or are packed, and content that is not
-what a reader expects. Beside tensors, files hold what they were trained with: options as argparse's Namespace and
-numbers of numpy are read as plain values.
+`torch.load(weights_only=True)` restricts the pickle. This module also refuses tar archives (which old releases of torch
+read without restriction), zips whose members point outside or are compressed, and unexpected content. Options of
+trainings (argparse's Namespace) and numpy scalars are read as plain values.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from datasets.pickles import Number, number
 
 COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")  # older releases of torch wrote none
 Network = TypeVar("Network", bound=torch.nn.Module)
-# Data that training code puts beside weights, by the names that files give it.
+# Data that training code stores with weights, by their names in the files.
 _PLAIN: list[Any] = [
     argparse.Namespace,
     (Number, "numpy.dtype"),
@@ -36,9 +35,9 @@ _PARALLEL = re.compile(r"(^|(?<=\.))module\.")
 
 
 def read_checkpoint(path: Path) -> Any:
-    """The content of a file that `torch.save` wrote, of tensors and plain Python values, on the CPU.
+    """The content of a file of `torch.save`: tensors on the CPU and plain Python values.
 
-    Raises FileNotFoundError, or ValueError that names the file and what was found in it.
+    Raises FileNotFoundError, or ValueError that names the file and the reason.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
@@ -50,7 +49,7 @@ def read_checkpoint(path: Path) -> Any:
 
 
 def load_plain(handle: Any, name: str) -> Any:
-    """What `torch.save` wrote to a seekable binary stream. Raises ValueError that says what was refused."""
+    """The content of a seekable binary stream of `torch.save`. Raises ValueError with the reason of a refusal."""
     if tarfile.is_tarfile(handle):
         raise ValueError("a tar archive, which is not read")
     handle.seek(0)
@@ -69,7 +68,7 @@ def load_plain(handle: Any, name: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What torch found, without its advice on how to run the file's code all the same."""
+    """The reason that torch gives, without its advice on how to run the file's code."""
     code = re.search(r"GLOBAL (\S+) (?:was not an allowed global|whose module)", str(error))
     if code:
         return f"it names the code {code[1]}, which is not run"
@@ -78,14 +77,20 @@ def _reason(error: Exception) -> str:
 
 
 def load_plain_bytes(blob: bytes, name: str) -> Any:
-    """The same for bytes."""
+    """`load_plain` of bytes."""
     return load_plain(io.BytesIO(blob), name)
 
 
 def tensors(content: Any, path: Path, entry: str = "") -> dict[str, Tensor]:
-    """A state dict, without the `module.` that DataParallel puts into names.
+    """A state dict, without the `module.` of DataParallel in its names.
 
-    entry: what part of the file it is, for messages. Raises ValueError where it is anything else.
+    Args:
+        content: of a checkpoint.
+        path: of the checkpoint, for messages.
+        entry: part of the file, for messages.
+
+    Raises:
+        ValueError: content is not a state dict.
     """
     where = f"{path}: {entry}" if entry else str(path)
     if not isinstance(content, Mapping):
@@ -102,17 +107,23 @@ def tensors(content: Any, path: Path, entry: str = "") -> dict[str, Tensor]:
 
 
 def part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors below a prefix such as "decoder.", without it."""
+    """The tensors with a prefix such as "decoder.", which is removed."""
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def check_tensors(
     path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: Collection[str] = ()
 ) -> None:
-    """Raises ValueError that lists missing, unexpected, misshapen and non-finite tensors, naming the file.
+    """Compare a file's tensors with those of a network.
 
-    expected: a network's state dict, which may lie on the meta device. optional: names that a file may lack, besides
-    the counters of batch norms.
+    Args:
+        path: of the file, for messages.
+        found: its tensors.
+        expected: the state dict of the network, possibly on the meta device.
+        optional: names that the file may lack, besides the counters of batch norms.
+
+    Raises:
+        ValueError: tensors are missing, unexpected, not finite or of another shape; the message lists them.
     """
     missing = sorted(k for k in expected if k not in found and k not in optional and not COUNTERS.search(k))
     extra = sorted(set(found) - set(expected))
@@ -122,18 +133,16 @@ def check_tensors(
         if k in expected and v.shape != expected[k].shape
     ]
     broken = [k for k, v in found.items() if not bool(v.isfinite().all())]
-    for names, what in (
-        (missing, "lacks"),
-        (extra, "has unexpected"),
-        (shapes, "has wrong shapes"),
-        (broken, "is not finite in"),
-    ):
+    problems = {"lacks": missing, "has unexpected": extra, "has wrong shapes": shapes, "is not finite in": broken}
+    for problem, names in problems.items():
         if names:
-            raise ValueError(f"{path}: {what} {', '.join(names[:4])}{' ...' if len(names) > 4 else ''} ({len(names)})")
+            raise ValueError(
+                f"{path}: {problem} {', '.join(names[:4])}{' ...' if len(names) > 4 else ''} ({len(names)})"
+            )
 
 
 def fill(path: Path, network: torch.nn.Module, found: Mapping[str, Tensor], optional: Collection[str] = ()) -> None:
-    """Put a file's tensors into a network as float32, after `check_tensors`."""
+    """Load a file's tensors into a network as float32; arguments and errors as of `check_tensors`."""
     own = network.state_dict()
     check_tensors(path, found, own, optional)
     network.load_state_dict({**own, **{k: v.to(own[k].dtype) for k, v in found.items()}})
@@ -142,10 +151,10 @@ def fill(path: Path, network: torch.nn.Module, found: Mapping[str, Tensor], opti
 def assemble(
     path: Path, build: Callable[[], Network], found: Mapping[str, Tensor], optional: Collection[str] = ()
 ) -> Network:
-    """A network of a file's tensors, float32, in eval mode and frozen; errors as `check_tensors`.
+    """A network with a file's tensors, float32, in eval mode and frozen; arguments and errors as of `check_tensors`.
 
-    build: makes the network. It is made without memory first, as drawing random weights to throw them away takes
-    seconds; so what it computes for itself (buffers that no file holds) has to be set afterwards.
+    `build` makes the network, on the meta device, as random initialisation would take seconds; buffers that no file has
+    need to be set afterwards.
     """
     with torch.device("meta"):
         network = build()

@@ -1,4 +1,4 @@
-"""The 64 px DCGAN of gan-face-generate, trained on DigiFace-1M: the source of the in-domain faces.
+"""The 64 px DCGAN of gan-face-generate, trained on DigiFace-1M; the in-domain faces are its samples.
 
 Architecture: PyTorch's DCGAN example (five transposed convolutions with batch norm), in eval mode.
 """
@@ -32,5 +32,5 @@ def load_dcgan() -> nn.Module:
 
 
 def draw_z(seed: int, count: int) -> Tensor:
-    """[count, 100] standard normal, always the same for a seed."""
+    """Standard normal [count, 100], deterministic for a seed."""
     return torch.randn(count, Z_DIM, generator=torch.Generator().manual_seed(seed))

@@ -1,7 +1,7 @@
-"""Held-out draws of the DCGAN that the training faces come from: the in-domain set.
+"""The in-domain data set: held-out samples of the DCGAN that the training faces come from.
 
-Only draws that pass the filter of the training faces belong to the set: the filter defines the domain. They are
-then found and aligned by the whole MTCNN cascade as in every other set; a face that it misses is a failure.
+Only samples that pass the filter of the training faces belong to it, as the filter defines the domain. They are
+detected and aligned by the full MTCNN cascade as in all other data sets; undetected faces are failures.
 """
 
 from __future__ import annotations
@@ -18,24 +18,17 @@ from datasets import alignment, building, dcgan, training_faces
 from datasets.base import Manifest
 
 VERSION = 1
-BLOCK = 100  # draws of one seed, fixed so that a larger set begins with the smaller one
+BLOCK = 100  # samples per seed, fixed so that a larger set starts with the smaller one
 
 
 def build(n: int = 500) -> Manifest:
-    """The first `n` accepted draws, 64 px; ids E0000-003: held-out seed 0, draw 3."""
+    """The first `n` accepted samples, 64 px; id E0000-003: held-out seed 0, sample 3."""
     if n < 1:
         raise ValueError(f"n is {n}, expected at least 1")
     head = Manifest(
-        name="digiface_gan",
-        title="DigiFace-1M DCGAN, held-out draws",
-        version=VERSION,
-        recipe=alignment.RECIPE,
-        resolution=64,
-        licence="MIT (weights); DigiFace-1M is for research only",
-        domain="in",
-        root=Path(),
-        records=(),
-    )
+        name="digiface_gan", title="DigiFace-1M DCGAN, held-out draws", version=VERSION, recipe=alignment.RECIPE,
+        resolution=64, licence="MIT (weights); DigiFace-1M is for research only", domain="in", root=Path(), records=(),
+    )  # fmt: skip
     identity = {"n": n, "filter": training_faces.VERSION, **building.asset_identity("dcgan_digiface")}
     return building.build(head, identity, partial(_candidates, n), n)
 

@@ -1,8 +1,8 @@
-"""FFHQ's alignment: the frame that official generators and encoders were trained in.
+"""FFHQ's alignment: the frame in which official generators and encoders were trained.
 
-The formula (NVlabs/ffhq-dataset, download_ffhq.py; eladrich/pixel2style2pixel, scripts/align_all_parallel.py) reads
-eyes and mouth from 68 landmarks; any predictor that a user has may find them. Where only five are known (MTCNN), eye
-centres and mouth corners stand for them: another recipe, `mtcnn5_ffhq`, and named so.
+The formula (NVlabs/ffhq-dataset, download_ffhq.py; eladrich/pixel2style2pixel, scripts/align_all_parallel.py) takes
+eyes and mouth from 68 landmarks, of any predictor that the user has. With five landmarks (MTCNN), eye centres and mouth
+corners replace them; this recipe is called `mtcnn5_ffhq`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEFT_EYE, RIGHT_EYE, MOUTH_CORNERS = slice(36, 42), slice(42, 48), (48, 54)  # i
 
 @dataclass(frozen=True)
 class Frame:
-    """The square to cut: corners [4, 2] (upper left, lower left, lower right, upper right) and side, in pixels."""
+    """The square of a crop: corners [4, 2] (upper left, lower left, lower right, upper right) and side, in pixels."""
 
     corners: np.ndarray
     side: float
@@ -55,8 +55,13 @@ def _frame(left_eye: np.ndarray, right_eye: np.ndarray, left_mouth: np.ndarray, 
 
 
 def align(image: Image.Image, frame: Frame, size: int, supersampled: int = 0) -> Image.Image:
-    """The frame's content at `size` px: reduced first where it is large, reflected and blurred beyond the picture's
-    edges, cut by a bilinear warp at `supersampled` px (0: `size`, as pSp and e4e; FFHQ itself cuts at 4096), reduced.
+    """The content of a frame: downscaled if it is large, reflected and blurred beyond the image, warped (bilinear).
+
+    Args:
+        image: RGB.
+        frame: in pixels of the image.
+        size: side of the result in pixels.
+        supersampled: side of the warp in pixels, which is then downscaled; 0: `size`, as in pSp and e4e (FFHQ: 4096).
     """
     image, corners, side = _reduced(image, frame, size)
     border = max(round(side * 0.1), 3)
@@ -86,7 +91,7 @@ def _cropped(image: Image.Image, corners: np.ndarray, border: int) -> tuple[Imag
 
 
 def _padded(image: Image.Image, corners: np.ndarray, side: float, border: int) -> tuple[Image.Image, np.ndarray]:
-    """Where the frame reaches beyond the picture: reflected, and blurred towards the median with the distance."""
+    """Reflect the image where the frame extends beyond it, and blur it towards the median with the distance."""
     low, high = np.floor(corners.min(axis=0)).astype(int), np.ceil(corners.max(axis=0)).astype(int)
     before = np.maximum(-low + border, 0)
     after = np.maximum(high - np.array(image.size) + border, 0)
@@ -109,7 +114,7 @@ def _padded(image: Image.Image, corners: np.ndarray, side: float, border: int) -
 
 
 def preparer(landmarks: str) -> building.Prepare:
-    """`prepare` by the 68 landmarks of a predictor "module:function". Raises ValueError where there is none such."""
+    """`prepare` by the 68 landmarks of a predictor "module:function". Raises ValueError if it cannot be imported."""
     module, _, function = landmarks.partition(":")
     try:
         predict = getattr(import_module(module), function)

@@ -1,6 +1,6 @@
-"""Any folder of photographs as a data set, and the field's sets that come as one.
+"""Folders of photographs as data sets, and public data sets that are folders.
 
-A set's key holds the pictures' content, never the folder's path.
+A data set's key depends on the content of the images, not on the folder's path.
 """
 
 from __future__ import annotations
@@ -25,13 +25,20 @@ SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif",
 
 
 def build(path: str, align: bool | str = True, resolution: int = 64, landmarks: str = "") -> Manifest:
-    """Every picture below `path` at `resolution` px. align: True for faces in the embedded sets' tight frame, "ffhq"
-    for FFHQ's, which official generators know, False for square pictures that are in the frame already.
+    """All images below a folder; those that are unreadable, without a face or not square become failed records.
 
-    landmarks: with align=ffhq, a predictor of 68 landmarks that is installed here, as "module:function" (pictures
-    [H, W, 3], uint8, to [68, 2] in pixels, or None where it finds no face); MTCNN's five points without one. A file
-    that cannot be read, has no face, or (align=False) is not square becomes a record with its failure.
-    Raises NotADirectoryError and FileNotFoundError when there is no folder or no picture in it.
+    Args:
+        path: the folder.
+        align: True: aligned to the tight frame of the bundled data sets; "ffhq": to FFHQ's frame, for official
+            generators; False: square images that are aligned already.
+        resolution: in pixels.
+        landmarks: with align=ffhq, an installed predictor of 68 landmarks as "module:function": image [H, W, 3] uint8
+            -> [68, 2] in pixels, or None without a face; default: MTCNN's five landmarks.
+
+    Raises:
+        NotADirectoryError: path is not a folder.
+        FileNotFoundError: there are no images in it.
+        ValueError: align or landmarks are not supported.
     """
     recipes = {True: alignment.RECIPE, "ffhq": ffhq_alignment.RECIPE, False: building.AS_IS}
     if align not in recipes:
@@ -46,8 +53,8 @@ def build(path: str, align: bool | str = True, resolution: int = 64, landmarks: 
 
 
 def ffhq(path: str, resolution: int = 1024) -> Manifest:
-    """FFHQ's aligned pictures (NVlabs/ffhq-dataset, images1024x1024) below `path`."""
-    return _build("ffhq", "FFHQ", "CC BY-NC-SA 4.0; see the set for each picture's", "in", path, resolution,
+    """FFHQ's aligned images (NVlabs/ffhq-dataset, images1024x1024) below `path`."""
+    return _build("ffhq", "FFHQ", "CC BY-NC-SA 4.0; see the set for each image's", "in", path, resolution,
                   building.AS_IS)  # fmt: skip
 
 
@@ -63,7 +70,7 @@ def lfw(path: str, resolution: int = 1024) -> Manifest:
 
 
 def stanford_cars(path: str, resolution: int = 512) -> Manifest:
-    """Stanford Cars, whole pictures in a square with black bars, as StyleGAN2's generator of cars has them."""
+    """Stanford Cars, full images in a square with black bars, as for StyleGAN2's generator of cars."""
     return _build("stanford_cars", "Stanford Cars", "non-commercial research", "in", path, resolution, LETTERBOX)
 
 
@@ -84,28 +91,21 @@ def _build(
     root = Path(path).expanduser()
     if not root.is_dir():
         raise NotADirectoryError(f"data set {name!r}: path {path!r} is not a folder")
-    files = _pictures(root)
+    files = _files(root)
     if not files:
-        raise FileNotFoundError(f"data set {name!r}: no picture in {path!r}; read are {', '.join(sorted(SUFFIXES))}")
+        raise FileNotFoundError(f"data set {name!r}: no image in {path!r}; supported: {', '.join(sorted(SUFFIXES))}")
     hashes = {id: assets.sha256(file) for id, file in files.items()}
     head = Manifest(
-        name=name,
-        title=title,
-        version=VERSION,
-        recipe=recipe,
-        resolution=resolution,
-        licence=licence,
-        domain=domain,
-        root=Path(),
-        records=(),
-    )
+        name=name, title=title, version=VERSION, recipe=recipe, resolution=resolution, licence=licence, domain=domain,
+        root=Path(), records=(),
+    )  # fmt: skip
     return building.build(
         head, {"files": hashes}, partial(_candidates, root, files), len(files), prepare or PREPARE[recipe], _WORKERS
     )
 
 
-def _pictures(root: Path) -> dict[str, Path]:
-    """Files by id: the path in the folder without its suffix, in safe signs; hidden files are left out."""
+def _files(root: Path) -> dict[str, Path]:
+    """Files by id: the relative path without suffix, in safe characters; hidden files are skipped."""
     found = sorted(
         (
             file.relative_to(root)
@@ -129,13 +129,13 @@ def _pictures(root: Path) -> dict[str, Path]:
 
 def _candidates(root: Path, files: dict[str, Path]) -> Iterator[building.Candidate]:
     for id, file in files.items():
-        picture = partial(_read, root, file)
-        yield building.Candidate(id, picture, {"file": file.relative_to(root).as_posix()})
+        image = partial(_read, root, file)
+        yield building.Candidate(id, image, {"file": file.relative_to(root).as_posix()})
 
 
 def _read(root: Path, file: Path) -> Image.Image:
     try:
         return images.read_rgb(file)
     except images.ImageError as error:
-        # The reason is part of the manifest's key, which must not hold the folder's path.
+        # The reason is part of the manifest's key, which must not contain the folder's path.
         raise images.ImageError(str(error).replace(str(file), file.relative_to(root).as_posix())) from error

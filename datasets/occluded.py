@@ -1,11 +1,10 @@
-"""Faces of another set, clean and with objects over them: the pictures of the protocol `occluded`.
+"""Faces of another data set, clean and with synthetic occluders: the images of the protocol `occluded`.
 
-Every base image comes as `<id>.clean` and as `<id>.<object>-<size>` with the object's mask, so that a method's
-inversions of both lie in one cell. Pictures of the base that have something before the face by themselves (label
-`occluded`) come as `<id>.natural`, without a mask: they have no twin that agrees pixel by pixel.
+An image of the base comes as `<id>.clean` and as `<id>.<object>-<size>` with the object's mask. Images of the base with
+a natural occlusion (label `occluded`) come as `<id>.natural`, without a mask, as they have no clean counterpart.
 
-The label `clean` of a record names the record that it is compared with: its own clean picture, or for a natural one
-the first clean picture of the same person.
+The label `clean` of a record names the record that it is compared with: the same image without occluder, or, for a
+natural occlusion, the first clean image of the same person.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from datasets import alignment, building, images, occluders, registry
 from datasets.base import Label, Manifest, ManifestError, Record
 from datasets.training_faces import ALIGNED_BOX
 
-VERSION = 1  # goes up when an object, its place or the design changes
-MIN_PROBABILITY = 0.7  # MTCNN's own threshold for O-Net
-FRAME_SIDE = 64  # the side at which O-Net looks: ALIGNED_BOX is in its pixels
+VERSION = 1  # raised when an object, its position or the design changes
+MIN_PROBABILITY = 0.7  # MTCNN's threshold for O-Net
+FRAME_SIDE = 64  # side of the input of O-Net; ALIGNED_BOX is in its pixels
 
 Picture = Callable[[], Image.Image]
 Variant = tuple[str, str, str]  # object, size, where
@@ -39,10 +38,19 @@ def build(
     natural: int = 12,
     seed: int = 0,
 ) -> Manifest:
-    """`count` clean images spread evenly over the base, each with `variants` objects, and up to `natural` natural ones.
+    """Evenly spaced clean images of the base, the same images with occluders, and natural occlusions.
 
-    A multiple of 6 images has every object at every size equally often. Take fewer images with `count`, not with a
-    suite's `limit`, which would tear clean and occluded pictures apart. Raises ValueError for numbers out of range.
+    Args:
+        base: name of a data set, with its options in base_options.
+        base_options: of the base.
+        count: clean images; with a multiple of 6, all objects occur at all sizes equally often. Use it instead of a
+            suite's `limit`, which would separate clean and occluded images.
+        variants: occluders of an image, 1 to 6.
+        natural: maximum number of natural occlusions.
+        seed: of the occluders.
+
+    Raises:
+        ValueError: a number is out of range.
     """
     most = len(occluders.OBJECTS)
     if base == "occluded" or count < 1 or natural < 0 or not 1 <= variants <= most:
@@ -55,16 +63,10 @@ def build(
     chosen = replace(whole, records=own).subset(count).records
     pairs = _natural(whole, chosen, natural)
     head = Manifest(
-        name="occluded",
-        title=f"{whole.title}, with objects over the face",
-        version=VERSION,
-        recipe=f"{whole.recipe}, objects drawn over it",
-        resolution=whole.resolution,
-        licence=whole.licence,
-        domain=whole.domain,
-        root=Path(),
-        records=(),
-    )
+        name="occluded", title=f"{whole.title}, with objects over the face", version=VERSION,
+        recipe=f"{whole.recipe}, objects drawn over it", resolution=whole.resolution, licence=whole.licence,
+        domain=whole.domain, root=Path(), records=(),
+    )  # fmt: skip
     identity = {"base": whole.key, "count": count, "variants": variants, "natural": natural, "seed": seed}
     candidates = partial(_candidates, whole, chosen, design(len(chosen), variants, seed), pairs, seed)
     total = len(chosen) * (1 + variants) + len(pairs)
@@ -72,10 +74,10 @@ def build(
 
 
 def design(count: int, variants: int, seed: int) -> list[list[Variant]]:
-    """What lies over each of `count` images: different objects, and three sizes in turn.
+    """The occluders of `count` images: different objects, and three sizes in turn.
 
-    Within six images in a row every one of the `variants` places of an image's list meets every object once; a place
-    has one size in those six. An object that may lie over both halves of the face changes between them.
+    Within six consecutive images, each of the `variants` positions in an image's list has all objects once, at one
+    size. Objects that may cover both halves of the face alternate between them.
     """
     names, sizes = list(occluders.OBJECTS), list(occluders.SIZES)
     plan: list[list[Variant]] = []
@@ -83,8 +85,8 @@ def design(count: int, variants: int, seed: int) -> list[list[Variant]]:
         block, step = divmod(image, len(names))
         shifts = np.random.default_rng([seed, block]).permutation(len(names))[:variants]
         row = []
-        for place, shift in enumerate(shifts):
-            number, size = (step + int(shift)) % len(names), (place + block) % len(sizes)
+        for position, shift in enumerate(shifts):
+            number, size = (step + int(shift)) % len(names), (position + block) % len(sizes)
             halves = occluders.OBJECTS[names[number]].places
             row.append((names[number], sizes[size], halves[(block + number + size) % len(halves)]))
         plan.append(row)
@@ -92,7 +94,7 @@ def design(count: int, variants: int, seed: int) -> list[list[Variant]]:
 
 
 def _natural(whole: Manifest, chosen: tuple[Record, ...], count: int) -> list[tuple[Record, str]]:
-    """Pictures of the base that are occluded by themselves, of people who have a clean one, with its id."""
+    """Natural occlusions of people who have a clean image, with its id."""
     first: dict[Label, str] = {}
     for record in chosen:
         if "person" in record.labels:
@@ -135,7 +137,7 @@ def _picture(whole: Manifest, record: Record) -> Image.Image:
         raise images.ImageError(record.failure)
     try:
         return images.read_rgb(whole.root / record.file)
-    except images.ImageError as error:  # no failure of the picture: the cache is broken
+    except images.ImageError as error:  # not a failure of the image: the cache is broken
         raise ManifestError(f"data set {whole.name!r}: {error}; delete {whole.root} and run again") from error
 
 

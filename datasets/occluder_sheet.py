@@ -1,6 +1,6 @@
 """A contact sheet of the occluded set: `python -m datasets.occluder_sheet sheet.png`.
 
-A row for each object with its pictures from small to large, and one for the pictures that are occluded by themselves.
+A row for each object, by size, and one for natural occlusions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCALE, GAP, COLUMNS = 2, 4, 6
 
 
 def contact_sheet(manifest: Manifest) -> Image.Image:
-    """At most COLUMNS pictures a row, SCALE times as large, on white."""
+    """At most COLUMNS images per row, SCALE times as large, on white."""
     rows = [row[:COLUMNS] for row in _rows(manifest) if row]
     side = manifest.resolution * SCALE
     sheet = Image.new("RGB", (max(map(len, rows)) * (side + GAP) - GAP, len(rows) * (side + GAP) - GAP), "white")

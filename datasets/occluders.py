@@ -1,8 +1,8 @@
-"""Objects that lie over a face: drawn from formulas, anti-aliased, the same pixels for the same seed.
+"""Procedural occluders of faces, antialiased and deterministic for a seed.
 
-Lengths are in units of the face (from eyes to mouth, or 1.1 eye distances when that is more: what `alignment.quad`
-measures), so an object covers the same part of a face at every resolution. x points to the right, y down, and the
-origin is the object's place on the face (mouth or eyes).
+Lengths are in units of the face (eye-to-mouth distance, or 1.1 eye distances if larger, as in `alignment.quad`), so an
+object covers the same part of a face at all resolutions. x points to the right, y down, and the origin is the object's
+position on the face (mouth or eyes).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 SIZES = {"small": 0.7, "medium": 1.0, "large": 1.4}
-SAMPLES = 256  # points a side on which an object is drawn, at least, before they are averaged into pixels
+SAMPLES = 256  # minimum side of the supersampled grid
 SKIN = ((241, 205, 178), (224, 172, 132), (186, 128, 92), (122, 78, 54))
 VIVID = ((190, 30, 45), (24, 70, 160), (20, 110, 70), (235, 190, 30), (240, 240, 235), (30, 30, 34))
 
@@ -26,7 +26,7 @@ Point = tuple[float, float]
 
 @dataclass
 class Canvas:
-    """Sample points x, y [S, S] in face units, what has been painted on them, and the object's own random numbers."""
+    """Sample points x, y [S, S] in face units, their colours, and the object's random generator."""
 
     x: Array
     y: Array
@@ -38,7 +38,13 @@ class Canvas:
         self.rgb, self.covered = np.zeros((*self.x.shape, 3)), np.zeros(self.x.shape, dtype=bool)
 
     def paint(self, inside: Array, colour: Array | tuple[int, int, int], light: Array | float = 1.0) -> None:
-        """Lay a colour over the points `inside`; light [S, S] or a number multiplies it."""
+        """Paint points.
+
+        Args:
+            inside: mask [S, S].
+            colour: RGB in 0 to 255.
+            light: factor of the colour, a number or [S, S].
+        """
         shaded = np.broadcast_to(np.asarray(light, dtype=float), self.x.shape)[inside, None] * np.asarray(colour)
         self.rgb[inside] = shaded.clip(0, 255)
         self.covered |= inside
@@ -51,13 +57,13 @@ class Canvas:
         return np.hypot((self.x - centre[0]) / rx, (self.y - centre[1]) / ry)
 
     def box(self, centre: Point, half_width: float, half_height: float, corner: float = 0.0) -> Array:
-        """Points of a rectangle with round corners."""
+        """Mask of a rectangle with round corners."""
         dx = np.abs(self.x - centre[0]) - (half_width - corner)
         dy = np.abs(self.y - centre[1]) - (half_height - corner)
         return np.hypot(dx.clip(0), dy.clip(0)) + np.minimum(np.maximum(dx, dy), 0) <= corner
 
     def rod(self, a: Point, b: Point, ra: float, rb: float) -> tuple[Array, Array]:
-        """Points of a round-ended rod whose radius goes from ra to rb, and where they lie across it (-1 to 1)."""
+        """Mask of a round-ended rod with radius ra to rb, and the position across it (-1 to 1)."""
         dx, dy = b[0] - a[0], b[1] - a[1]
         along = ((self.x - a[0]) * dx + (self.y - a[1]) * dy) / (dx * dx + dy * dy)
         along = along.clip(0, 1)
@@ -68,7 +74,7 @@ class Canvas:
 
 
 def microphone(canvas: Canvas) -> None:
-    canvas.y = canvas.y + 0.15  # its ball lies over the upper lip, so that the handle shows
+    canvas.y = canvas.y + 0.15  # the ball is on the upper lip, so that the handle is visible
     inside, across = canvas.rod((0.02, 0.2), (0.16, 1.9), 0.135, 0.105)
     canvas.paint(inside, (46, 46, 50), 0.55 + 1.6 * np.exp(-(((across + 0.35) / 0.22) ** 2)))
     ball = canvas.oval((0, 0), 0.31, 0.33) <= 1
@@ -80,7 +86,7 @@ def microphone(canvas: Canvas) -> None:
 
 
 def hand(canvas: Canvas) -> None:
-    """The back of a hand whose fingers lie across the face; they come from either side."""
+    """The back of a hand with the fingers across the face, from either side."""
     skin = np.asarray(canvas.choose(SKIN), dtype=float)
     if canvas.random.random() < 0.5:
         canvas.x = -canvas.x
@@ -131,14 +137,14 @@ LETTERS: dict[str, tuple[Point, ...]] = {
 
 
 def banner(canvas: Canvas) -> None:
-    """A strip over the whole width of the picture with letters on it."""
+    """A strip with letters over the full width of the image."""
     height, colour = 0.25, canvas.choose(VIVID)
     ink = (250, 250, 250) if sum(colour) < 400 else (20, 20, 24)
     canvas.paint(np.abs(canvas.y) <= height, colour)
     canvas.paint((np.abs(canvas.y) <= height) & (np.abs(canvas.y) >= height - 0.03), ink)
     wide, high, pitch = 0.17, 0.26, 0.27
-    for place, letter in enumerate("LIVE NEWS LIVE NEWS LIVE NEWS"):
-        left = (place - 14.4) * pitch
+    for position, letter in enumerate("LIVE NEWS LIVE NEWS LIVE NEWS"):
+        left = (position - 14.4) * pitch
         if left + wide < canvas.x.min() or left > canvas.x.max():
             continue
         points = [(left + wide * px, high * (py - 0.5)) for px, py in LETTERS.get(letter, ())]
@@ -147,7 +153,7 @@ def banner(canvas: Canvas) -> None:
 
 
 def glasses(canvas: Canvas) -> None:
-    """Dark glasses; the origin lies between the eyes, which are 0.44 units to the left and right of it."""
+    """Dark glasses; the origin is between the eyes, which are 0.44 units to the left and right."""
     tint = canvas.choose(((22, 22, 26), (48, 30, 18), (16, 28, 48)))
     for side in (-1, 1):
         canvas.paint(canvas.rod((side * 0.5, -0.1), (side * 1.0, -0.14), 0.045, 0.045)[0], (14, 14, 16))
@@ -159,7 +165,7 @@ def glasses(canvas: Canvas) -> None:
 
 
 def patch(canvas: Canvas) -> None:
-    """A square of one colour, turned by any angle."""
+    """A square of one colour at a random angle."""
     colour = canvas.random.integers(20, 236, 3)
     canvas.x, canvas.y = _turned(canvas.x, canvas.y, float(canvas.random.uniform(-np.pi / 4, np.pi / 4)))
     canvas.paint(canvas.box((0, 0), 0.37, 0.37), colour)
@@ -167,7 +173,7 @@ def patch(canvas: Canvas) -> None:
 
 @dataclass(frozen=True)
 class Object:
-    """What is drawn, the halves of a face that it may lie over, and how far it may be turned (degrees)."""
+    """An occluder: a function that draws it, the halves of a face that it may cover, its maximum turn in degrees."""
 
     draw: Callable[[Canvas], None]
     places: tuple[str, ...]
@@ -185,10 +191,18 @@ OBJECTS = {
 
 
 def draw(name: str, size: str, where: str, landmarks: Array, resolution: int, seed: str) -> Image.Image:
-    """The object as an RGBA picture of resolution x resolution px, laid where the face of `landmarks` [5, 2] wants it.
+    """An object as an RGBA image, placed on a face.
 
-    where: "lower" (around the mouth) or "upper" (around the eyes). seed: any text; place (by 0.06 units), angle, scale
-    (by 4 %), colours and sides follow from it alone. Raises ValueError that names the choices.
+    Args:
+        name: of OBJECTS.
+        size: of SIZES.
+        where: "lower" (around the mouth) or "upper" (around the eyes).
+        landmarks: of the face, [5, 2] in pixels.
+        resolution: side of the image in pixels.
+        seed: any text; it determines position (by 0.06 units), angle, scale (by 4 %), colours and sides.
+
+    Raises:
+        ValueError: name, size or where is unknown; the message lists the choices.
     """
     if name not in OBJECTS or size not in SIZES:
         known = f"objects: {', '.join(OBJECTS)}; sizes: {', '.join(SIZES)}"
@@ -198,8 +212,8 @@ def draw(name: str, size: str, where: str, landmarks: Array, resolution: int, se
         raise ValueError(f"occluder {name!r} lies over the {' or '.join(thing.places)} face, found {where!r}")
     random = np.random.default_rng(list(hashlib.sha256(f"{name} {size} {where} {seed}".encode()).digest()))
     factor = max(2, -(-SAMPLES // resolution))
-    places = (np.arange(resolution * factor) + 0.5) / factor - 0.5  # pixel centres are whole numbers
-    x, y = np.meshgrid(places, places)
+    grid = (np.arange(resolution * factor) + 0.5) / factor - 0.5  # pixel centres are integers
+    x, y = np.meshgrid(grid, grid)
     eyes, mouth, axis = landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0), landmarks[1] - landmarks[0]
     unit = max(float(np.linalg.norm(mouth - eyes)), 1.1 * float(np.linalg.norm(axis)))
     drift, turn, stretch = random.uniform(-0.06, 0.06, 2), random.uniform(-1, 1), random.uniform(0.96, 1.04)
@@ -212,13 +226,13 @@ def draw(name: str, size: str, where: str, landmarks: Array, resolution: int, se
 
 
 def lay(clean: Image.Image, overlay: Image.Image) -> tuple[Image.Image, Image.Image]:
-    """The RGB picture with the object over it, and the object's mask (mode L): 255 wherever it may change a pixel."""
+    """The RGB image with the object on it, and the object's mask (mode L): 255 where it may change a pixel."""
     laid = Image.alpha_composite(clean.convert("RGBA"), overlay).convert("RGB")
     return laid, overlay.getchannel("A").point(lambda alpha: 255 if alpha else 0)
 
 
 def _turned(x: Array, y: Array, angle: float) -> tuple[Array, Array]:
-    """Coordinates in axes that are turned clockwise (y points down) by `angle` radians."""
+    """Coordinates in axes rotated clockwise (y points down) by `angle` radians."""
     c, s = np.cos(angle), np.sin(angle)
     return c * x + s * y, c * y - s * x
 

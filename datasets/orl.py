@@ -20,16 +20,9 @@ PEOPLE, PHOTOGRAPHS = 40, 10
 def build() -> Manifest:
     """All 400 photographs, aligned to 64 px; ids s01-01 to s40-10."""
     head = Manifest(
-        name="orl",
-        title="ORL (AT&T) faces",
-        version=VERSION,
-        recipe=alignment.RECIPE,
-        resolution=64,
-        licence="for research; credit AT&T Laboratories Cambridge",
-        domain="out",
-        root=Path(),
-        records=(),
-    )
+        name="orl", title="ORL (AT&T) faces", version=VERSION, recipe=alignment.RECIPE, resolution=64,
+        licence="for research; credit AT&T Laboratories Cambridge", domain="out", root=Path(), records=(),
+    )  # fmt: skip
     return building.build(head, building.asset_identity("orl_faces"), _candidates, PEOPLE * PHOTOGRAPHS)
 
 
@@ -37,5 +30,5 @@ def _candidates() -> Iterator[building.Candidate]:
     folder = assets.ensure("orl_faces", quiet=False)
     for person in range(1, PEOPLE + 1):
         for shot in range(1, PHOTOGRAPHS + 1):
-            picture = partial(images.read_rgb, folder / f"s{person}" / f"{shot}.pgm")
-            yield building.Candidate(f"s{person:02d}-{shot:02d}", picture, {"person": f"s{person:02d}"})
+            image = partial(images.read_rgb, folder / f"s{person}" / f"{shot}.pgm")
+            yield building.Candidate(f"s{person:02d}-{shot:02d}", image, {"person": f"s{person:02d}"})

@@ -1,7 +1,7 @@
-"""Fetching an archive from the package index that pip is configured for, without building or installing it.
+"""Download of an archive from the package index of pip's configuration, without building or installing it.
 
-`pip download` prepares the metadata of an sdist, which runs its setup.py. pip's own finder and session honour
-the same configuration (index, mirrors, certificates, proxies) and stop at the archive, so they are used here.
+`pip download` prepares the metadata of an sdist, which runs its setup.py. pip's finder and session use the same
+configuration (index, mirrors, certificates, proxies) but do not run anything.
 """
 
 from __future__ import annotations
@@ -18,9 +18,16 @@ class FetchError(RuntimeError):
 
 
 def download(requirement: str, destination: Path, sha256: str, progress: Progress | None = None) -> Path:
-    """The archive of `NAME==VERSION` whose SHA-256 is `sha256`, in the folder `destination`.
+    """Download the archive of a requirement.
 
-    Raises FetchError that names the requirement when the index lacks it, is out of reach or serves other bytes.
+    Args:
+        requirement: NAME==VERSION.
+        destination: an existing folder.
+        sha256: of the archive.
+        progress: called with bytes done and in total (None if unknown).
+
+    Raises:
+        FetchError: the index lacks the archive, is unreachable or has other content.
     """
     from pip._internal.commands.download import DownloadCommand
     from pip._internal.exceptions import PipError
@@ -37,9 +44,9 @@ def download(requirement: str, destination: Path, sha256: str, progress: Progres
             raise FetchError(f"{requirement}: the package index cannot be reached ({error})") from error
         if not candidates:
             raise FetchError(f"{requirement}: not offered by the package index (offline, or withdrawn)")
-        # The index states hashes for its files; prefer the one that was pinned, then the others in its order.
+        # Prefer the file with the pinned hash, then the others in the order of the index.
         candidates.sort(key=lambda c: c.link.hash != sha256)
-        found = []
+        digests = []
         for candidate in candidates:
             target = destination / candidate.link.filename
             try:
@@ -49,8 +56,8 @@ def download(requirement: str, destination: Path, sha256: str, progress: Progres
             if digest == sha256:
                 return target
             target.unlink()
-            found.append(f"{candidate.link.filename} has {digest}")
-    raise FetchError(f"{requirement}: no archive with SHA-256 {sha256}; " + ", ".join(found))
+            digests.append(f"{candidate.link.filename} has {digest}")
+    raise FetchError(f"{requirement}: no archive with SHA-256 {sha256}; " + ", ".join(digests))
 
 
 def _stream(session, url: str, target: Path, progress: Progress | None) -> str:

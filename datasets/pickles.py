@@ -1,4 +1,4 @@
-"""Reading pickles without running them: only data-building globals that are named here can be reached."""
+"""Pickles of plain data, read without running code: only the globals listed here are allowed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NUMPY_GLOBALS: dict[tuple[str, str], Any] = {
 
 
 class Number:
-    """numpy's type of one number, by its name; nothing of numpy is called with what a file says."""
+    """The type of a numpy scalar by its name; numpy is not called with content of the file."""
 
     def __init__(self, name: str, *_: bool):
         if name not in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"):
@@ -44,7 +44,7 @@ class Number:
 
 
 def number(kind: Number, raw: bytes) -> Any:
-    """One number as numpy pickles it, as Python's own."""
+    """A pickled numpy scalar as a Python number."""
     if not isinstance(kind, Number) or not isinstance(raw, bytes):
         raise UnsafePickleError("refused a numpy scalar that is not one number")
     return kind.read(raw)
@@ -63,7 +63,7 @@ class _NumpyUnpickler(pickle.Unpickler):
 
 
 def load_numpy_pickle(path: Path) -> Any:
-    """Containers of plain numpy arrays from `path`. Raises UnsafePickleError, naming the file and the global."""
+    """Containers of numpy arrays. Raises UnsafePickleError with the file and the refused global."""
     try:
         return _NumpyUnpickler(io.BytesIO(path.read_bytes())).load()
     except UnsafePickleError as error:

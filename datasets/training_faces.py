@@ -1,8 +1,9 @@
-"""The faces that the embedded generator and encoders learn from: filtered, aligned draws of the DCGAN, with z.
+"""The training data of the bundled generator and encoders: filtered, aligned samples of the DCGAN, with z.
 
-Draw i of seed s is always the same face. A draw is kept when O-Net sees a face before (p > 0.97) and after
-alignment (p > 0.98), it looks ahead (|nose offset| < 0.25 eye distances) and is not dark (mean luminance of the
-centre > 0.22). Seeds from EVALUATION_SEED on belong to the held-out set `digiface_gan` and never come here.
+Sample i of seed s is deterministic. A sample is accepted when O-Net detects a face before (p > 0.97) and after
+alignment (p > 0.98), and the face is frontal (|nose offset| < 0.25 eye distances) and not dark (mean luminance of the
+centre > 0.22).
+Seeds from EVALUATION_SEED on are reserved for the held-out data set `digiface_gan`.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from inversion_bench.files import atomic
 VERSION = 1
 CHUNK = 1000
 EVALUATION_SEED = 1_000_000
-RAW_BOX = (4, 2, 60, 64)  # where the DCGAN's faces lie
-ALIGNED_BOX = (8, 6, 56, 62)  # where the frame puts them
+RAW_BOX = (4, 2, 60, 64)  # position of the DCGAN's faces
+ALIGNED_BOX = (8, 6, 56, 62)  # position of aligned faces
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One candidate face: aligned [64, 64, 3] uint8, its z [100], and why it was refused ("" when kept)."""
+    """A sample: aligned [64, 64, 3] uint8, its z [100], and why it was refused ("" if accepted)."""
 
     image: np.ndarray | None
     z: np.ndarray
@@ -47,15 +48,21 @@ def to_uint8(images: Tensor) -> np.ndarray:
 
 @torch.no_grad()
 def draw_faces(seed: int, count: int, network: torch.nn.Module) -> list[Draw]:
-    """`count` draws of one seed, aligned and judged."""
+    """Samples of one seed, aligned and filtered.
+
+    Args:
+        seed: of z.
+        count: number of samples.
+        network: the DCGAN, z [N, 100, 1, 1] -> [N, 3, 64, 64] in [-1, 1].
+    """
     z = dcgan.draw_z(seed, count)
     raw = network(z[:, :, None, None])
     pixels = to_uint8(raw)
-    found = alignment.landmarks_in_boxes(raw, RAW_BOX)
+    faces = alignment.landmarks_in_boxes(raw, RAW_BOX)
     luminance = (raw[:, :, 16:48, 16:48].mean(dim=(1, 2, 3)) + 1) / 2
     refused: list[str] = []
     images: list[np.ndarray | None] = []
-    for i, landmarks in enumerate(found):
+    for i, landmarks in enumerate(faces):
         reason = ""
         if landmarks.probability <= 0.97:
             reason = "no face"
@@ -65,10 +72,10 @@ def draw_faces(seed: int, count: int, network: torch.nn.Module) -> list[Draw]:
             reason = "dark"
         refused.append(reason)
         images.append(None if reason else np.asarray(alignment.align(Image.fromarray(pixels[i]), landmarks)))
-    kept = {i: image for i, image in enumerate(images) if image is not None}
-    if kept:
-        batch = torch.from_numpy(np.stack(list(kept.values()))).permute(0, 3, 1, 2).float() / 127.5 - 1
-        for i, landmarks in zip(kept, alignment.landmarks_in_boxes(batch, ALIGNED_BOX), strict=True):
+    accepted = {i: image for i, image in enumerate(images) if image is not None}
+    if accepted:
+        batch = torch.from_numpy(np.stack(list(accepted.values()))).permute(0, 3, 1, 2).float() / 127.5 - 1
+        for i, landmarks in zip(accepted, alignment.landmarks_in_boxes(batch, ALIGNED_BOX), strict=True):
             if landmarks.probability <= 0.98:
                 refused[i] = "no face after alignment"
     return [Draw(images[i], z[i].numpy(), refused[i]) for i in range(count)]
@@ -76,13 +83,13 @@ def draw_faces(seed: int, count: int, network: torch.nn.Module) -> list[Draw]:
 
 def _chunk(seed: int) -> dict[str, Tensor]:
     torch.set_num_threads(1)
-    kept = [draw for draw in draw_faces(seed, CHUNK, dcgan.load_dcgan()) if not draw.refused]
-    images = torch.from_numpy(np.stack([draw.image for draw in kept if draw.image is not None]))
-    return {"images": images, "z": torch.from_numpy(np.stack([draw.z for draw in kept]))}
+    accepted = [draw for draw in draw_faces(seed, CHUNK, dcgan.load_dcgan()) if not draw.refused]
+    images = torch.from_numpy(np.stack([draw.image for draw in accepted if draw.image is not None]))
+    return {"images": images, "z": torch.from_numpy(np.stack([draw.z for draw in accepted]))}
 
 
 def training_faces(draws: int = 60_000, workers: int | None = None) -> Path:
-    """A safetensors file with images [N, 64, 64, 3] uint8 and z [N, 100]; built once (minutes), then cached."""
+    """A safetensors file with images [N, 64, 64, 3] uint8 and z [N, 100]; cached (making it takes minutes)."""
     chunks = -(-draws // CHUNK)
     name = f"training_faces-{alignment.RECIPE}-v{VERSION}-{chunks * CHUNK}"
     target = assets.cache_dir() / "datasets" / f"{name}.safetensors"
@@ -94,9 +101,9 @@ def training_faces(draws: int = 60_000, workers: int | None = None) -> Path:
         workers = workers or os.cpu_count() or 1
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             parts = list(tqdm(pool.map(_chunk, range(chunks)), total=chunks, desc="drawing faces", unit="k"))
-        whole = {key: torch.cat([part[key] for part in parts]) for key in ("images", "z")}
+        tensors = {key: torch.cat([part[key] for part in parts]) for key in ("images", "z")}
         with atomic(target) as temporary:
-            save_file(whole, temporary)
+            save_file(tensors, temporary)
     return target
 
 

@@ -1,4 +1,4 @@
-"""What a per-image metric is: a pure function of reconstructions and targets, and a description of its numbers."""
+"""Metrics as pure functions of reconstructions and targets, with a description of their values."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from typing import Literal
 
 from torch import Tensor
 
-UNDEFINED = "undefined: "  # how the reason begins of a number that a picture cannot have: nothing went wrong
-RANGE = 1.001  # resampling and JPEG-like rounding may leave [-1, 1] by a hair; another scale leaves it by far
+UNDEFINED = "undefined: "  # prefix of the reason where a metric is undefined for an image
+RANGE = 1.001  # resampling may leave [-1, 1] slightly; another scale leaves it by far
 
 
 class Undefined(ValueError):
-    """A picture cannot have the number that is asked for; the message says why."""
+    """The metric is undefined for this image; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """Everything that a reader of a number must know; it travels into tables, captions and docs.
+    """The description of a metric, which tables, captions and docs print.
 
-    range: smallest and largest value, None where there is no bound. version: raised whenever the same images
-    would give another number. recipe: resolution, scale, crop, network. digits: decimals in a table. shared: what the
-    recipe has in common with other metrics, word for word, so that a list of recipes says it once. group: metrics of
-    one group stand in a table of their own, of which it is the title; "" is the protocol's main table.
+    Attributes:
+        range: smallest and largest value; None without a bound.
+        version: raised when the same images would give another value.
+        recipe: resolution, scale, crop, network.
+        digits: decimals in a table.
+        shared: the part of the recipe that is the same for other metrics, printed once in a list of recipes.
+        group: title of the separate table of the metrics of a group; "" for the protocol's main table.
     """
 
     name: str
@@ -41,11 +44,14 @@ class MetricInfo:
 
 @dataclass(frozen=True)
 class SampleMetric:
-    """A metric with one value an image.
+    """A metric with one value per image.
 
-    asset: the weights that it needs, by their name in the asset manifest. region: the parser of the region that it
-    looks at, by its name in metrics.regions. undefined: why targets [N, 3, H, W] have no value, which is then NaN,
-    and "" where they have one; None for a metric that is always defined.
+    Attributes:
+        function: images and targets, both [N, 3, H, W] -> values [N].
+        asset: name of the weights in the asset manifest; "" without weights.
+        region: name of the region's parser in metrics.regions; "" without a region.
+        undefined: targets [N, 3, H, W] -> the reasons why the metric is undefined (its value is NaN), "" where it is
+            defined; None for a metric that is always defined.
     """
 
     info: MetricInfo
@@ -55,9 +61,11 @@ class SampleMetric:
     undefined: Callable[[Tensor], list[str]] | None = None
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Values [N] of images against targets, both [N, 3, H, W] in [-1, 1], float32 or float64.
+        """Values [N] of images compared with targets, both [N, 3, H, W] in [-1, 1], float32 or float64.
 
-        Raises ValueError for other shapes or ranges and TypeError for other types, naming what was found.
+        Raises:
+            ValueError: other shapes or ranges.
+            TypeError: other types.
         """
         name = self.info.name
         if images.ndim != 4 or images.shape[1] != 3 or images.shape != targets.shape:
@@ -88,17 +96,20 @@ Features = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class SetMetric:
-    """A metric of all pictures together against all targets, as one share for each picture; the mean is the number.
+    """A distance between the set of images and the set of targets, as one value per image, whose mean is the distance.
 
-    network: what the features are of; metrics with the same name share them. features: makes the network, images
-    [N, 3, S, S] in [-1, 1] -> [N, D]; it raises Undefined for pictures that it is not for. shares: features of pictures
-    and of targets, [n, D] each -> [n]. asset: the weights that are needed. package: what has to be installed, with the
-    extra that brings it.
+    Attributes:
+        network: name of the features' network; metrics with the same name share features.
+        features: makes the network: images [N, 3, S, S] in [-1, 1] -> [N, D]. It raises Undefined for images that it
+            does not support.
+        influences: features of images and of targets, [n, D] each -> distance plus the influence of each image [n].
+        asset: name of the weights in the asset manifest.
+        package: the package that has to be installed, and the extra of this suite that installs it.
     """
 
     info: MetricInfo
     network: str
     features: Callable[[], Features]
-    shares: Callable[[Tensor, Tensor], Tensor]
+    influences: Callable[[Tensor, Tensor], Tensor]
     asset: str = ""
     package: tuple[str, str] = ("", "")

@@ -1,4 +1,4 @@
-"""Distances between sets of images, as torchmetrics that add up over batches and processes."""
+"""The Frechet distance as a torchmetric, accumulated over batches and processes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,18 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-
-def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> Tensor:
-    """Frechet distance of two Gaussians, float64: |ma - mb|^2 + tr(Ca + Cb - 2 (Ca Cb)^(1/2)).
-
-    Reference: Heusel et al., arXiv 1706.08500, equation 6. tr (Ca Cb)^(1/2) is the sum of the square roots of
-    the eigenvalues of the symmetric Ca^(1/2) Cb Ca^(1/2), which keeps it real.
-    """
-    values, vectors = torch.linalg.eigh(cov_a)
-    root = vectors @ torch.diag(values.clamp_min(0).sqrt()) @ vectors.T
-    inner = torch.linalg.eigvalsh(root @ cov_b @ root).clamp_min(0).sqrt().sum()
-    return (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * inner
+from metrics.set_distances import frechet_distance
 
 
 class FrechetDistance(Metric):
-    """Frechet distance of feature vectors. Named by its features: `frechet_alex` is not an FID.
+    """Frechet distance of feature vectors, named by its features: `frechet_alex` is not an FID.
 
-    features: images [N, 3, H, W] in [-1, 1] -> [N, D]. `update(images, real)` adds a batch to one side;
-    `reset()` forgets the generated side only, so that the reference is computed once.
+    `update(images, real)` adds a batch to one side; `reset()` clears the generated side only, so that the reference is
+    computed once.
+
+    Args:
+        features: images [N, 3, H, W] in [-1, 1] -> [N, D].
+        dim: D.
     """
 
     full_state_update = False
@@ -48,16 +42,18 @@ class FrechetDistance(Metric):
         setattr(self, f"{side}_outer", getattr(self, f"{side}_outer") + vectors.T @ vectors)
 
     def update_batches(self, images: Tensor, real: bool, size: int = 50) -> None:
-        """`update` in parts, for whole sets in memory."""
+        """`update` in batches, for sets in memory."""
         for part in images.split(size):
             self.update(part, real)
 
     def _moments(self, side: str) -> tuple[Tensor, Tensor]:
+        """Mean [D] and covariance root [D, D] of a side."""
         n, total = getattr(self, f"{side}_n"), getattr(self, f"{side}_sum")
         if n < 2:
             raise ValueError(f"a Frechet distance needs at least two {side} images, found {int(n)}")
         mean = total / n
-        return mean, (getattr(self, f"{side}_outer") - n * torch.outer(mean, mean)) / (n - 1)
+        values, vectors = torch.linalg.eigh((getattr(self, f"{side}_outer") - n * torch.outer(mean, mean)) / (n - 1))
+        return mean, vectors * values.clamp_min(0).sqrt()
 
     def compute(self) -> Tensor:
         return frechet_distance(*self._moments("real"), *self._moments("fake"))

@@ -1,14 +1,14 @@
-"""Whether an inversion can be edited: pure maths over what was read from edited pictures.
+"""Editability of an inversion: pure functions of measurements on edited images.
 
-An edit moves a latent along a direction of the generator; one strength is one standard deviation of the generator's w
-along it (methods/editing). Everything here is about *effects*: the change of the attribute that a predictor reads,
-edited picture against the inversion, in the attribute's unit. Identity is to the input, so an inversion that lost the
-person has lost it at every effect.
+An edit moves a latent code along a direction of the generator; a strength of 1 is one standard deviation of the
+generator's w along it (methods/editing). The metrics are about *effects*: the change of an attribute's prediction from
+the inversion to the edited image, in the attribute's unit. Identity is to the target, so an inversion that loses the
+person has lost it at all effects.
 
-Methods move an attribute by different amounts with one strength, and whoever moves less keeps more identity. So the
-headline compares identity at equal effect (after HyperStyle's curves over strength, arXiv 2111.15666, section 4, and
-ChunkyGAN, which equalises strengths by a classifier's response); the protocol of PTI (arXiv 2106.05744, section 4),
-effect and identity at the same step, stands beside it.
+At one strength, methods change an attribute by different amounts, and those that change less preserve more identity.
+The main metric therefore compares identity at equal effect (after HyperStyle's curves over strength, arXiv 2111.15666,
+section 4, and ChunkyGAN, which equalises strengths by a classifier's response); effect and identity at the same step
+follow PTI (arXiv 2106.05744, section 4).
 """
 
 from __future__ import annotations
@@ -20,23 +20,22 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from metrics.base import UNDEFINED
 
 STEP = 1.5  # strength of the same-step protocol; its nominal effect is the range of identity at equal effect
-STRENGTHS = (STEP, 2 * STEP)  # the sweep, to both sides
-LEAST_SHARE = 0.1  # of the nominal effect: what other changes are divided by is never less
+STRENGTHS = (STEP, 2 * STEP)  # of the sweep, with both signs
+LEAST_SHARE = 0.1  # of the nominal effect: lower bound of the divisor of other changes
 IN_SEQUENCE = 3  # directions of the sequential edit
 
-# Value of one metric on one image, or None and why there is none.
+# Value of one metric on one image, or None with the reason.
 Value = tuple[float | None, str]
 
 
 @dataclass(frozen=True)
 class Target:
-    """An edited attribute. slope: its change per strength on the frozen generator's own samples, positive."""
+    """An edited attribute. slope: its change per strength on samples of the frozen generator, positive."""
 
     name: str
     title: str
@@ -45,18 +44,21 @@ class Target:
 
     @property
     def reach(self) -> float:
-        """The effects compared, -reach to reach: what STEP does to the generator's samples, in two digits."""
+        """Effects are compared from -reach to reach: the effect of STEP on samples of the generator, in two digits."""
         nominal = abs(self.slope) * STEP
         return round(nominal, 1 - math.floor(math.log10(nominal)))
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read from one picture. identity: to the input; values: by attribute, NaN where it cannot be read.
+    """Measurements on one image.
 
-    kept: identity to the inversion, 1 of the inversion itself: what the edit alone costs.
-    outside: root mean square change against the inversion outside the input's interest region, in [-1, 1] values;
-    NaN where the input has no region.
+    Attributes:
+        identity: cosine similarity to the target.
+        values: by attribute; NaN where the predictor is undefined.
+        outside: root mean square change from the inversion outside the target's interest region, of values in [-1, 1];
+            NaN where the target has no region.
+        kept: cosine similarity to the inversion: the loss of identity by the edit alone.
     """
 
     identity: float
@@ -67,9 +69,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Edits:
-    """All readings of one method on one image. target_values: the attributes of the input itself.
+    """All measurements of one method on one image.
 
-    single: by (attribute, strength); sequence: by the strength of all IN_SEQUENCE edits together.
+    Attributes:
+        target_values: attributes of the target.
+        inversion: before editing.
+        single: by (attribute, strength).
+        sequence: by the strength of the IN_SEQUENCE edits, applied one after the other.
     """
 
     target_values: Mapping[str, float]
@@ -79,22 +85,27 @@ class Edits:
 
 
 def identity_over_effect(effects: Sequence[float], identities: Sequence[float], reach: float) -> tuple[float, float]:
-    """Mean of the identity over the effects from 0 to `reach`, and the share of them that was reached.
+    """Mean identity over the effects from 0 to `reach`, and the fraction of them that was reached.
 
-    effects, identities [K]: along growing strength, the first of no edit (effect 0). The identity at an effect is the
-    one where the path first gets there, linear between neighbours. An effect that is not reached counts as identity
-    0, that of strangers; a picture whose attribute cannot be read (NaN) reaches nothing.
-    Raises ValueError for paths of unlike length, without a start, or a reach that is not positive.
+    The identity at an effect is that of the path's first arrival there, linear between neighbours. Effects that are not
+    reached count with identity 0, that of different people; images with an undefined effect reach none.
+
+    Args:
+        effects, identities: [K], by increasing strength; the first ones are of the inversion (effect 0).
+        reach: positive, in the unit of the effects.
+
+    Raises:
+        ValueError: the lengths differ, the path does not start at effect 0, or reach is not positive.
     """
     if not reach > 0:
         raise ValueError(f"expected a positive range of effects, found {reach}")
     pieces = [(low, min(high, reach), at) for low, high, at in _first_reached(effects, identities) if low < reach]
-    area = sum((high - low) * at((low + high) / 2) for low, high, at in pieces)  # the middle: identity is linear
+    area = sum((high - low) * at((low + high) / 2) for low, high, at in pieces)  # at the middle, as identity is linear
     return area / reach, sum(high - low for low, high, _ in pieces) / reach
 
 
 def identity_at(effects: Sequence[float], identities: Sequence[float], level: float) -> float:
-    """The identity at one effect of the same curve, for drawing; NaN where it is not reached."""
+    """The identity at one effect of the same curve (for plots); NaN where it is not reached."""
     if level == 0:
         return identities[0]
     for low, high, at in _first_reached(effects, identities):
@@ -106,10 +117,10 @@ def identity_at(effects: Sequence[float], identities: Sequence[float], level: fl
 def _first_reached(
     effects: Sequence[float], identities: Sequence[float]
 ) -> Iterator[tuple[float, float, Callable[[float], float]]]:
-    """Ranges of effects in the order in which the path first reaches them, each with its identity by effect."""
+    """Ranges of effects in the order in which the path first reaches them, with identity as a function of effect."""
     if len(effects) != len(identities) or not effects or effects[0] != 0:
         raise ValueError(
-            f"expected effects and identities of one length that begin with effect 0, found {list(effects)} and "
+            f"expected effects and identities of one length that start with effect 0, found {list(effects)} and "
             f"{list(identities)}"
         )
     furthest = 0.0
@@ -127,14 +138,18 @@ def _linear(start: float, value: float, slope: float, at: float) -> float:
 
 
 def effect(edits: Edits, attribute: str, strength: float) -> float:
-    """Change of the attribute by its own edit, in its unit; NaN where either picture cannot be read."""
+    """Change of an attribute by its own edit, in its unit; NaN where a prediction is undefined."""
     return edits.single[attribute, strength].values[attribute] - edits.inversion.values[attribute]
 
 
 def path(edits: Edits, attribute: str, sign: int, *, kept: bool = False) -> tuple[list[float], list[float]]:
-    """Effects in the asked-for sense and identities along growing strength, beginning with the inversion itself.
+    """Effects and identities by increasing strength, starting with the inversion.
 
-    The identities are to the input, or to the inversion (kept).
+    Args:
+        edits: of one image.
+        attribute: the edited attribute.
+        sign: +1 or -1, the direction of the edit, in which effects count as positive.
+        kept: identities to the inversion instead of the target.
     """
     steps = sorted(abs(s) for name, s in edits.single if name == attribute and s * sign > 0)
     effects = [0.0, *(sign * effect(edits, attribute, sign * s) for s in steps)]
@@ -143,50 +158,54 @@ def path(edits: Edits, attribute: str, sign: int, *, kept: bool = False) -> tupl
 
 
 def at_equal_effect(edits: Edits, target: Target, *, kept: bool = False) -> tuple[Value, Value]:
-    """Mean identity (to the inversion: kept) over the effects -reach to reach, and the share of them that was reached.
+    """Mean identity over the effects from -reach to reach, and the fraction of them that was reached.
 
-    Without a value where the attribute of the input cannot be read, which is the same for all methods; where only
-    that of the inversion cannot, nothing is reached.
+    Both are undefined where the target's attribute is, which is the same for all methods; where only that of the
+    inversion is undefined, no effect is reached.
+
+    Args:
+        edits: of one image.
+        target: the attribute.
+        kept: identity to the inversion instead of the target.
     """
     if math.isnan(edits.target_values[target.name]):
-        reason = f"{target.name} cannot be read from the input"
+        reason = f"{target.name} cannot be read from the target"
         return _undefined(reason), _undefined(reason)
     sides = [identity_over_effect(*path(edits, target.name, sign, kept=kept), target.reach) for sign in (-1, 1)]
     return (mean([side[0] for side in sides]), ""), (mean([side[1] for side in sides]), "")
 
 
 def same_step(edits: Edits, target: Target) -> tuple[Value, Value]:
-    """Effect of STEP in the asked-for sense and identity, each the mean over both senses."""
+    """Effect of STEP and identity, means over both signs of the edit."""
     identity = mean([edits.single[target.name, sign * STEP].identity for sign in (-1, 1)])
     effects = [sign * effect(edits, target.name, sign * STEP) for sign in (-1, 1)]
     if math.isnan(sum(effects)):
-        reason = f"{target.name} cannot be read from the inversion or from an edited picture"
+        reason = f"{target.name} cannot be read from the inversion or from an edited image"
         return _undefined(reason), (identity, "")
     return (mean(effects), ""), (identity, "")
 
 
 def in_sequence(edits: Edits, targets: Sequence[Target]) -> tuple[Value, Value]:
-    """Effect as a share of the nominal one, mean over the attributes edited one after the other, and identity."""
+    """Effect as a fraction of the nominal one, mean over the attributes edited in sequence, and identity."""
     identity = mean([edits.sequence[sign * STEP].identity for sign in (-1, 1)])
-    shares = []
+    fractions = []
     for target in targets[:IN_SEQUENCE]:
         values = [edits.sequence[sign * STEP].values[target.name] for sign in (-1, 1)]
-        share = (values[1] - values[0]) / 2 / (STEP * target.slope)
-        if not math.isnan(share):
-            shares.append(share)
-    if not shares:
-        return _undefined("no attribute can be read from the pictures edited in sequence"), (identity, "")
-    return (mean(shares), ""), (identity, "")
+        fraction = (values[1] - values[0]) / 2 / (STEP * target.slope)
+        if not math.isnan(fraction):
+            fractions.append(fraction)
+    if not fractions:
+        return _undefined("no attribute can be read from the images edited in sequence"), (identity, "")
+    return (mean(fractions), ""), (identity, "")
 
 
 def entanglement(edits: Edits, targets: Sequence[Target]) -> Value:
-    """How far the other attributes move for each unit that the edited one moves, both in nominal effects.
+    """Change of other attributes per change of the edited one, both in nominal effects; mean over attributes.
 
-    For each attribute: mean over the others and both senses of |change| / nominal, divided by the edited one's
-    effect / nominal (at least LEAST_SHARE); then the mean over attributes (StyleTransformer's attribute dependency,
-    arXiv 2203.07932, with our units).
+    For an edited attribute: mean of |change| / nominal over the others and both signs, divided by the edited one's
+    effect / nominal (at least LEAST_SHARE). StyleTransformer's attribute dependency (arXiv 2203.07932) in other units.
     """
-    found = []
+    ratios = []
     for target in targets:
         others = [
             abs(edits.single[target.name, sign * STEP].values[other.name] - edits.inversion.values[other.name])
@@ -198,21 +217,19 @@ def entanglement(edits: Edits, targets: Sequence[Target]) -> Value:
         readable = [change for change in others if not math.isnan(change)]
         (own, _), _ = same_step(edits, target)
         if own is not None and readable:
-            found.append(mean(readable) / max(own / (STEP * target.slope), LEAST_SHARE))
-    return (mean(found), "") if found else _undefined("no attribute can be read with another one")
+            ratios.append(mean(readable) / max(own / (STEP * target.slope), LEAST_SHARE))
+    return (mean(ratios), "") if ratios else _undefined("no attribute can be read with another one")
 
 
 def change_outside(edits: Edits, targets: Sequence[Target]) -> Value:
-    """Change outside the interest region for each nominal effect, mean over attributes (as `entanglement`)."""
-    found = []
+    """Change outside the interest region per nominal effect, mean over attributes (as in `entanglement`)."""
+    ratios = []
     for target in targets:
         (own, _), _ = same_step(edits, target)
         change = mean([edits.single[target.name, sign * STEP].outside for sign in (-1, 1)])
         if own is not None and not math.isnan(change):
-            found.append(change / max(own / (STEP * target.slope), LEAST_SHARE))
-    if not found:
-        return _undefined("no interest region in the input, or no attribute can be read")
-    return mean(found), ""
+            ratios.append(change / max(own / (STEP * target.slope), LEAST_SHARE))
+    return (mean(ratios), "") if ratios else _undefined("no interest region in the target, or no attribute can be read")
 
 
 def _undefined(reason: str) -> Value:
@@ -220,7 +237,7 @@ def _undefined(reason: str) -> Value:
 
 
 def average(values: Sequence[Value]) -> Value:
-    """Mean of those that have a value; the first reason where none has."""
+    """Mean of the defined values; the first reason where there is none."""
     known = [value for value, _ in values if value is not None]
     return (mean(known), "") if known else (None, values[0][1])
 
@@ -228,68 +245,27 @@ def average(values: Sequence[Value]) -> Value:
 def latent_distance(latents: Tensor, others: Tensor) -> Tensor:
     """Euclidean distance of codes [N, num_ws, w_dim], flattened -> [N].
 
-    With w and the code of (inverted, edited, inverted, undone) it is latent editing consistency (Tov et al., arXiv
-    2102.02766, section 5; omertov/encoder4editing, metrics/LEC.py, there trimmed to the 1st to 99th percentile of
-    batch means, here of no image).
+    Of w and of the code after inverting, editing, inverting again and undoing the edit, it is latent editing
+    consistency (Tov et al., arXiv 2102.02766, section 5; omertov/encoder4editing, metrics/LEC.py, which trims batch
+    means to the 1st to 99th percentile; nothing is trimmed here).
     """
     return (latents - others).flatten(1).norm(dim=1)
 
 
 def path_length(steps: Tensor) -> Tensor:
-    """Perceptual path length of lines [N, K]: LPIPS of K neighbours on the line, over the square of 1/K, mean -> [N].
+    """Perceptual path length of interpolations -> [N]: mean LPIPS between neighbours [N, K] over the squared step 1/K.
 
-    Karras et al., arXiv 1812.04948, section 4.1, with steps of 1/K instead of 1e-4, which survive 8 bits.
+    Karras et al., arXiv 1812.04948, section 4.1, with steps of 1/K instead of 1e-4, which 8-bit images can resolve.
     """
     return steps.mean(dim=1) * steps.shape[1] ** 2
 
 
 def detour(steps: Tensor, ends: Tensor) -> Tensor:
-    """Path length of lines [N, K] over the LPIPS of their ends [N]: 1 where change is even and leads straight on.
+    """Path length [N, K] over the LPIPS of the end points [N]; 1 where the image changes evenly from end to end.
 
-    Ends that are alike make any line short, so lengths alone would praise an inversion that makes one face of all.
+    The length alone would favour inversions whose end points are alike.
     """
     return path_length(steps) / ends
-
-
-def pseudo_values(whole: float, without: Sequence[float]) -> list[float]:
-    """Tukey's jackknife: a value an image for a number that only a set has.
-
-    whole: the number of all n images; without: that of all but the i-th [n]. The mean of n * whole - (n - 1) *
-    without[i] is the number with its bias of order 1/n removed, and their spread is its uncertainty, so a set's number
-    can stand, be averaged and be compared like any other metric's (Efron, The Jackknife, the Bootstrap, 1982).
-    """
-    n = len(without)
-    if n < 2:
-        raise ValueError(f"a jackknife needs at least two images, found {n}")
-    return [n * whole - (n - 1) * each for each in without]
-
-
-def frechet_pseudo_values(features: Tensor, mean_ref: Tensor, root_ref: Tensor) -> list[float]:
-    """Pseudo-values of the Frechet distance of features [n, D] to a reference of mean [D] and covariance root [D, m].
-
-    root_ref: C = root root^T, so that the trace of (C C')^(1/2) is a sum of singular values of a matrix of the
-    images' numbers, not of D. float64. Raises ValueError for fewer than three images.
-    """
-    n = len(features)
-    if n < 3:
-        raise ValueError(f"Frechet pseudo-values need at least three images, found {n}")
-
-    def distance(rows: Tensor) -> float:
-        root = (rows - rows.mean(dim=0)) / math.sqrt(len(rows) - 1)  # [n, D]
-        cross = torch.linalg.svdvals(root @ root_ref).sum()
-        gap = (rows.mean(dim=0) - mean_ref).square().sum()
-        return float(gap + root.square().sum() + root_ref.square().sum() - 2 * cross)
-
-    features = features.double()
-    keep = ~torch.eye(n, dtype=torch.bool)
-    return pseudo_values(distance(features), [distance(features[row]) for row in keep])
-
-
-def moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean [D] and covariance root [D, n] of features [n, D], float64, for `frechet_pseudo_values`."""
-    features = features.double()
-    centre = features.mean(dim=0)
-    return centre, ((features - centre) / math.sqrt(len(features) - 1)).T
 
 
 def mean(values: Sequence[float]) -> float:

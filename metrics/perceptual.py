@@ -8,53 +8,47 @@ import torch
 from torch import Tensor
 
 from metrics.base import MetricInfo, SampleMetric
-from metrics.kept import Kept
 from metrics.networks.lpips import Lpips, load_lpips
+from metrics.target_cache import TargetCache
 
 _TRUNKS = {"alex": "AlexNet", "vgg": "VGG16"}
 
 
 @cache
 def network(net: str, device: torch.device, dtype: torch.dtype) -> Lpips:
-    """LPIPS with net "alex" or "vgg", one for each device and type."""
-    found = load_lpips(net).to(device, dtype)
-    # The faster layout for CPU convolutions; every map inherits it from the weights.
-    return found.to(memory_format=torch.channels_last) if device.type == "cpu" else found
+    """LPIPS with net "alex" or "vgg", cached by device and type."""
+    lpips = load_lpips(net).to(device, dtype)
+    # The faster layout for CPU convolutions; feature maps inherit it from the weights.
+    return lpips.to(memory_format=torch.channels_last) if device.type == "cpu" else lpips
 
 
-_targets = Kept()
+_targets = TargetCache()
 
 
 def _distance(images: Tensor, targets: Tensor, net: str) -> Tensor:
     lpips = network(net, images.device, images.dtype)
 
-    def find(new: Tensor) -> list[tuple[Tensor, ...]]:
+    def layers_of(new: Tensor) -> list[tuple[Tensor, ...]]:
         return [tuple(maps[i].clone() for maps in layers) for layers in [lpips.layers(new)] for i in range(len(new))]
 
     if not len(targets):
         return lpips(images, targets)
-    known = _targets((net, targets.device), targets, find)
-    return lpips.between(lpips.layers(images), [torch.stack(maps) for maps in zip(*known, strict=True)])
+    cached = _targets((net, targets.device), targets, layers_of)
+    return lpips.between(lpips.layers(images), [torch.stack(maps) for maps in zip(*cached, strict=True)])
 
 
 def _lpips(net: str, note: str) -> SampleMetric:
     info = MetricInfo(
-        name=f"lpips_{net}",
-        title=f"LPIPS ({_TRUNKS[net]})",
-        direction="lower",
-        unit="",
-        range=(0.0, None),
-        version=1,
+        name=f"lpips_{net}", title=f"LPIPS ({_TRUNKS[net]})", direction="lower", unit="", range=(0.0, None), version=1,
         recipe=f"LPIPS v0.1, {_TRUNKS[net]} features with the authors' linear heads, values in [-1, 1], at the "
         f"images' own resolution, without resizing; {note}",
-        reference="Zhang et al., arXiv 1801.03924; github.com/richzhang/PerceptualSimilarity",
-        digits=3,
-    )
+        reference="Zhang et al., arXiv 1801.03924; github.com/richzhang/PerceptualSimilarity", digits=3,
+    )  # fmt: skip
     return SampleMetric(info, partial(_distance, net=net), asset=f"lpips_{net}")
 
 
 def lpips_alex() -> SampleMetric:
-    return _lpips("alex", "methods that minimise it (W, W+, PTI) are not judged by it independently")
+    return _lpips("alex", "not an independent measure of methods that minimise it (W, W+, PTI)")
 
 
 def lpips_vgg() -> SampleMetric:

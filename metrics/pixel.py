@@ -75,50 +75,32 @@ def _ssim_maps(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 def mse() -> SampleMetric:
     info = MetricInfo(
-        name="mse",
-        title="MSE",
-        direction="lower",
-        unit="",
-        range=(0.0, 4.0),
-        version=1,
+        name="mse", title="MSE", direction="lower", unit="", range=(0.0, 4.0), version=1,
         recipe="mean squared difference over channels and pixels, values in [-1, 1], at the images' own resolution",
-        reference="as in Tov et al., arXiv 2102.02766, and Roich et al., arXiv 2106.05744",
-        digits=4,
-    )
+        reference="as in Tov et al., arXiv 2102.02766, and Roich et al., arXiv 2106.05744", digits=4,
+    )  # fmt: skip
     return SampleMetric(info, squared_error)
 
 
 def psnr() -> SampleMetric:
     info = MetricInfo(
-        name="psnr",
-        title="PSNR",
-        direction="higher",
-        unit="dB",
-        range=(0.0, PSNR_CAP),
-        version=1,
+        name="psnr", title="PSNR", direction="higher", unit="dB", range=(0.0, PSNR_CAP), version=1,
         recipe=f"10 log10(4 / MSE) of each image, then the mean; peak 2 for values in [-1, 1]; capped at "
-        f"{PSNR_CAP:g} dB, which identical images get",
-        reference="Gonzalez and Woods, Digital Image Processing",
+        f"{PSNR_CAP:g} dB, which identical images get", reference="Gonzalez and Woods, Digital Image Processing",
         digits=2,
-    )
+    )  # fmt: skip
     return SampleMetric(info, peak_signal_to_noise)
 
 
 def ms_ssim_64() -> SampleMetric:
     weights = ", ".join(f"{beta / sum(BETAS):.4f}" for beta in BETAS)
     info = MetricInfo(
-        name="ms_ssim_64",
-        title="MS-SSIM (3 scales)",
-        direction="higher",
-        unit="",
-        range=(0.0, 1.0),
-        version=1,
+        name="ms_ssim_64", title="MS-SSIM (3 scales)", direction="higher", unit="", range=(0.0, 1.0), version=1,
         recipe=f"multi-scale SSIM of RGB values in [0, 1] with the first three of the standard's five scales, "
         f"exponents renormalised to {weights}; Gaussian window of {WINDOW} taps, sigma {SIGMA}, wholly inside the "
         f"image, 2x2 averages between scales; the standard's five scales need 176 px, three need {SMALLEST}; "
         "larger images are measured at their own resolution with the same three scales, so that values of "
         "different resolutions do not compare, nor do they with five-scale MS-SSIM",
-        reference="Wang, Simoncelli, Bovik, Multiscale structural similarity, Asilomar 2003",
-        digits=3,
-    )
+        reference="Wang, Simoncelli, Bovik, Multiscale structural similarity, Asilomar 2003", digits=3,
+    )  # fmt: skip
     return SampleMetric(info, multiscale_ssim)

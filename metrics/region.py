@@ -18,8 +18,8 @@ from torch import Tensor
 from inversion_bench.registry import unknown
 from metrics import perceptual, pixel
 from metrics.base import MetricInfo, SampleMetric
-from metrics.kept import Kept
 from metrics.regions import load_parser
+from metrics.target_cache import TargetCache
 
 PARSER = "landmark_ellipse"
 CACHE_BYTES = 2**28
@@ -60,7 +60,7 @@ def spatial_lpips_alex(images: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     return (mask * distances).flatten(1).sum(dim=1) / mask.flatten(1).sum(dim=1)
 
 
-_masks = Kept()
+_masks = TargetCache()
 
 
 def target_masks(targets: Tensor, parser: str = PARSER) -> tuple[Tensor, tuple[str, ...]]:

@@ -1,7 +1,7 @@
-"""Overlays of a parser's interest regions: `python -m metrics.region_sheet sheet.png [parser]`.
+"""A contact sheet of a parser's interest regions: `python -m metrics.region_sheet sheet.png [parser]`.
 
-A row for each embedded set, of images spread evenly over it; what lies outside the region is tinted, and a whole
-picture where no region is found.
+A row for each bundled data set, of evenly spaced images; everything outside the region is tinted, or the full image
+where there is no region.
 """
 
 from __future__ import annotations
@@ -23,20 +23,26 @@ SCALE = 2
 TINT, OPACITY = (1.0, -1.0, 0.25), 0.6
 
 
-def overlay(pictures: Tensor, masks: Tensor) -> Tensor:
-    """Pictures [N, 3, H, W] in [-1, 1] with what their masks [N, 1, H, W] leave out tinted."""
-    tint = pictures.new_tensor(TINT).view(1, 3, 1, 1)
-    return pictures + OPACITY * (1 - masks) * (tint - pictures)
+def overlay(batch: Tensor, masks: Tensor) -> Tensor:
+    """Images [N, 3, H, W] in [-1, 1], tinted outside their masks [N, 1, H, W]."""
+    tint = batch.new_tensor(TINT).view(1, 3, 1, 1)
+    return batch + OPACITY * (1 - masks) * (tint - batch)
 
 
 def row(manifest: Manifest, parser: RegionParser, columns: int) -> Tensor:
-    """[3, H, W]: images of the set at SCALE times their size, side by side; white where one could not be had."""
+    """A row [3, H, W] of the sheet: images at SCALE times their size, white where a file is missing.
+
+    Args:
+        manifest: the data set.
+        parser: of the region.
+        columns: number of images.
+    """
     side = SCALE * manifest.resolution
     tiles = torch.ones(columns, 3, side, side)
     chosen = [record for record in manifest.subset(columns).records if record.file]
     loaded = torch.stack([images.to_tensor(images.read_rgb(manifest.root / record.file)) for record in chosen])
-    pictures = F.interpolate(loaded, size=(side, side), mode="bicubic").clamp(-1, 1)
-    tiles[: len(chosen)] = overlay(pictures, parser(pictures)[0])
+    enlarged = F.interpolate(loaded, size=(side, side), mode="bicubic").clamp(-1, 1)
+    tiles[: len(chosen)] = overlay(enlarged, parser(enlarged)[0])
     return tiles.permute(1, 2, 0, 3).flatten(2)
 
 
@@ -46,5 +52,4 @@ def sheet(parser: str = PARSER, columns: int = 8) -> Tensor:
 
 
 if __name__ == "__main__":
-    picture = sheet(sys.argv[2]) if len(sys.argv) > 2 else sheet()
-    images.save_png(images.to_image(picture), Path(sys.argv[1]))
+    images.save_png(images.to_image(sheet(sys.argv[2] if len(sys.argv) > 2 else PARSER)), Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Metrics at 256 px, where the field compares methods of 1024 px generators.
+"""Metrics at 256 px, the resolution at which papers compare methods of 1024 px generators.
 
 References: scripts/calc_losses_on_images.py of eladrich/pixel2style2pixel, omertov/encoder4editing and
 yuval-alaluf/restyle-encoder (Resize 256, Normalize .5).
@@ -23,7 +23,7 @@ _BASES: dict[str, Callable[[], SampleMetric]] = {
     "lpips_alex": perceptual.lpips_alex,
 }
 _RECIPE = (
-    f"images and targets of any size at {SIDE} px first, bilinear with antialiasing, as the field's scripts resize, "
+    f"images and targets of any size at {SIDE} px first, bilinear with antialiasing, as released scripts resize, "
     "but without rounding to 8 bits; then {}"
 )
 

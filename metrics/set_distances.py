@@ -1,24 +1,50 @@
-"""Distances between two sets of feature vectors, as one share for each image: the mean of the shares is the distance.
+"""Distances between two sets of feature vectors, and what single images contribute to them.
 
-Rows of a report belong to images, and its intervals come from resampling images. A set's number has no value for one
-image; what it has is the image's influence on it (Hampel 1974; Efron's infinitesimal jackknife, 1982): distance plus
-influence averages to the distance, and varies over images as the distance does over sets. Reconstruction i and target
-i are drawn together, so both influences are in share i. Over a part of the images a mean of shares is the distance of
-that part to first order only.
+The rows of a report belong to images, and its intervals come from resampling images, but a distance of sets has no
+value for one image. Both kinds of pseudo-values here average to the distance and vary over images as the distance does
+over sets: the distance plus an image's influence on it (infinitesimal jackknife; Hampel 1974, Efron 1982), where
+reconstruction i and target i are resampled together, and Tukey's leave-one-out jackknife. Over a part of the images,
+their mean is the distance of that part to first order only.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
-def frechet_shares(images: Tensor, targets: Tensor) -> Tensor:
-    """Shares [n] of the Frechet distance of features [n, D] and [n, D]; float64.
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean [D] and covariance root R [D, n] with R R^T = covariance (over n - 1) of features [n, D]; float64."""
+    features = features.double()
+    mean = features.mean(dim=0)
+    return mean, ((features - mean) / math.sqrt(len(features) - 1)).T
 
-    Heusel et al., arXiv 1706.08500, equation 6, with covariances over n - 1. With A and B the centred features over
-    sqrt(n - 1), tr (Ca Cb)^(1/2) is the sum of the singular values of A B^T = U S V^T, and its derivative by the weight
-    of image i is n sum_k S_k U_ik^2 / 2: no matrix is inverted, and n may be smaller than D.
+
+def frechet_distance(mean_a: Tensor, root_a: Tensor, mean_b: Tensor, root_b: Tensor) -> Tensor:
+    """Frechet distance of two Gaussians: |ma - mb|^2 + tr(Ca + Cb - 2 (Ca Cb)^(1/2)).
+
+    Heusel et al., arXiv 1706.08500, equation 6. The trace of (Ca Cb)^(1/2) is the sum of the singular values of
+    Ra^T Rb, so that n may be smaller than D and nothing is complex.
+
+    Args:
+        mean_a, mean_b: [D].
+        root_a, root_b: covariance roots [D, m], as of `moments`.
+    """
+    return _frechet(mean_a - mean_b, root_a.T, root_b, torch.linalg.svdvals(root_a.T @ root_b))
+
+
+def _frechet(gap: Tensor, root_a: Tensor, root_b: Tensor, singular_values: Tensor) -> Tensor:
+    return gap.square().sum() + root_a.square().sum() + root_b.square().sum() - 2 * singular_values.sum()
+
+
+def frechet_influences(images: Tensor, targets: Tensor) -> Tensor:
+    """Frechet distance plus the influence of each image on it, for features [n, D] and [n, D] -> [n]; float64.
+
+    With A and B the centred features over sqrt(n - 1) and A B^T = U S V^T, the derivative of tr (Ca Cb)^(1/2) by the
+    weight of image i is n sum_k S_k U_ik^2 / 2: no matrix is inverted.
     """
     n = _checked(images, targets)
     sides = [side.double() for side in (images, targets)]
@@ -27,27 +53,63 @@ def frechet_shares(images: Tensor, targets: Tensor) -> Tensor:
     a, b = (side / (n - 1) ** 0.5 for side in centred)
     (q_a, r_a), (q_b, r_b) = torch.linalg.qr(a), torch.linalg.qr(b)
     u, s, vh = torch.linalg.svd(r_a @ r_b.T)
-    distance = gap.square().sum() + a.square().sum() + b.square().sum() - 2 * s.sum()
     influence = 2 * (centred[0] - centred[1]) @ gap
     for side, vectors in ((a, q_a @ u), (b, q_b @ vh.T)):
         influence = influence + n * side.square().sum(dim=1) - side.square().sum()
         influence = influence - n * vectors.square() @ s + s.sum()
-    return distance + influence
+    return _frechet(gap, a, b, s) + influence
 
 
-def kernel_shares(images: Tensor, targets: Tensor) -> Tensor:
-    """Shares [n] of 1,000 times the kernel distance of features [n, D] and [n, D]; float64.
+def kernel_influences(images: Tensor, targets: Tensor) -> Tensor:
+    """1,000 times the kernel distance plus influences, for features [n, D] and [n, D] -> [n]; float64.
 
     Binkowski et al., arXiv 1801.01401: squared MMD with the kernel (x.y / D + 1)^3, the unbiased estimate over all
-    images at once. Libraries average it over random parts of them, which estimates the same and adds chance.
+    images at once. Libraries average it over random subsets, which adds noise to the same estimate.
     """
     n = _checked(images, targets)
     x, y = images.double(), targets.double()
     xx, yy, xy = (_cubic(*pair) for pair in ((x, x), (y, y), (x, y)))
     within = [(k.sum(dim=1) - k.diagonal()) / (n - 1) for k in (xx, yy)]
-    each = within[0] + within[1] - xy.mean(dim=1) - xy.mean(dim=0)
-    distance = each.mean()
-    return 1000 * (2 * each - distance)
+    terms = within[0] + within[1] - xy.mean(dim=1) - xy.mean(dim=0)
+    return 1000 * (2 * terms - terms.mean())
+
+
+def pseudo_values(full: float, without: Sequence[float]) -> list[float]:
+    """Tukey's jackknife (Efron, The Jackknife, the Bootstrap, 1982): n * full - (n - 1) * without[i].
+
+    Their mean is the number with its bias of order 1/n removed, their spread is its uncertainty.
+
+    Args:
+        full: the number of all n images.
+        without: [n], the number of all images but the i-th.
+
+    Raises:
+        ValueError: n < 2.
+    """
+    n = len(without)
+    if n < 2:
+        raise ValueError(f"a jackknife needs at least two images, found {n}")
+    return [n * full - (n - 1) * value for value in without]
+
+
+def frechet_pseudo_values(features: Tensor, mean_ref: Tensor, root_ref: Tensor) -> list[float]:
+    """Jackknife pseudo-values of the Frechet distance to a reference; float64.
+
+    Args:
+        features: [n, D].
+        mean_ref, root_ref: `moments` of the reference, [D] and [D, m].
+
+    Raises:
+        ValueError: n < 3.
+    """
+    n = len(features)
+    if n < 3:
+        raise ValueError(f"Frechet pseudo-values need at least three images, found {n}")
+    features = features.double()
+    keep = ~torch.eye(n, dtype=torch.bool)
+    sets = (features, *(features[row] for row in keep))
+    full, *without = (float(frechet_distance(*moments(subset), mean_ref, root_ref)) for subset in sets)
+    return pseudo_values(full, without)
 
 
 def _cubic(x: Tensor, y: Tensor) -> Tensor:

@@ -112,6 +112,6 @@ def _rows(metric: SetMetric, pairs: Mapping[str, tuple[Tensor, Tensor] | str]) -
         why = f"{UNDEFINED}a distance of sets needs at least {LEAST} pictures, found {len(good)}"
         return rows | {image: {"value": None, "reason": why} for image in good}
     pictures, targets = (torch.stack(side) for side in zip(*good.values(), strict=True))
-    for image, value in zip(good, metric.shares(pictures, targets).tolist(), strict=True):
+    for image, value in zip(good, metric.influences(pictures, targets).tolist(), strict=True):
         rows[image] = {"value": finite(value), "reason": "" if math.isfinite(value) else f"the share is {value}"}
     return rows

@@ -36,7 +36,7 @@ from methods.tuning.tune import copy_for_tuning
 from metrics import identity, region
 from metrics import perceptual as perceptual_metrics
 from metrics.base import SampleMetric
-from metrics.kept import Kept
+from metrics.target_cache import TargetCache
 
 
 def blurred(blur: Blur, x: Tensor) -> Tensor:
@@ -228,7 +228,7 @@ def nothing_kept() -> Iterator[None]:
     stores = ((perceptual_metrics, "_targets"), (identity, "_targets"), (region, "_masks"))
     before = [getattr(module, name) for module, name in stores]
     for module, name in stores:
-        setattr(module, name, Kept())
+        setattr(module, name, TargetCache())
     try:
         yield
     finally:

@@ -1,1 +1,1 @@
-"""One function a foreign format: (extracted files, destination) -> the form that the suite reads."""
+"""Converters of foreign formats: functions of (extracted files, destination)."""

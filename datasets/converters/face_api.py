@@ -1,8 +1,8 @@
-"""Weights of face-api (manifest and one buffer of bytes) -> safetensors, still in eight bits.
+"""Weights of face-api (manifest and one buffer of bytes) -> safetensors, still quantised to eight bits.
 
 Reference: npm package @vladmandic/face-api 1.7.15 (MIT), `model/*_model-weights_manifest.json` and `.bin`. A
-quantised weight is byte x scale + min; both numbers are stored beside the bytes as `<name>.range`. Filters keep the
-order that TensorFlow gives them (height, width, in, out).
+quantised weight is byte x scale + min; both numbers are stored as `<name>.range`. Filters keep TensorFlow's order
+(height, width, in, out).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 
 def face_api(files: list[Path], destination: Path) -> None:
-    """`files`: the manifest and its buffer, in any order. Raises ValueError when the buffer is not as long as told."""
+    """`files`: the manifest and its buffer, in any order. Raises ValueError if the buffer has another length."""
     manifest, buffer = sorted(files, key=lambda file: file.suffix == ".bin")
     data = buffer.read_bytes()
     tensors: dict[str, np.ndarray] = {}

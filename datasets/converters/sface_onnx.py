@@ -2,7 +2,7 @@
 
 Reference: Zhong et al., arXiv 2205.12010; opencv/opencv_zoo, face_recognition_sface_2021dec_int8bq.onnx
 (Apache-2.0). Each int8 weight is followed by DequantizeLinear in blocks along one axis and, for convolutions, by
-Reshape; both are folded into the tensor. The remaining graph is the chain that the torch module spells out.
+Reshape; both are folded into the tensor. The rest of the graph is the torch module.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def float_tensors(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
 
 
 def sface(files: list[Path], destination: Path) -> None:
-    """Raises ValueError when the member is not the one that was examined."""
-    found = sha256(files[0])
-    if found != MEMBER_SHA256:
-        raise ValueError(f"{files[0].name} has SHA-256 {found}, expected {MEMBER_SHA256}")
+    """Raises ValueError for another file than the supported one."""
+    digest = sha256(files[0])
+    if digest != MEMBER_SHA256:
+        raise ValueError(f"{files[0].name} has SHA-256 {digest}, expected {MEMBER_SHA256}")
     graph = onnx.load(files[0]).graph
     tensors = float_tensors(graph)
     state: dict[str, np.ndarray] = {}

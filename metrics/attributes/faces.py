@@ -1,4 +1,4 @@
-"""What attribute predictors look at, and how one describes itself."""
+"""The input of attribute predictors, and their descriptions."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from metrics.landmarks import LEAST_PROBABILITY, find_landmarks, framed
 
 
 class Faces:
-    """A batch of aligned faces [N, 3, S, S] in [-1, 1]; landmarks are found at their first use and then kept."""
+    """A batch of aligned faces [N, 3, S, S] in [-1, 1]; landmarks are computed on first use and cached."""
 
     def __init__(self, images: Tensor):
         self.images = images
 
     @cached_property
     def small(self) -> Tensor:
-        """The images at the side where landmarks are in pixels: [N, 3, 64, 64] float32 on the CPU."""
+        """The images at the resolution of the landmarks: [N, 3, 64, 64] float32 on the CPU."""
         return framed(self.images)
 
     @cached_property
     def _landmarks(self) -> tuple[Tensor, Tensor]:
-        found = find_landmarks(self.images)
-        points = np.stack([face.points for face in found]) if found else np.zeros((0, 5, 2))
-        return torch.from_numpy(points), torch.tensor([face.probability for face in found], dtype=torch.float64)
+        faces = find_landmarks(self.images)
+        points = np.stack([face.points for face in faces]) if faces else np.zeros((0, 5, 2))
+        return torch.from_numpy(points), torch.tensor([face.probability for face in faces], dtype=torch.float64)
 
     @property
     def points(self) -> Tensor:
@@ -37,16 +37,21 @@ class Faces:
 
     @property
     def found(self) -> Tensor:
-        """[N] bool: O-Net takes the picture for a face."""
+        """[N] bool: O-Net detects a face in the image."""
         return self._landmarks[1] >= LEAST_PROBABILITY
 
 
 @dataclass(frozen=True)
 class AttributeInfo:
-    """An attribute's predictor. version goes up whenever the same images would give other values.
+    """The predictor of an attribute.
 
-    valid: smallest and largest value that is believed, in the unit. recipe: how the value is computed. network:
-    asset of a network that the user supplies, by its name in the manifest, or "". digits: decimals in a table.
+    Attributes:
+        valid: smallest and largest plausible value, in the unit.
+        version: raised when the same images would give other values.
+        recipe: how the value is computed.
+        function: Faces -> values [N].
+        network: asset of a network that the user supplies, or "".
+        digits: decimals in a table.
     """
 
     name: str

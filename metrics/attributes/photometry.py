@@ -1,4 +1,4 @@
-"""Attributes that colours tell: how bright and how warm the picture is, how bright what is above the forehead."""
+"""Attributes of colours: brightness and warmth of the image, brightness above the forehead."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def luma(images: Tensor) -> Tensor:
 
 
 def brightness(faces: Faces) -> Tensor:
-    """Mean luma of the whole picture [N], in percent."""
+    """Mean luma of the image [N], in percent."""
     return luma(faces.images.double()).mean(dim=(1, 2))
 
 
-# Rows, then columns of `Faces.small`: the band above the forehead, which hair fills in frames as tight as these.
+# Rows and columns of `Faces.small`: the band above the forehead, which is hair in a frame as tight as this.
 CROWN = (slice(0, 8), slice(16, 48))
 
 
@@ -31,41 +31,23 @@ def crown(faces: Faces) -> Tensor:
 
 
 def warmth(faces: Faces) -> Tensor:
-    """Mean of red less blue over the whole picture [N], in percent of the range."""
+    """Mean of red minus blue over the image [N], in percent of the range."""
     red, _, blue = faces.images.double().clamp(-1, 1).mean(dim=(2, 3)).unbind(dim=1)
     return 50 * (red - blue)
 
 
 PREDICTORS = (
     AttributeInfo(
-        "brightness",
-        "brightness",
-        "%",
-        (0.0, 100.0),
-        1,
-        "mean BT.709 luma of all pixels, sRGB values, in percent of white",
-        brightness,
-        needs_face=False,
+        "brightness", "brightness", "%", (0.0, 100.0), 1,
+        "mean BT.709 luma of all pixels, sRGB values, in percent of white", brightness, needs_face=False,
     ),
     AttributeInfo(
-        "crown",
-        "hair brightness",
-        "%",
-        (0.0, 100.0),
-        1,
+        "crown", "hair brightness", "%", (0.0, 100.0), 1,
         "mean BT.709 luma of rows 0-7, columns 16-47 of the 64 px frame (hair, where the frame is this tight), in "
-        "percent of white",
-        crown,
-        needs_face=False,
+        "percent of white", crown, needs_face=False,
     ),
     AttributeInfo(
-        "warmth",
-        "warmth",
-        "%",
-        (-100.0, 100.0),
-        1,
-        "mean of red less blue over all pixels, sRGB values, in percent of the range",
-        warmth,
-        needs_face=False,
+        "warmth", "warmth", "%", (-100.0, 100.0), 1,
+        "mean of red minus blue over all pixels, sRGB values, in percent of the range", warmth, needs_face=False,
     ),
-)
+)  # fmt: skip

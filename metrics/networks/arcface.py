@@ -1,8 +1,7 @@
-"""The field's two identity networks, each with its own recipe: IR-SE50 of the training losses, CurricularFace of the
-metric.
+"""Two identity networks of published papers: IR-SE50 of the training losses, CurricularFace of the metric.
 
-Their numbers are not comparable: IR-SE50 sees a fixed crop of an aligned 256 px picture, CurricularFace a face that
-MTCNN finds in each picture anew. References: Deng et al., ArcFace, arXiv 1801.07698, model_ir_se50.pth
+Their values are not comparable: the input of IR-SE50 is a fixed crop of an aligned 256 px image, that of CurricularFace
+a face detected by MTCNN. References: Deng et al., ArcFace, arXiv 1801.07698, model_ir_se50.pth
 (TreB1eN/InsightFace_Pytorch) as criteria/id_loss.py of omertov/encoder4editing uses it; Huang et al., CurricularFace,
 arXiv 2004.00288, CurricularFace_Backbone.pth as scripts/calc_id_loss_parallel.py of eladrich/pixel2style2pixel does.
 """
@@ -23,7 +22,7 @@ from metrics.networks import IdentityNetwork
 from metrics.networks.irse import UNITS_50, UNITS_100, WIDTHS, input_layer, residual_body
 
 SIDE, FRAME = 112, 256
-ROWS, COLUMNS = slice(35, 223), slice(32, 220)  # of a FRAME px picture
+ROWS, COLUMNS = slice(35, 223), slice(32, 220)  # of a FRAME px image
 
 
 class _Backbone(IdentityNetwork):
@@ -35,7 +34,7 @@ class _Backbone(IdentityNetwork):
         self.body = residual_body(units, WIDTHS, excited)
         self.output_layer = nn.Sequential(
             nn.BatchNorm2d(512),
-            nn.Identity(),  # dropout in training; keeps the released names of what follows
+            nn.Identity(),  # dropout in training; keeps the released names of the next layers
             nn.Flatten(),
             nn.Linear(512 * 7 * 7, 512),
             nn.BatchNorm1d(512, affine=scaled),
@@ -66,13 +65,13 @@ class CurricularFace(_Backbone):
         super().__init__(UNITS_100, excited=False, scaled=False)
 
     def crop(self, images: Tensor) -> Tensor:
-        """Pictures [N, 3, S, S] -> [N, 3, 112, 112]: each face found by MTCNN and taken to ArcFace's five points.
+        """Images [N, 3, S, S] -> [N, 3, 112, 112]: faces detected by MTCNN and aligned to ArcFace's five points.
 
-        The released metric has its own copy of MTCNN; this is facenet-pytorch's. Not differentiable.
-        Raises NoFaceError where a picture shows no face.
+        The released metric has its own copy of MTCNN; this is facenet-pytorch's. Not differentiable. Raises NoFaceError
+        for an image without a face.
         """
-        found = [to_image(image) for image in images.detach().float().cpu()]
-        crops = [to_tensor(template_crop(image, find_face(image), SIDE)) for image in found]
+        faces = [to_image(image) for image in images.detach().float().cpu()]
+        crops = [to_tensor(template_crop(face, find_face(face), SIDE)) for face in faces]
         return torch.stack(crops).to(images) if crops else images.new_zeros(0, 3, SIDE, SIDE)
 
 
@@ -83,6 +82,6 @@ def load_ir_se50(path: Path | None = None) -> IRSE50:
 
 
 def load_curricularface(path: Path | None = None) -> CurricularFace:
-    """CurricularFace with the state dict in `path` or the asset `curricularface`; errors as above."""
+    """CurricularFace with the state dict in `path` or the asset `curricularface`; raises as load_ir_se50."""
     path = path or assets.ensure("curricularface")
     return assemble(path, CurricularFace, tensors(read_checkpoint(path), path))

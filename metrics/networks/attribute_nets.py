@@ -1,7 +1,7 @@
-"""Three networks of the field that read attributes: HopeNet (pose), DEX (age), AnyCost GAN's 40 attributes of CelebA.
+"""Three published attribute predictors: HopeNet (pose), DEX (age), AnyCost GAN's 40 attributes of CelebA.
 
-Their weights are files that users have; none was at hand here, so key inventories and recipes are those of the released
-code, and no value of a real face has been looked at. References: natanielruiz/deep-head-pose (code/hopenet.py,
+Users supply their weights; as none was available here, key inventories and recipes follow the released code, and no
+value of a real face has been verified. References: natanielruiz/deep-head-pose (code/hopenet.py,
 hopenet_robust_alpha1.pkl); Rothe et al., DEX, as in yuval-alaluf/SAM (models/dex_vgg.py, dex_age_classifier.pth);
 mit-han-lab/anycost-gan (attribute_predictor.pt). All three as yuval-alaluf/stylegan3-editing uses them.
 """
@@ -43,8 +43,8 @@ class HopeNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
         features = self.trunk(((_resized(images, 224) + 1) / 2 - mean) / std)
-        places = torch.arange(BINS).to(features)
-        angles = [head(features).softmax(dim=1) @ places * DEGREES + FIRST for head in self.heads.values()]
+        bins = torch.arange(BINS).to(features)
+        angles = [head(features).softmax(dim=1) @ bins * DEGREES + FIRST for head in self.heads.values()]
         return torch.stack(angles, dim=1)
 
 
@@ -84,13 +84,13 @@ def load_hopenet(path: Path | None = None) -> HopeNet:
     state = {
         (f"heads.{key}" if key.startswith(("fc_yaw", "fc_pitch", "fc_roll")) else f"trunk.{key}"): value
         for key, value in _state(path).items()
-        if not key.startswith("fc_finetune")  # left over from the authors' experiments, never used
+        if not key.startswith("fc_finetune")  # unused, from the authors' experiments
     }
     return assemble(path, HopeNet, state)
 
 
 def load_dex(path: Path | None = None) -> Dex:
-    """DEX with the weights in `path` or the asset `dex`; errors as above."""
+    """DEX with the weights in `path` or the asset `dex`. Raises ValueError that names the file."""
     path = path or assets.ensure("dex")
     with torch.device("meta"):
         network = Dex()
@@ -106,12 +106,12 @@ def load_dex(path: Path | None = None) -> Dex:
 
 
 def load_celeb_attributes(path: Path | None = None) -> CelebAttributes:
-    """AnyCost GAN's predictor with the weights in `path` or the asset `celeb_attributes`; errors as above."""
+    """AnyCost GAN's predictor with the weights in `path` or the asset `celeb_attributes`; raises as load_dex."""
     path = path or assets.ensure("celeb_attributes")
     return assemble(path, CelebAttributes, {f"trunk.{key}": value for key, value in _state(path).items()})
 
 
 def _state(path: Path) -> dict[str, Tensor]:
     """A state dict, or the one under `state_dict`."""
-    found = read_checkpoint(path)
-    return tensors(found.get("state_dict", found) if isinstance(found, dict) else found, path)
+    checkpoint = read_checkpoint(path)
+    return tensors(checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else checkpoint, path)

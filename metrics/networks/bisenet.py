@@ -1,8 +1,8 @@
 """BiSeNet for face parsing: 19 classes of a face, on a ResNet18.
 
 Reference: Yu et al., "BiSeNet: Bilateral segmentation network for real-time semantic segmentation", arXiv
-1808.00897; zllrunning/face-parsing.PyTorch at d2e684c (MIT), weights 79999_iter.pth. Like that code, and unlike the
-paper, it has no spatial path of its own: the features of the ResNet at an eighth of the side stand for it.
+1808.00897; zllrunning/face-parsing.PyTorch at d2e684c (MIT), weights 79999_iter.pth. As in that code, and unlike in the
+paper, the ResNet's features at 1/8 resolution replace the spatial path.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Head(nn.Module):
 
 
 class AttentionRefinement(nn.Module):
-    """Channels weighed by what their means say (the paper's ARM)."""
+    """Channel attention from global means (the paper's ARM)."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -62,7 +62,7 @@ class AttentionRefinement(nn.Module):
 
 
 class ContextPath(nn.Module):
-    """Features at 1/8 from the ResNet itself, and refined ones at 1/8 and 1/16."""
+    """Features of the ResNet at 1/8, and refined ones at 1/8 and 1/16."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class ContextPath(nn.Module):
 
 
 class FeatureFusion(nn.Module):
-    """Two feature maps into one, its channels weighed by their own means and added to themselves (the FFM)."""
+    """Two feature maps fused into one, with residual channel attention (the FFM)."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -105,7 +105,7 @@ class FeatureFusion(nn.Module):
 
 
 class BiSeNet(nn.Module):
-    """Class scores [N, 19, H, W] of three heads; the first is the result, the others only helped training."""
+    """Class scores [N, 19, H, W] of three heads; the first is the result, the others are for auxiliary losses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,14 +118,9 @@ class BiSeNet(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x [N, 3, H, W], normalised by MEAN and STD."""
         eighth, context8, context16 = self.cp(x)
-        scores = (
-            self.conv_out(self.ffm(eighth, context8)),
-            self.conv_out16(context8),
-            self.conv_out32(context16),
-        )
-        first, second, third = (
-            F.interpolate(part, size=x.shape[-2:], mode="bilinear", align_corners=True) for part in scores
-        )
+        scores = self.conv_out(self.ffm(eighth, context8)), self.conv_out16(context8), self.conv_out32(context16)
+        size = x.shape[-2:]
+        first, second, third = (F.interpolate(s, size=size, mode="bilinear", align_corners=True) for s in scores)
         return first, second, third
 
     def logits(self, images: Tensor) -> Tensor:

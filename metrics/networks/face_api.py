@@ -1,8 +1,8 @@
-"""face-api's small networks: 68 facial landmarks, and seven expressions, of a face in a box.
+"""face-api's small networks of a face in a box: 68 landmarks and seven expressions.
 
 Reference: justadudewhohacks/face-api.js and vladmandic/face-api 1.7.15 (MIT): four dense blocks of separable
-convolutions with additive shortcuts, 112 px, means (122.782, 117.001, 104.298) taken off and divided by 255, average
-over 7 x 7, one linear layer. Weights: datasets/converters/face_api.py, kept in `weights/`.
+convolutions with additive shortcuts, 112 px, minus the means (122.782, 117.001, 104.298), divided by 255, average
+over 7 x 7, one linear layer. Weights: datasets/converters/face_api.py, stored in `weights/`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WIDTHS = (3, 32, 64, 128, 256)
 
 
 class _Convolution(nn.Module):
-    """3 x 3, plain or separable, padded as TensorFlow's SAME does: at stride 2 below and to the right only."""
+    """3 x 3, plain or separable, with TensorFlow's SAME padding: at stride 2 only below and to the right."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, separable: bool):
         super().__init__()
@@ -37,7 +37,7 @@ class _Convolution(nn.Module):
 
 
 class _Block(nn.Module):
-    """Four convolutions; each sees the sum of all results before it, and so does what follows."""
+    """Four convolutions; the input of each, and of the next block, is the sum of all earlier outputs."""
 
     def __init__(self, inputs: int, outputs: int, first: bool):
         super().__init__()
@@ -79,7 +79,7 @@ def expression_network() -> FaceApi:
 
 @cache
 def landmark_network() -> FaceApi:
-    """x and y of 68 points in turn, as parts of the box's side, in the order of iBUG's 300-W."""
+    """x and y of 68 points in turn, as fractions of the box's side, in the order of iBUG's 300-W."""
     return _load("face_landmark_68", 136)
 
 

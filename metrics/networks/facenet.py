@@ -1,4 +1,4 @@
-"""FaceNet (InceptionResnetV1) through facenet-pytorch but without any download of its own.
+"""FaceNet (InceptionResnetV1) by facenet-pytorch, without its download.
 
 Reference: Schroff et al., arXiv 1503.03832; timesler/facenet-pytorch 2.5.3, weights 20180402-114759-vggface2.pt.
 """
@@ -26,7 +26,7 @@ class FaceNet(IdentityNetwork):
         self.module = InceptionResnetV1(pretrained=None)
 
     def crop(self, images: Tensor) -> Tensor:
-        """The whole frame [N, 3, S, S], resized to [N, 3, 160, 160]."""
+        """The full frame [N, 3, S, S], resized to [N, 3, 160, 160]."""
         return F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
 
     def embed(self, crops: Tensor) -> Tensor:
@@ -35,16 +35,16 @@ class FaceNet(IdentityNetwork):
 
 
 def load_facenet(path: Path | None = None) -> FaceNet:
-    """FaceNet with the state dict in `path` or the asset `facenet`; the classifier's rows are left out.
+    """FaceNet with the state dict in `path` or the asset `facenet`; without the classifier.
 
     Raises ValueError when the file does not hold this network's tensors.
     """
     path = path or assets.ensure("facenet")
     state = tensors(read_checkpoint(path), path)
-    # The classifier's rows: 8,631 people of VGGFace2, or 10,575 of CASIA-WebFace.
-    kept = {f"module.{key}": value for key, value in state.items() if not key.startswith("logits.")}
+    # The classifier has 8,631 people of VGGFace2 or 10,575 of CASIA-WebFace.
+    trunk = {f"module.{key}": value for key, value in state.items() if not key.startswith("logits.")}
     try:
-        return assemble(path, FaceNet, kept)
+        return assemble(path, FaceNet, trunk)
     except ValueError as error:
         raise ValueError(
             f"{path}: not the weights of facenet-pytorch's InceptionResnetV1; expected 20180402-114759-vggface2.pt "

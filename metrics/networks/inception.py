@@ -1,4 +1,4 @@
-"""The Inception network of FID and KID, through torch-fidelity but without any download of its own."""
+"""The Inception network of FID and KID, by torch-fidelity, without its download."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Inception(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         pixels = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        found: Tensor = self.extractor(pixels)[0]
-        return found
+        features: Tensor = self.extractor(pixels)[0]
+        return features
 
 
 def load_inception(path: Path | None = None) -> Inception:
@@ -38,7 +38,7 @@ def load_inception(path: Path | None = None) -> Inception:
     path = path or assets.ensure("inception_fid")
     state = tensors(read_checkpoint(path), path)
     with tempfile.TemporaryDirectory() as folder:
-        # torch-fidelity unpickles its file without restriction: it is given what was read with.
+        # torch-fidelity unpickles without restriction: give it a new file of the tensors only.
         clean = Path(folder) / "inception.pth"
         torch.save(state, clean)
         try:

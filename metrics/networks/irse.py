@@ -17,7 +17,7 @@ WIDTHS = (64, 128, 256, 512)
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels weighed by what the whole map says."""
+    """Channel attention from global means."""
 
     def __init__(self, width: int, reduction: int = 16):
         super().__init__()
@@ -30,7 +30,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """norm, conv, PReLU, conv (with the stride), norm, squeeze-excitation (IR-SE only), beside a shortcut."""
+    """norm, conv, PReLU, conv (with the stride), norm, squeeze-excitation (IR-SE only), and a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, excited: bool = True):
         super().__init__()

@@ -1,4 +1,4 @@
-"""LPIPS with the authors' weights, through the lpips package but without any download of its own.
+"""LPIPS with the authors' weights, by the lpips package, without its download.
 
 Reference: Zhang et al., arXiv 1801.03924; richzhang/PerceptualSimilarity v0.1.
 """
@@ -28,10 +28,15 @@ _CONSTANTS = {"scaling_layer.shift", "scaling_layer.scale"}  # ImageNet's, which
 def load_lpips(net: str = "alex", path: Path | None = None, trunk: Path | None = None) -> Lpips:
     """LPIPS v0.1 with `net` "alex" or "vgg", in eval mode and frozen.
 
-    path: this suite's safetensors, the state dict of a whole lpips module, or the authors' own file, which holds the
-    heads only (weights/v0.1/alex.pth); the asset `lpips_<net>` by default. trunk: torchvision's AlexNet or VGG16
-    (alexnet-owt-7be5be79.pth, vgg16-397923af.pth) where `path` has none; the asset's by default. Raises ValueError that
-    names the file and what it lacks.
+    Args:
+        net: "alex" or "vgg".
+        path: this suite's safetensors, the state dict of an lpips module, or the authors' file with the heads only
+            (weights/v0.1/alex.pth); default: the asset `lpips_<net>`.
+        trunk: torchvision's AlexNet or VGG16 (alexnet-owt-7be5be79.pth, vgg16-397923af.pth) where `path` has none;
+            default: that of the asset.
+
+    Raises:
+        ValueError: the network is unknown, or a file lacks tensors; the message names them.
     """
     if net not in ("alex", "vgg"):
         raise ValueError(f"LPIPS network must be 'alex' or 'vgg', found {net!r}")
@@ -39,28 +44,28 @@ def load_lpips(net: str = "alex", path: Path | None = None, trunk: Path | None =
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchvision's deprecated `pretrained` argument inside lpips
-        with torch.device("meta"):  # drawing random weights to throw them away takes seconds
+        with torch.device("meta"):  # initialising random weights would take seconds
             module = lpips.LPIPS(pretrained=False, net=net, pnet_rand=True, verbose=False)
     module.scaling_layer = lpips.ScalingLayer()
-    wanted = module.state_dict()
+    expected = module.state_dict()
     path = path or assets.ensure(f"lpips_{net}")
-    state = _read(path, wanted)
+    state = _read(path, expected)
     if not any(key.startswith("net.") for key in state):
-        features = _read(trunk or assets.ensure(f"lpips_{net}"), wanted)
+        features = _read(trunk or assets.ensure(f"lpips_{net}"), expected)
         state |= {key: value for key, value in features.items() if key.startswith("net.")}
-    check_tensors(path, state, wanted, optional=_CONSTANTS)
-    constants = {key: wanted[key] for key in _CONSTANTS}
+    check_tensors(path, state, expected, optional=_CONSTANTS)
+    constants = {key: expected[key] for key in _CONSTANTS}
     module.load_state_dict(constants | {key: value.float() for key, value in state.items()}, assign=True)
     return Lpips(module)
 
 
-def _read(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A file's tensors under the names of lpips' module, which holds every head twice (lin0, lins.0)."""
+def _read(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A file's tensors under the names of lpips' module, which has two names for each head (lin0, lins.0)."""
     stored = load_file(path) if path.suffix == ".safetensors" else tensors(read_checkpoint(path), path)
-    slices = {key.split(".", 2)[2]: key for key in wanted if key.startswith("net.")}
+    slices = {key.split(".", 2)[2]: key for key in expected if key.startswith("net.")}
     state: dict[str, Tensor] = {}
     for key, value in stored.items():
-        if key.startswith("classifier."):  # torchvision's files have all of the network
+        if key.startswith("classifier."):  # torchvision's files have the full network
             continue
         head = re.fullmatch(r"lin(?:s\.)?(\d)\.(.+)", key)
         if head:
@@ -71,11 +76,11 @@ def _read(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class Lpips(nn.Module):
-    """Distance between images [N, 3, H, W] in [-1, 1] -> [N]; features of a fixed target may be kept.
+    """Distance between images [N, 3, H, W] in [-1, 1] -> [N]; features of a fixed target can be reused.
 
     The distance is the sum over five layers of the spatial mean of the head-weighted squared difference of
     unit-normalised features. `features(x)` returns vectors whose squared Euclidean distance is that sum, so
-    that a target's features are computed once in an optimisation.
+    that an optimization computes a target's features once.
     """
 
     def __init__(self, module: LPIPS):
@@ -98,7 +103,7 @@ class Lpips(nn.Module):
         return torch.cat(vectors, dim=1)
 
     def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
-        """The distance [N] from what `layers` gives of both images."""
+        """The distance [N] of the `layers` of two batches."""
         parts = [
             self.module.lins[k]((maps_a - maps_b).square()).mean(dim=(1, 2, 3))
             for k, (maps_a, maps_b) in enumerate(zip(a, b, strict=True))
@@ -106,9 +111,9 @@ class Lpips(nn.Module):
         return torch.stack(parts).sum(dim=0)
 
     def spatial(self, a: Tensor, b: Tensor) -> Tensor:
-        """The map [N, 1, H, W] of distances: each layer's, brought to the images' size (bilinear), summed.
+        """The map [N, 1, H, W] of distances: the sum of the layers' maps, resized to the images (bilinear).
 
-        The authors' option `spatial=True`. Its mean is near the distance, not equal to it, where sizes do not divide.
+        The authors' option `spatial=True`. Where sizes do not divide, its mean is not exactly the distance.
         """
         total = torch.zeros_like(a[:, :1])
         for k, (maps_a, maps_b) in enumerate(zip(self.layers(a), self.layers(b), strict=True)):

@@ -1,4 +1,4 @@
-"""MoCo v2: features of any picture, where there is no face to recognise (cars, churches, horses).
+"""MoCo v2: features of images without faces (cars, churches, horses).
 
 Reference: Chen et al., arXiv 2003.04297, moco_v2_800ep_pretrain.pth.tar of github.com/facebookresearch/moco, a
 ResNet-50, as criteria/moco_loss.py of omertov/encoder4editing@99ea505 and eladrich/pixel2style2pixel@5cfff38 use it.
@@ -17,11 +17,11 @@ from datasets.checkpoints import assemble, part, read_checkpoint, tensors
 from metrics.networks import IdentityNetwork
 
 SIDE, FRAME = 224, 256
-PREFIX = "encoder_q."  # the query's encoder; the file has a copy of slow weights beside it
+PREFIX = "encoder_q."  # the query's encoder; the file also has the momentum encoder
 
 
 class MoCo(IdentityNetwork):
-    """Features [N, 2048] of 224 px pictures."""
+    """Features [N, 2048] of 224 px images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,27 +29,23 @@ class MoCo(IdentityNetwork):
         self.resnet.fc = nn.Identity()
 
     def crop(self, images: Tensor) -> Tensor:
-        """Whole pictures [N, 3, S, S] -> [N, 3, 224, 224]: larger ones pooled to 256 px, then the nearest pixel, as in
-        the released losses.
-        """
+        """Images [N, 3, S, S] -> [N, 3, 224, 224]: larger ones pooled to 256 px, then nearest pixel, as released."""
         if images.shape[-1] > FRAME:
             images = F.adaptive_avg_pool2d(images, (FRAME, FRAME))
         return F.interpolate(images, size=(SIDE, SIDE))
 
     def embed(self, crops: Tensor) -> Tensor:
-        """Crops [N, 3, 224, 224] in [-1, 1], RGB (not ImageNet's scale, as the released loss) -> unit vectors."""
+        """Crops [N, 3, 224, 224] in [-1, 1], RGB (not ImageNet's scale, as in the released loss) -> unit vectors."""
         return F.normalize(self.resnet(crops), dim=1)
 
 
 def load_moco(path: Path | None = None) -> MoCo:
-    """MoCo with the trunk in `path` or the asset `moco`; its projection is left out. Raises ValueError that names the
-    file and what was found.
-    """
+    """MoCo with the trunk in `path` or the asset `moco`, without projection. Raises ValueError that names the file."""
     path = path or assets.ensure("moco")
     checkpoint = read_checkpoint(path)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         keys = ", ".join(map(str, list(checkpoint)[:4])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        raise ValueError(f"{path}: a file of MoCo holds state_dict; found {keys}")
+        raise ValueError(f"{path}: expected state_dict in a file of MoCo, found {keys}")
     state = part(tensors(checkpoint["state_dict"], path, "state_dict"), PREFIX)
     trunk = {f"resnet.{key}": value for key, value in state.items() if not key.startswith("fc.")}
     return assemble(path, MoCo, trunk)

@@ -1,4 +1,4 @@
-"""SFace as a torch module: a MobileNet of 27 convolutions and one linear layer, 128 numbers a face.
+"""SFace as a torch module: a MobileNet of 27 convolutions and one linear layer, with embeddings [128].
 
 Reference: Zhong et al., "SFace: Sigmoid-constrained hypersphere loss for robust face recognition", arXiv
 2205.12010; OpenCV Zoo, face_recognition_sface_2021dec (Apache-2.0). Weights: datasets/converters/sface_onnx.py.
@@ -21,10 +21,10 @@ from datasets.checkpoints import fill
 from metrics.networks import IdentityNetwork
 
 SIDE = TEMPLATE_SIDE
-# Where MTCNN finds the same points in the suite's 64 px frame: means over the 400 aligned ORL faces.
+# The same points by MTCNN in the suite's 64 px frame: means over the 400 aligned ORL faces.
 FRAME = ((20.66, 24.07), (43.05, 24.07), (31.69, 36.02), (22.13, 46.53), (41.54, 46.66))
 FRAME_SIDE = 64
-# Outputs and strides of the 13 depthwise-separable blocks behind the first convolution.
+# Outputs and strides of the 13 depthwise-separable blocks after the first convolution.
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
 
 
@@ -75,11 +75,11 @@ class SFace(IdentityNetwork):
     def crop(self, images: Tensor) -> Tensor:
         """Aligned faces [N, 3, S, S] -> [N, 3, 112, 112], bilinear; black outside the frame, as OpenCV's warp.
 
-        The template reaches 8 px of 64 above the frame. On ORL black tells people apart better than repeated edge
-        pixels or a mirrored frame (mean cosine of different people 0.09, against 0.13 and 0.12).
+        The template reaches 8 px of 64 above the frame. On ORL, black separates people better than repeated edge
+        pixels or a mirrored frame (mean cosine of different people 0.09, compared with 0.13 and 0.12).
         """
-        # One output pixel must not step over input pixels: average large images first. `area` keeps the frame's
-        # edges in place where the factor does not divide the side.
+        # Average large images first, so that no input pixel is skipped. `area` keeps the frame's edges aligned where
+        # the factor does not divide the side.
         side = images.shape[-1]
         step = float(self.transform[:, 0].norm()) * side / SIDE  # input pixels for one output pixel
         if step >= 2:
@@ -105,7 +105,7 @@ def load_sface(path: Path | None = None) -> SFace:
     try:
         state = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path}: no safetensors, which the asset sface is ({error})") from error
+        raise ValueError(f"{path}: expected safetensors, as in the asset sface ({error})") from error
     network = SFace()
     fill(path, network, state)
     return network

@@ -13,7 +13,7 @@ from benchmarks.cli import main
 from datasets.images import read_rgb, to_tensor
 from metrics import registry
 from metrics.base import MetricInfo, SetMetric, Undefined
-from metrics.set_distances import frechet_shares
+from metrics.set_distances import frechet_influences
 from tests.integration.tiny_suite import world  # noqa: F401
 
 FID = "fid_inception_torchfidelity_256"
@@ -26,17 +26,17 @@ def means(images: Tensor) -> Tensor:
 
 
 def only_large(images: Tensor) -> Tensor:
-    raise Undefined(f"it is of pictures at 1024 px, these have {images.shape[-1]}")
+    raise Undefined(f"it is defined at 1024 px, these images have {images.shape[-1]}")
 
 
 def plain() -> SetMetric:
     info = MetricInfo("frechet_plain", "Plain distance", "lower", "", (None, None), 1, "of mean colours", "-", 4)
-    return SetMetric(info, "means", lambda: means, frechet_shares)
+    return SetMetric(info, "means", lambda: means, frechet_influences)
 
 
 def undefined() -> SetMetric:
     info = MetricInfo("frechet_large", "Of large pictures", "lower", "", (None, None), 1, "of none", "-", 4)
-    return SetMetric(info, "large", lambda: only_large, frechet_shares)
+    return SetMetric(info, "large", lambda: only_large, frechet_influences)
 
 
 @pytest.fixture
@@ -61,11 +61,11 @@ def test_a_sets_number_is_the_mean_of_its_rows(run, tmp_path: Path, monkeypatch:
     sides = [torch.stack([means(to_tensor(read_rgb(f / name))[None])[0] for f in folders])
              for name in ("sg2_w.png", "target.png")]  # fmt: skip
     assert len(rows) == 4 and set(rows["status"]) == {"ok"}
-    assert rows["value"].mean() == pytest.approx(float(frechet_shares(*sides).mean()), rel=1e-5)
+    assert rows["value"].mean() == pytest.approx(float(frechet_influences(*sides).mean()), rel=1e-5)
     text = (tmp_path / "out" / "report" / "tables.md").read_text()
     assert "Plain distance" in text and f"{rows['value'].mean():.4f}" in text
     large = frame.loc["frechet_large"]
-    assert set(large["value"].isna()) == {True} and "undefined: it is of pictures at 1024 px, these have 64" in set(
+    assert set(large["value"].isna()) == {True} and "undefined: it is defined at 1024 px, these images have 64" in set(
         large["reason"]
     )
     absent = frame.loc[FID]

@@ -133,9 +133,9 @@ def test_the_rule_and_the_count() -> None:
     whole = [f"{idx} {200_000 if idx < TEST_COUNT else 100} x.jpg" for idx in range(COUNT)]
     origin = read_mapping("\n".join(whole))
     assert sum(split_of(origin, idx) == "test" for idx in range(COUNT)) == TEST_COUNT
-    with pytest.raises(ValueError, match="2823 of its 30000 pictures are test images, expected 2824"):
+    with pytest.raises(ValueError, match="2823 of its 30000 images are test images, expected 2824"):
         read_mapping("\n".join(["0 100 x.jpg", *whole[1:]]))
-    with pytest.raises(ValueError, match="picture 3 is there twice"):
+    with pytest.raises(ValueError, match="image 3 is there twice"):
         read_mapping("3 1 a\n3 2 b")
     with pytest.raises(ValueError, match="expected `idx orig_idx orig_file`, found '3 abc'"):
         read_mapping("3 abc")
@@ -153,7 +153,7 @@ def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="split is 'tests'"):
         load(folder, split="tests")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no numbered picture"):
+    with pytest.raises(FileNotFoundError, match="no numbered image"):
         load(tmp_path / "empty")
     (tmp_path / "text.tar").write_text("no archive")
     with pytest.raises(ValueError, match="neither a folder nor a zip nor a parquet file"):

@@ -74,7 +74,7 @@ def test_other_files_are_refused_by_name(state: dict[str, Tensor], tmp_path: Pat
     with pytest.raises(ValueError, match=r"m\.tar: lacks resnet\.layer4\.2\.bn3\.bias"):
         load_identity("moco", written(tmp_path / "m.tar", lacking))
     torch.save({"epoch": 3}, tmp_path / "n.tar")
-    with pytest.raises(ValueError, match=r"n\.tar: a file of MoCo holds state_dict; found epoch"):
+    with pytest.raises(ValueError, match=r"n\.tar: expected state_dict in a file of MoCo, found epoch"):
         load_identity("moco", tmp_path / "n.tar")
 
 

@@ -12,7 +12,7 @@ from datasets.images import read_rgb, save_png, to_image, to_tensor
 from metrics import registry
 from metrics.base import SetMetric, Undefined
 from metrics.networks.inception import load_inception
-from metrics.set_distances import frechet_shares, kernel_shares
+from metrics.set_distances import frechet_influences, kernel_influences
 
 torch_fidelity = pytest.importorskip("torch_fidelity")
 
@@ -24,15 +24,15 @@ def draws(n: int, width: int, seed: int = 0, spread: float = 1.0, shift: float =
 
 def test_equal_sets_are_at_no_distance() -> None:
     x = draws(12, 5)
-    torch.testing.assert_close(frechet_shares(x, x), torch.zeros(12, dtype=torch.float64), rtol=0, atol=1e-9)
-    torch.testing.assert_close(frechet_shares(x, x.flip(0)).mean(), torch.zeros((), dtype=torch.float64), rtol=0,
+    torch.testing.assert_close(frechet_influences(x, x), torch.zeros(12, dtype=torch.float64), rtol=0, atol=1e-9)
+    torch.testing.assert_close(frechet_influences(x, x.flip(0)).mean(), torch.zeros((), dtype=torch.float64), rtol=0,
                                atol=1e-9)  # fmt: skip
 
 
 def test_two_gaussians_have_the_known_distance() -> None:
     """Standard deviations 1 and 3 in each of two directions, means 2 apart: 2 (3 - 1)^2 + 4, up to sampling."""
     n = 200_000
-    found = float(frechet_shares(draws(n, 2), draws(n, 2, 1, 3.0, 2**0.5)).mean())
+    found = float(frechet_influences(draws(n, 2), draws(n, 2, 1, 3.0, 2**0.5)).mean())
     assert found == pytest.approx(12, rel=0.02)
 
 
@@ -45,12 +45,14 @@ def test_distances_are_torch_fidelitys(n: int, width: int) -> None:
     stats = [fid_features_to_statistics(side) for side in (a, b)]
     known = fid_statistics_to_metric(*stats, verbose=False)["frechet_inception_distance"]
     # Where n < D, their eigenvalues of a singular product are rounding noise of both signs.
-    assert float(frechet_shares(a, b).mean()) == pytest.approx(known, rel=1e-6 if n < width else 1e-12)
+    assert float(frechet_influences(a, b).mean()) == pytest.approx(known, rel=1e-6 if n < width else 1e-12)
     known = kid_features_to_metric(a, b, kid_subsets=1, kid_subset_size=n, verbose=False)
-    assert float(kernel_shares(a, b).mean()) == pytest.approx(1000 * known["kernel_inception_distance_mean"], rel=1e-9)
+    assert float(kernel_influences(a, b).mean()) == pytest.approx(
+        1000 * known["kernel_inception_distance_mean"], rel=1e-9
+    )
 
 
-@pytest.mark.parametrize("shares", [frechet_shares, kernel_shares])
+@pytest.mark.parametrize("shares", [frechet_influences, kernel_influences])
 def test_shares_spread_as_the_jackknife(shares) -> None:
     """Leaving one pair out at a time, the classical way, at n distances instead of one."""
     n = 300
@@ -65,9 +67,9 @@ def test_shares_spread_as_the_jackknife(shares) -> None:
 
 def test_too_few_or_unlike_sets_are_refused() -> None:
     with pytest.raises(ValueError, match="at least two images, found 1"):
-        frechet_shares(draws(1, 4), draws(1, 4))
+        frechet_influences(draws(1, 4), draws(1, 4))
     with pytest.raises(ValueError, match=r"found \[3, 4\] and \[2, 4\]"):
-        kernel_shares(draws(3, 4), draws(2, 4))
+        kernel_influences(draws(3, 4), draws(2, 4))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def test_the_whole_recipe_is_torch_fidelitys(weights: Path, tmp_path: Path, monk
     monkeypatch.setenv("INVERSION_BENCH_CACHE", str(tmp_path / "cache"))
     stream = torch.Generator().manual_seed(0)
     sets = []
-    for name, scale in (("targets", 1.0), ("pictures", 0.8)):
+    for name, scale in (("targets", 1.0), ("images", 0.8)):
         coarse = (torch.rand(2, 3, 8, 8, generator=stream) * 2 - 1) * scale
         (tmp_path / name).mkdir()
         for n, image in enumerate(torch.nn.functional.interpolate(coarse, size=(1024, 1024), mode="nearest")):
@@ -109,7 +111,7 @@ def test_the_whole_recipe_is_torch_fidelitys(weights: Path, tmp_path: Path, monk
         files = sorted((tmp_path / name).iterdir())
         sets.append(torch.stack([to_tensor(read_rgb(file)) for file in files]))
     known = torch_fidelity.calculate_metrics(
-        input1=str(tmp_path / "pictures"), input2=str(tmp_path / "targets"), cuda=False, kid=True,
+        input1=str(tmp_path / "images"), input2=str(tmp_path / "targets"), cuda=False, kid=True,
         kid_subsets=1, kid_subset_size=2, feature_extractor_weights_path=str(weights), verbose=False, cache=False,
         batch_size=2, save_cpu_ram=True,
     )  # fmt: skip
@@ -117,11 +119,11 @@ def test_the_whole_recipe_is_torch_fidelitys(weights: Path, tmp_path: Path, monk
     assert isinstance(fid, SetMetric) and isinstance(kid, SetMetric) and fid.network == kid.network
     assert registry.missing(kid.info.name) is None
     features = kid.features()
-    targets, pictures = (features(images) for images in sets)
+    targets, images = (features(batch) for batch in sets)
     wanted = 1000 * known["kernel_inception_distance_mean"]
-    assert float(kid.shares(pictures, targets).mean()) == pytest.approx(wanted, rel=1e-4)
-    assert float(fid.shares(pictures, targets).mean()) > 0
-    with pytest.raises(Undefined, match="at 1024 px, these have 256"):
+    assert float(kid.influences(images, targets).mean()) == pytest.approx(wanted, rel=1e-4)
+    assert float(fid.influences(images, targets).mean()) > 0
+    with pytest.raises(Undefined, match="at 1024 px, these images have 256"):
         features(sets[0][..., :256, :256])
 
 
@@ -142,5 +144,5 @@ def test_descriptions_name_the_recipe() -> None:
     for name in registry.set_names():
         info = registry.find(name).info
         assert info.name == name and "torch-fidelity" in info.title and name.rsplit("_", 1)[1] in info.title
-        with pytest.raises(KeyError, match="a metric of whole sets"):
+        with pytest.raises(KeyError, match="a metric of sets"):
             registry.load(name)

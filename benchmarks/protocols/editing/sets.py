@@ -27,7 +27,8 @@ from metrics.attributes import predict
 from metrics.base import UNDEFINED
 from metrics.distribution import AlexFeatures
 from metrics.edit_protocol import SEGMENTS
-from metrics.editing import STEP, frechet_pseudo_values, mean, moments
+from metrics.editing import STEP, mean
+from metrics.set_distances import frechet_pseudo_values, moments
 
 VERSION = 1  # goes up when the same pictures would give other numbers
 BATCH = 32

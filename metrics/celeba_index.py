@@ -1,8 +1,8 @@
-"""`python -m datasets.celeba_index`: measure the CelebA photographs once and write `manifests/celeba.csv`.
+"""`python -m metrics.celeba_index`: measure the CelebA photographs and write `datasets/manifests/celeba.csv`.
 
-Split: photographs that SFace takes for one person (cosine of at least `SAME_PERSON`, transitively) form a group; whole
-groups are drawn in a fixed random order until the test split holds `TEST` photographs. Occlusion labels, which a person
-gave, are kept from the file that is there.
+Split: photographs of one person according to SFace (cosine of at least `SAME_PERSON`, transitively) form a group;
+groups are drawn in a fixed random order until the test split has `TEST` photographs. Occlusion labels were assigned by
+hand and are copied from the existing file.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from datasets.celeba import ASSET, INDEX
 from metrics.networks.sface import load_sface
 
 TEST = 200
-# OpenCV's threshold for SFace's cosine, 0.363, is passed by one pair of strangers in a thousand, which chains 701 of
-# these photographs into one group; at 0.45 the largest group holds 8 and 887 groups remain, at 0.5 933.
+# One pair of different people in a thousand exceeds OpenCV's threshold for SFace's cosine, 0.363, which chains 701 of
+# these photographs into one group; at 0.45 the largest of 887 groups has 8, at 0.5 there are 933 groups.
 SAME_PERSON = 0.45
 COLUMNS = ["id", "split", "person", "occlusion", "probability", *(f"{axis}{i}" for i in range(5) for axis in "xy")]
 
@@ -28,23 +28,23 @@ COLUMNS = ["id", "split", "person", "occlusion", "probability", *(f"{axis}{i}" f
 @torch.no_grad()
 def main() -> None:
     """Detect, embed, group, split, write."""
-    kept = {}
+    occlusions = {}
     if INDEX.exists():
         with INDEX.open(encoding="utf-8", newline="") as handle:
-            kept = {row["id"]: row["occlusion"] for row in csv.DictReader(handle)}
+            occlusions = {row["id"]: row["occlusion"] for row in csv.DictReader(handle)}
     network = load_sface().eval()
     rows, vectors = [], []
     for path in tqdm(sorted(assets.ensure(ASSET, quiet=False).glob("*.jpg")), desc="measuring", mininterval=5):
-        row = dict.fromkeys(COLUMNS, "") | {"id": path.stem, "occlusion": kept.get(path.stem, "")}
-        picture = images.read_rgb(path)
+        row = dict.fromkeys(COLUMNS, "") | {"id": path.stem, "occlusion": occlusions.get(path.stem, "")}
+        photograph = images.read_rgb(path)
         try:
-            found = alignment.find_face(picture)
+            face = alignment.find_face(photograph)
         except alignment.NoFaceError:
             vectors.append(torch.zeros(128))
         else:
-            row["probability"] = f"{found.probability:.4f}"
-            row |= {f"{axis}{i}": f"{found.points[i, k]:.3f}" for i in range(5) for k, axis in enumerate("xy")}
-            crop = images.to_tensor(alignment.template_crop(picture, found))
+            row["probability"] = f"{face.probability:.4f}"
+            row |= {f"{axis}{i}": f"{face.points[i, k]:.3f}" for i in range(5) for k, axis in enumerate("xy")}
+            crop = images.to_tensor(alignment.template_crop(photograph, face))
             vectors.append(network.embed(crop[None])[0])
         rows.append(row)
     cosines = torch.stack(vectors) @ torch.stack(vectors).T

@@ -1,4 +1,4 @@
-"""What is kept of targets changes no value, and is computed once."""
+"""Cached results of targets have the same values, and are computed once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from metrics import identity, perceptual
 from metrics import registry as metrics_registry
-from metrics.kept import Kept
 from metrics.networks.lpips import load_lpips
+from metrics.target_cache import TargetCache
 
 
 def faces(count: int = 3) -> tuple[Tensor, Tensor]:
@@ -20,46 +20,46 @@ def faces(count: int = 3) -> tuple[Tensor, Tensor]:
     return images, targets
 
 
-def test_a_target_is_computed_once_and_the_longest_unused_leave() -> None:
-    kept, seen = Kept(), []
+def test_a_target_is_computed_once_and_evicted_when_least_recently_used() -> None:
+    cache, seen = TargetCache(), []
 
     def mean(targets: Tensor) -> list[tuple[Tensor]]:
         seen.append(len(targets))
         return [(target.mean(dim=(1, 2)),) for target in targets]
 
     _, targets = faces()
-    first = kept("mean", targets, mean)
-    again = kept("mean", targets.flip(0), mean)
+    first = cache("mean", targets, mean)
+    again = cache("mean", targets.flip(0), mean)
     assert seen == [3] and all(torch.equal(a, b) for (a,), (b,) in zip(first, again[::-1], strict=True))
-    kept("another", targets, mean)
-    kept("mean", targets.double(), mean)
+    cache("another", targets, mean)
+    cache("mean", targets.double(), mean)
     assert seen == [3, 3, 3], "another function and another type are other results"
-    kept("mean", torch.cat([targets[:1], targets[:1] + 1, targets[:1] + 1]), mean)
+    cache("mean", torch.cat([targets[:1], targets[:1] + 1, targets[:1] + 1]), mean)
     assert seen[3:] == [1], "a target that comes twice is computed once"
-    kept("mean", targets[:1] + 2, mean, most=3 * 4)
-    assert len(kept.found) == 1 and kept("mean", targets[:0], mean) == []
+    cache("mean", targets[:1] + 2, mean, max_bytes=3 * 4)
+    assert len(cache.entries) == 1 and cache("mean", targets[:0], mean) == []
 
 
-def test_no_gradient_is_kept() -> None:
+def test_no_gradient_is_cached() -> None:
     _, targets = faces()
-    ((found,), *_) = Kept()("x", targets.requires_grad_(True), lambda new: [(each * 2,) for each in new])
+    ((found,), *_) = TargetCache()("x", targets.requires_grad_(True), lambda new: [(each * 2,) for each in new])
     assert not found.requires_grad
 
 
 @pytest.mark.assets
 @pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_lpips_with_kept_targets_is_the_authors(net: str) -> None:
+def test_lpips_with_cached_targets_is_the_authors(net: str) -> None:
     images, targets = (part.roll(len(net), dims=3) for part in faces(2))  # seen by no other test
     wanted = copy.deepcopy(load_lpips(net))(images, targets)
     metric = metrics_registry.load(f"lpips_{net}")
-    before = len(perceptual._targets.found)
+    before = len(perceptual._targets.entries)
     for _ in range(2):
         torch.testing.assert_close(metric(images, targets), wanted, rtol=1e-5, atol=1e-7)
-    assert len(perceptual._targets.found) == before + 2
+    assert len(perceptual._targets.entries) == before + 2
 
 
 @pytest.mark.assets
-def test_identity_with_kept_targets_is_the_cosine() -> None:
+def test_identity_with_cached_targets_is_the_cosine() -> None:
     images, targets = faces(2)
     a, b = identity.embed(images, "sface"), identity.embed(targets, "sface")
     for _ in range(2):
