@@ -108,9 +108,9 @@ def read_mapping(text: str) -> dict[int, int]:
 
 
 def split_of(origin: Mapping[int, int], number: int) -> str:
-    """The part of CelebA that a image of CelebA-HQ comes from. Raises ValueError for one that is not mapped."""
+    """The part of CelebA that an image of CelebA-HQ comes from. Raises ValueError for one that is not mapped."""
     if number not in origin:
-        raise ValueError(f"{MAPPING}: says nothing of image {number}")
+        raise ValueError(f"{MAPPING}: has no entry for image {number}")
     index = origin[number]
     return "test" if index >= FIRST_TEST else "validation" if index >= FIRST_VALIDATION else "train"
 
@@ -122,7 +122,7 @@ def _candidates(readers: Mapping[int, Opener], origin: Mapping[int, int]) -> Ite
 
 
 def _from_zero(readers: dict[int, Opener]) -> dict[int, Opener]:
-    """The readers by numbers from 0: some copies count from 1 to 30,000."""
+    """Images by numbers from 0: some copies count from 1 to 30,000."""
     if COUNT in readers and 0 not in readers:
         return {number - 1: read for number, read in readers.items()}
     return readers

@@ -143,7 +143,7 @@ def test_the_rule_and_the_count() -> None:
 
 def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
     (folder / "CelebA-HQ-img" / "77.jpg").write_bytes(picture(7))
-    with pytest.raises(ValueError, match="says nothing of picture 77"):
+    with pytest.raises(ValueError, match="has no entry for image 77"):
         load(folder)
     (folder / MAPPING).unlink()
     with pytest.raises(FileNotFoundError, match=f"the split 'train' needs {MAPPING}"):
