@@ -1,6 +1,6 @@
-"""`python -m benchmarks.perf.dashboard`: how long the dashboard of a simulated run takes to write and to open.
+"""`python -m benchmarks.perf.dashboard`: the time to write and to open the dashboard of a simulated run.
 
-By default 20 methods on 3 sets of 2,824 images: 169,440 pairs of image and method, 8 numbers each.
+By default 20 methods on 3 sets of 2,824 images: 169,440 pairs of image and method, 8 values each.
 """
 
 from __future__ import annotations
@@ -26,20 +26,26 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 METRICS = tuple(f"metric_{letter}" for letter in "abcdef")
-WITH_PICTURES = 40  # images of each set; a browser loads only what is looked at
+WITH_FILES = 40  # images of each data set that have files; a browser loads visible images only
 VIEWS = ("overview", "table", "images", "charts", "failures")
 
 
 def simulate(directory: Path, methods: int, sets: int, images: int, metrics: Sequence[str] = METRICS) -> Results:
-    """Checked results of random numbers, with some pictures; nothing else is written to the folder."""
+    """A run of random values with some image files.
+
+    Args:
+        directory: of the run.
+        methods, sets, images: numbers of methods, data sets and images of each.
+        metrics: names.
+    """
     random = np.random.default_rng(0)
-    names = [f"method {place}" for place in range(methods)]
-    ids = np.array([f"image-{place:05}" for place in range(images)])
+    names = [f"method {index}" for index in range(methods)]
+    ids = np.array([f"image-{index:05}" for index in range(images)])
     parts = []
     for dataset in range(sets):
-        for place, method in enumerate(names):
+        for index, method in enumerate(names):
             for metric in (*metrics, *COSTS):
-                values = 1 + 0.1 * place + random.normal(0, 0.05, images)
+                values = 1 + 0.1 * index + random.normal(0, 0.05, images)
                 parts.append(pd.DataFrame({"method": method, "dataset": f"set {dataset}", "image": ids,
                                            "metric": metric, "value": values}))  # fmt: skip
     rows = pd.concat(parts, ignore_index=True)
@@ -50,7 +56,7 @@ def simulate(directory: Path, methods: int, sets: int, images: int, metrics: Seq
     directory.mkdir(parents=True, exist_ok=True)
     rows.to_parquet(directory / "results.parquet")
     for dataset in range(sets):
-        for image in ids[:WITH_PICTURES]:
+        for image in ids[:WITH_FILES]:
             folder = directory / "images" / f"set {dataset}" / str(image)
             folder.mkdir(parents=True)
             pixels = random.integers(0, 255, (64, 64, 3), dtype=np.uint8)
@@ -66,18 +72,18 @@ def simulate(directory: Path, methods: int, sets: int, images: int, metrics: Seq
 
 
 def write(results: Results) -> tuple[Path, float, float]:
-    """The dashboard of results: its page, and the seconds of the tables of means and of the dashboard itself."""
+    """Write the dashboard; returns its page, and the seconds of the tables and of the dashboard."""
     start = time.perf_counter()
     quality = [means(results, *part) for part in results.parts]
-    dear = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
-    between = time.perf_counter()
-    page_file = dashboard.write(results, quality, dear, results.methods[0], listings(results))
-    return page_file, between - start, time.perf_counter() - between
+    cost_tables = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
+    middle = time.perf_counter()
+    page_file = dashboard.write(results, quality, cost_tables, results.methods[0], listings(results))
+    return page_file, middle - start, time.perf_counter() - middle
 
 
 def openings(browser: Browser, page_file: Path, times: int = 3) -> dict[str, float]:
-    """Least seconds of several tries from opening each view afresh to its answering; and of ranking the images."""
-    found: dict[str, list[float]] = {}
+    """Minimum seconds, over several trials, to open each view until it responds, and to rank the images."""
+    seconds: dict[str, list[float]] = {}
     for view in VIEWS * times:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE_MS)
@@ -86,15 +92,15 @@ def openings(browser: Browser, page_file: Path, times: int = 3) -> dict[str, flo
         page.wait_for_selector(f"#view > .view.{view}")
         if view == "charts":
             page.wait_for_selector(".plot .main-svg")
-        page.locator("nav a").last.focus()  # answers only when the page has time again
-        found.setdefault(f"{view}: open and interactive", []).append(time.perf_counter() - start)
+        page.locator("nav a").last.focus()  # returns when the page is responsive
+        seconds.setdefault(f"{view}: open and interactive", []).append(time.perf_counter() - start)
         if view == "images":
             start = time.perf_counter()
             page.get_by_label("Order").select_option("worst")
             page.get_by_label("of", exact=True).focus()
-            found.setdefault("images: ranked worst first", []).append(time.perf_counter() - start)
+            seconds.setdefault("images: ranked worst first", []).append(time.perf_counter() - start)
         page.close()
-    return {what: min(seconds) for what, seconds in found.items()}
+    return {name: min(trials) for name, trials in seconds.items()}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -113,11 +119,11 @@ def main(arguments: list[str] | None = None) -> None:
             ("dashboard, with all pairs of methods", f"{own:.1f} s"),
             ("data loaded at the start", f"{(data / 'run.js').stat().st_size / 2**20:.2f} MiB"),
             ("data of one set", f"{(data / 'set-0.js').stat().st_size / 2**20:.2f} MiB"),
-            *((what, f"{seconds:.2f} s") for what, seconds in openings(browser, page_file).items()),
+            *((name, f"{seconds:.2f} s") for name, seconds in openings(browser, page_file).items()),
         ]
-    print("| what | figure |\n| :-- | --: |")
-    for what, figure in figures:
-        print(f"| {what} | {figure} |")
+    print("| quantity | value |\n| :-- | --: |")
+    for name, figure in figures:
+        print(f"| {name} | {figure} |")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""A drill of `run celeba-hq` at an official size without official files: the whole path, on synthetic weights.
+"""A test run of `run celeba-hq` at an official size with synthetic weights instead of official files.
 
     python -m benchmarks.perf.drill OUT [--side 256] [--images 3] [--steps 3]
 
 Writes files of the published formats with random weights (config-f generator, e4e, IR-SE50, CurricularFace, BiSeNet)
-and a folder like CelebAMask-HQ made of openpeople's photographs, runs e4e and e4e+pti on it with the suite's own
-command, and prints seconds and peak memory. The figures of its tables mean nothing; that they come out does.
+and a folder like CelebAMask-HQ made of openpeople's photographs, runs e4e and e4e+pti on it with the suite's
+command, and prints seconds and peak memory. The values in its tables are meaningless; the run tests the full pipeline.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ METRICS = "[mse_256,psnr_256,lpips_alex_256,id_curricularface,id_ir_se50,mse_int
 
 
 def write_weights(folder: Path, side: int) -> None:
-    """Files in the published formats; weights are the networks' own random beginnings."""
+    """Files in the published formats; weights are randomly initialised."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     generator = Generator(official_config(side))
@@ -56,33 +56,33 @@ def _below(prefix: str, network: nn.Module) -> dict[str, Tensor]:
     return {prefix + key: value for key, value in network.state_dict().items()}
 
 
-def write_pictures(folder: Path, count: int) -> None:
-    """A folder as CelebAMask-HQ unpacks: pictures of 1024 px by number, and the mapping, all in the test part."""
+def write_images(folder: Path, count: int) -> None:
+    """A folder like that of CelebAMask-HQ: numbered images of 1024 px of the test split, and the mapping."""
     (folder / "CelebA-HQ-img").mkdir(parents=True, exist_ok=True)
     lines = ["idx        orig_idx    orig_file"]
-    for place, file in enumerate(sorted(assets.ensure("openpeople").glob(PHOTOGRAPHS))[:count]):
+    for index, file in enumerate(sorted(assets.ensure("openpeople").glob(PHOTOGRAPHS))[:count]):
         photograph = read_rgb(file)
-        number = 100 + 17 * place
-        picture = ffhq_alignment.align(photograph, ffhq_alignment.frame_of_5(find_face(photograph)), 1024)
-        picture.save(folder / "CelebA-HQ-img" / f"{number}.jpg", quality=95)
-        lines.append(f"{number}  {FIRST_TEST + place}  {FIRST_TEST + place + 1:06d}.jpg")
+        number = 100 + 17 * index
+        aligned = ffhq_alignment.align(photograph, ffhq_alignment.frame_of_5(find_face(photograph)), 1024)
+        aligned.save(folder / "CelebA-HQ-img" / f"{number}.jpg", quality=95)
+        lines.append(f"{number}  {FIRST_TEST + index}  {FIRST_TEST + index + 1:06d}.jpg")
     (folder / MAPPING).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--side", type=int, default=256, help="px of the generator and of the pictures")
+    parser.add_argument("--side", type=int, default=256, help="px of the generator and of the images")
     parser.add_argument("--images", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3, help="of pivotal tuning")
     options = parser.parse_args()
     write_weights(options.out / "weights", options.side)
-    write_pictures(options.out / "data" / "CelebAMask-HQ", options.images)
+    write_images(options.out / "data" / "CelebAMask-HQ", options.images)
     os.environ["INVERSION_BENCH_WEIGHTS"] = str((options.out / "weights").resolve())
     os.environ["INVERSION_BENCH_DATA"] = str((options.out / "data").resolve())
     settings = [
         "methods=[e4e,e4e+pti]",
-        f"datasets[0].options.resolution={options.side}",
+        f"datasets.0.options.resolution={options.side}",
         f"metrics={METRICS}",
         f"stage_settings.pivotal_tuning.steps={options.steps}",
         "workers=1",

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.perf.fast_pti`: pti_fast against pti on the same images of faces64's three sets, paired.
+"""`python -m benchmarks.perf.fast_pti`: paired comparison of pti_fast with pti on faces64's three data sets.
 
-Seconds are processor time of one thread, an image; batches of 8 as the suite runs them, the methods taking turns, so
-that what else the machine does meets both. The first 8 images fill the batches of every stage and have a ratio of
-their own: W pays for 8 images whatever it is given. With `--front`, pti_fast runs with other numbers of steps, too.
+Seconds are processor time of one thread per image, in batches of 8 as in the suite; the methods alternate, so that
+other load affects both. The first 8 images fill the batches of all stages and have a separate ratio, as W always
+computes 8 images. With `--front`, pti_fast also runs with other numbers of steps.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--sets", nargs="+", default=SETS, help="data sets (default: all three)")
     parser.add_argument("--images", type=int, default=12, help="of each set (default: 12)")
     parser.add_argument("--first", type=int, default=0, help="index of the first image (default: 0)")
-    parser.add_argument("--turns", type=int, default=1, help="how often each method is timed (default: 1)")
-    parser.add_argument("--front", type=int, nargs="*", default=[], help="more numbers of steps of pti_fast")
+    parser.add_argument("--turns", type=int, default=1, help="repetitions of each method (default: 1)")
+    parser.add_argument("--front", type=int, nargs="*", default=[], help="further numbers of steps of pti_fast")
     options = parser.parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(1)
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         methods[f"pti_fast, {steps} steps"] = pipeline(suite, generator, "pti_fast", steps)
     print(
         "| set | method | s | ratio | ratio, full batches | "
-        + " | ".join(f"{name}: mean, less pti's" for name in METRICS)
+        + " | ".join(f"{name}: mean, minus pti's" for name in METRICS)
         + " |"
     )
     print("| :-- | :-- | --: | --: | --: |" + " --: |" * len(METRICS))
@@ -59,15 +59,24 @@ def main(arguments: list[str] | None = None) -> None:
         targets = torch.stack([to_tensor(read_rgb(manifest.root / manifest.by_id[i].file)) for i in images])
         seconds, values = compare(methods, targets, [f"{data}/{image}" for image in images], options.turns)
         for method in methods:
-            whole = median(sum(turn) / sum(slow) for turn, slow in zip(seconds[method], seconds["pti"], strict=True))
+            ratio = median(sum(turn) / sum(slow) for turn, slow in zip(seconds[method], seconds["pti"], strict=True))
             full = median(turn[0] / slow[0] for turn, slow in zip(seconds[method], seconds["pti"], strict=True))
-            each = median(sum(turn) for turn in seconds[method]) / len(images)
+            per_image = median(sum(turn) for turn in seconds[method]) / len(images)
             cells = [compared(values["pti"][name], values[method][name]) for name in METRICS]
-            print(f"| {data} | {method} | {each:.2f} | {whole:.3f} | {full:.3f} | {' | '.join(cells)} |", flush=True)
+            print(
+                f"| {data} | {method} | {per_image:.2f} | {ratio:.3f} | {full:.3f} | {' | '.join(cells)} |", flush=True
+            )
 
 
 def pipeline(suite: SuiteConfig, generator: Generator, name: str, steps: int | None = None) -> Pipeline:
-    """A method under the suite's settings; steps: of pti_fast's tuning, its own default where None."""
+    """A method with the suite's settings.
+
+    Args:
+        suite: gives settings and seed.
+        generator: of the pipeline.
+        name: of the method.
+        steps: of the last stage; None: as in the suite.
+    """
     spec = load_pipeline(name, suite.stage_settings)
     if steps is not None:
         last = spec.stages[-1]
@@ -78,13 +87,23 @@ def pipeline(suite: SuiteConfig, generator: Generator, name: str, steps: int | N
 def compare(
     methods: dict[str, Pipeline], targets: Tensor, ids: Sequence[str], turns: int
 ) -> tuple[dict[str, list[list[float]]], dict[str, dict[str, Tensor]]]:
-    """Of each method: seconds of each turn and batch, and values [N] of each metric."""
+    """Time the methods and measure their inversions.
+
+    Args:
+        methods: by name.
+        targets: [N, 3, R, R].
+        ids: N.
+        turns: repetitions.
+
+    Returns:
+        By method: seconds by turn and batch, and values [N] by metric.
+    """
     seconds: dict[str, list[list[float]]] = {method: [] for method in methods}
-    shown: dict[str, list[Tensor]] = {}
+    inverted: dict[str, list[Tensor]] = {}
     for _ in range(turns):
         for spent in seconds.values():
             spent.append([])
-        shown = {method: [] for method in methods}
+        inverted = {method: [] for method in methods}
         for part in (slice(i, i + BATCH) for i in range(0, len(ids), BATCH)):
             for method, stages in methods.items():
                 start = time.process_time()
@@ -92,11 +111,11 @@ def compare(
                 seconds[method][-1].append(time.process_time() - start)
                 if outcome.inversion is None or outcome.failures:
                     raise RuntimeError(f"{method}: some images failed: {outcome.failures}")
-                shown[method].append(outcome.inversion.image)
+                inverted[method].append(outcome.inversion.image)
     values = {}
-    for method, parts in shown.items():
+    for method, parts in inverted.items():
         stored = torch.stack([to_tensor(to_image(image)) for image in torch.cat(parts)])
-        values[method] = {each: metrics_registry.load(each)(stored, targets) for each in METRICS}
+        values[method] = {name: metrics_registry.load(name)(stored, targets) for name in METRICS}
     return seconds, values
 
 

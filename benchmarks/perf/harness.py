@@ -1,11 +1,11 @@
-"""`python -m benchmarks.perf.harness`: what the harness itself costs, and what a second worker is worth.
+"""`python -m benchmarks.perf.harness`: the overhead of the harness, and the efficiency of several workers.
 
-    (no option)             10,000 pictures through a method that does nothing: seconds and memory are the harness's own
-    --share METHOD          the same share measured in a run of a real method, 100 images of faces64's openpeople
-    --workers 2             one suite with one worker and with so many, and their efficiency; wants as many quiet cores
+    (no option)             10,000 images and a method that does nothing: seconds and memory of the harness
+    --share METHOD          the overhead in a run of a real method, 100 images of faces64's openpeople
+    --workers 2             a suite with one worker and with several, and their efficiency; needs as many idle cores
 
-The method that does nothing is known to this module only. Everything else is what `run` does: claims, decoding and its
-check, Lightning's loop, rows, pictures and latents on disk.
+Only the method that does nothing is specific to this module. The rest is the code of `run`: claims, decoding, rows,
+images and latents on disk.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from methods.generators.fingerprint import fingerprint
 from methods.registry import STAGES, PipelineSpec, StageSpec, stage_class
 
 MARKS = (1_000, 5_000, 10_000)
-# A part of faces64 that takes a worker about two minutes.
+# A part of faces64 that takes one worker about two minutes.
 PART = ["methods=[sg2_w,pti]", "datasets=[{name: openpeople, limit: 16}]", "inline=[]", "protocols=[]",
         "editing.images=0"]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class NullConfig:
-    """Nothing to set."""
+    """No settings."""
 
 
 class Null(Method):
-    """Gives the mean code and the picture back; notes seconds and memory as images go by."""
+    """Returns the mean code and the target; records seconds and memory by number of images."""
 
     info = MethodInfo("null", "Nothing", 1, "", 2026, "", "", "W+")
     Config = NullConfig
@@ -65,18 +65,24 @@ class Null(Method):
 
 
 def simulated(folder: Path, count: int, side: int) -> Manifest:
-    """Pictures of coarse noise as a built set."""
+    """A data set of coarse noise.
+
+    Args:
+        folder: of the images.
+        count: number of images.
+        side: in pixels.
+    """
     stream, records = np.random.default_rng(0), []
     for n in range(count):
         coarse = Image.fromarray(stream.integers(0, 256, (6, 6, 3), dtype=np.uint8))
-        picture = coarse.resize((side, side), Image.Resampling.BICUBIC)
-        picture.save(folder / f"{n:06}.png")
-        records.append(Record(f"{n:06}", f"{n:06}.png", pixel_sha256(picture)))
+        image = coarse.resize((side, side), Image.Resampling.BICUBIC)
+        image.save(folder / f"{n:06}.png")
+        records.append(Record(f"{n:06}", f"{n:06}.png", pixel_sha256(image)))
     return Manifest("simulated", "Noise", 1, "as drawn", side, "none", "out", folder, tuple(records))
 
 
 def null_plan(manifest: Manifest) -> Plan:
-    """One stage run of nothing over a set, on the toy generator."""
+    """One stage run of `null` on a data set, with the toy generator."""
     STAGES.register("null", "benchmarks.perf.harness:Null")
     generator = load_generator("toy")
     stage = StageSpec("null", NullConfig())
@@ -90,36 +96,36 @@ def null_plan(manifest: Manifest) -> Plan:
 
 
 def own_cost(count: int) -> None:
-    """Print seconds and memory of a run of nothing, at its marks, and of what comes after inverting."""
+    """Print seconds and memory of a run of `null` at its marks, and of scoring and export."""
     with tempfile.TemporaryDirectory() as folder:
-        root, out = Path(folder) / "pictures", Path(folder) / "out"
+        root, out = Path(folder) / "images", Path(folder) / "out"
         root.mkdir()
         run = Run(null_plan(simulated(root, count, 64)), out)
         wall, spent = time.perf_counter(), time.process_time()
         assert invert(run, "missing", Shard(), progress=False) == count
         print("| images | ms / image since the row above: wall | processor | peak memory, MiB |")
         print("| --: | --: | --: | --: |")
-        # `python -m` knows this module as __main__, which is another one.
+        # `python -m` imports this module as __main__, which is another module object.
         passed = cast(type[Null], stage_class("null")).passed
         last = (0, wall, spent, 0.0)
         for mark in [mark for mark in MARKS if mark < count] + [count]:
-            now = next(each for each in passed if each[0] >= mark)
-            each = [1000 * (now[n] - last[n]) / (now[0] - last[0]) for n in (1, 2)]
-            print(f"| {now[0]:,} | {each[0]:.2f} | {each[1]:.2f} | {now[3]:.0f} |")
+            now = next(record for record in passed if record[0] >= mark)
+            wall, spent = (1000 * (now[n] - last[n]) / (now[0] - last[0]) for n in (1, 2))
+            print(f"| {now[0]:,} | {wall:.2f} | {spent:.2f} | {now[3]:.0f} |")
             last = now
         print("\n| then | seconds | peak memory, MiB |\n| :-- | --: | --: |")
-        for what, action in (
-            ("the same again: nothing is missing", lambda: invert(run, "missing", Shard(), progress=False)),
+        for step, action in (
+            ("run again, nothing is missing", lambda: invert(run, "missing", Shard(), progress=False)),
             ("score mse", lambda: score(run, progress=False)),
-            ("gather rows and pictures", lambda: compact(run)),
+            ("export rows and images", lambda: compact(run)),
         ):
             start = time.perf_counter()
             action()
-            print(f"| {what} | {time.perf_counter() - start:.1f} | {peak_memory_mb(torch.device('cpu')):.0f} |")
+            print(f"| {step} | {time.perf_counter() - start:.1f} | {peak_memory_mb(torch.device('cpu')):.0f} |")
 
 
 def share(method: str, count: int) -> None:
-    """Print the harness's seconds in a run of a real method, against the method's own."""
+    """Print the seconds of the harness in a run of a real method, compared with those of the method."""
     suite = load_suite("faces64", [f"methods=[{method}]", "inline=[]", "protocols=[]", "editing.images=0"])
     entry = next(entry for entry in suite.datasets if entry.name == "openpeople")
     plan = expand(replace(suite, datasets=[replace(entry, limit=count, methods=[])]))
@@ -134,30 +140,37 @@ def share(method: str, count: int) -> None:
 
 
 def efficiency(suite: str, overrides: list[str], workers: int, repeats: int) -> None:
-    """Print seconds of inverting with one worker and with several; both are processes of the local executor."""
+    """Print seconds of inverting with one worker and with several, as processes of the local executor.
+
+    Args:
+        suite: name.
+        overrides: settings of the suite.
+        workers: number of workers.
+        repeats: runs of each.
+    """
     plan = expand(load_suite(suite, overrides))
     count = sum(len(plan.manifests[stage_run.dataset].ids) for stage_run in plan.stage_runs)
-    print(f"{count} images of {len(plan.stage_runs)} stage_runs of {suite}, one thread a worker\n")
+    print(f"{count} images of {len(plan.stage_runs)} stage runs of {suite}, one thread per worker\n")
     print("| workers | start, s | inverting, s | images / s |\n| --: | --: | --: | --: |")
     walls: dict[int, list[float]] = {number: [] for number in (1, workers)}
     for number in list(walls) * repeats:
         with tempfile.TemporaryDirectory() as folder:
             out, begin = Path(folder), time.time()
-            # A timeout that never comes: a single worker would else be this process itself.
+            # With a timeout, a single worker is a process of its own, too.
             execute(Run(plan, out), suite, overrides, "missing", Fleet(workers=number, timeout=86_400))
             end = time.time()
             begun = min(path.stat().st_mtime for path in out.glob("inversions/*/stage.json"))
         walls[number].append(end - begun)
         print(f"| {number} | {begun - begin:.1f} | {end - begun:.1f} | {count / (end - begun):.2f} |", flush=True)
-    one, several = (statistics.median(found) for found in walls.values())
-    print(f"\nEfficiency of {workers} workers, start left out: {one / several / workers:.0%}")
+    one, several = (statistics.median(seconds) for seconds in walls.values())
+    print(f"\nEfficiency of {workers} workers, without start: {one / several / workers:.0%}")
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.harness", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("overrides", nargs="*", default=PART, help="settings of the suite, for --workers")
-    parser.add_argument("--images", type=int, help="10,000 of nothing, 100 of a method")
+    parser.add_argument("--images", type=int, help="default: 10,000 without a method, 100 with --share")
     parser.add_argument("--share", metavar="METHOD")
     parser.add_argument("--workers", type=int, metavar="N")
     parser.add_argument("--suite", default="faces64", help="for --workers")

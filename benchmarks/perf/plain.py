@@ -1,9 +1,9 @@
-"""The plainest faithful way to compute what the suite's stages compute, as the released code runs it.
+"""Reference implementations of the suite's stages, computed as in the released code.
 
-One image at a time; modulation by a weight of its own for every image in a grouped convolution, blurring with the
-4x4 kernel, contiguous maps; tuning renders pivot and neighbour one after the other and looks at its target again at
-every step; encoders decode image by image; scoring looks at the target anew for every metric. What speed figures
-compare with (`benchmarks.perf.stages`); tests/unit/test_perf_plain.py shows that the numbers are the stages'.
+One image at a time; modulation by grouped convolutions with weights per image, blurring with the 4x4 kernel, contiguous
+maps; tuning renders pivot and neighbour separately and computes the target's features at every step; encoders decode
+image by image; scoring computes the target's features for every metric. They are the baseline of speed figures
+(`benchmarks.perf.stages`); tests/unit/test_perf_plain.py shows that the results equal those of the stages.
 
 Reference: NVlabs/stylegan2-ada-pytorch@d72cc7d (training/networks.py modulated_conv2d, projector.py);
 danielroich/PTI@da94d59 (training/projectors, training/coaches/single_id_coach.py, criteria/localitly_regulizer.py);
@@ -47,7 +47,7 @@ def blurred(blur: Blur, x: Tensor) -> Tensor:
 
 
 def modulated(conv: ModulatedConv, x: Tensor, w: Tensor) -> Tensor:
-    """A convolution with weights of its own for every image: [N, I, h, w] -> [N, O, h', w']."""
+    """A convolution with weights per image: [N, I, h, w] -> [N, O, h', w']."""
     n, inputs, height, width = x.shape
     weight = conv.scale * conv.weight * conv.modulation(w)[:, None, :, None, None]  # [N, O, I, k, k]
     if conv.demod_eps is not None:
@@ -83,33 +83,33 @@ def coloured(layer: ToRGB, x: Tensor, w: Tensor, skip: Tensor | None) -> Tensor:
 def synthesis(generator: Generator, w_plus: Tensor, noise: Noise = "const") -> Tensor:
     """W+ [N, num_ws, w_dim] -> image [N, 3, R, R], unclamped, as `Generator.synthesis`."""
     maps = generator._noise_maps(noise, len(w_plus))
-    rows = w_plus.unbind(1)
-    x = styled(generator.conv1, generator.input.input.expand(len(w_plus), -1, -1, -1), rows[0], maps[0])
-    image = coloured(generator.to_rgb1, x, rows[1], None)
+    layers = w_plus.unbind(1)
+    x = styled(generator.conv1, generator.input.input.expand(len(w_plus), -1, -1, -1), layers[0], maps[0])
+    image = coloured(generator.to_rgb1, x, layers[1], None)
     for level in range(len(generator.to_rgbs)):
         convs, to_rgb, i = generator.convs, generator.to_rgbs[level], 2 * level + 1
         for step in (0, 1):
             layer: Any = convs[i - 1 + step]
-            x = styled(layer, x, rows[i + step], maps[i + step])
-        image = coloured(to_rgb, x, rows[i + 2], image)  # type: ignore[arg-type]
+            x = styled(layer, x, layers[i + step], maps[i + step])
+        image = coloured(to_rgb, x, layers[i + 2], image)  # type: ignore[arg-type]
     return image
 
 
 def optimise_latent(stage: _LatentOptimization, target: Tensor, name: str, init: Inversion | None) -> Inversion:
-    """The projector on one target [1, 3, R, R]."""
+    """The projector on one target [1, 3, R, R]; name: the id that seeds the streams; init: the start, in W or W+."""
     generator, config = stage.generator, stage.config
     draws = StreamDraws(stage.generators_for([name]))
     features = projector_features(config.features, target)
-    rows = generator.num_ws if isinstance(stage, WPlusOptimization) else 1
+    layers = generator.num_ws if isinstance(stage, WPlusOptimization) else 1
     centre, deviation = w_statistics(generator, config.w_avg_samples, config.w_avg_seed)
-    first = centre.expand(1, rows, -1) if init is None else init.latent[:, :rows]
+    first = centre.expand(1, layers, -1) if init is None else init.latent[:, :layers]
     w = first.detach().clone().requires_grad_(True)
     noise = generator.noise_buffers()
     if config.optimise_noise:
         noise = [draws.noise_map(i, b.shape).requires_grad_(True) for i, b in enumerate(noise)]
     optimiser = torch.optim.Adam([w, *(noise if config.optimise_noise else [])], lr=config.lr, foreach=False)
     with torch.no_grad():
-        wanted = features(target)
+        target_features = features(target)
     for step in range(config.steps):
         t = step / config.steps
         strength = config.w_noise * max(0.0, 1.0 - t / config.w_noise_until) ** 2
@@ -117,7 +117,7 @@ def optimise_latent(stage: _LatentOptimization, target: Tensor, name: str, init:
             group["lr"] = learning_rate(t, config)
         moved = w + draws.perturbation(step, tuple(w.shape)) * deviation * strength
         image = synthesis(generator, moved.expand(-1, generator.num_ws, -1), noise)
-        loss = (wanted - features(image)).square().sum()
+        loss = (target_features - features(image)).square().sum()
         if config.l2:
             loss = loss + config.l2 * (image - target).square().mean()
         if config.optimise_noise:
@@ -131,11 +131,11 @@ def optimise_latent(stage: _LatentOptimization, target: Tensor, name: str, init:
                     level -= level.mean()
                     level *= level.square().mean().rsqrt()
     latent = w.detach().expand(-1, generator.num_ws, -1)
-    return _found(stage, generator, latent, name, config.steps)
+    return _inversion(stage, generator, latent, name, config.steps)
 
 
 def tune(stage: PivotalTuning, target: Tensor, name: str, init: Inversion) -> Inversion:
-    """Pivotal tuning of a copy of the generator for one target [1, 3, R, R]."""
+    """Pivotal tuning of a copied generator for one target [1, 3, R, R]; name seeds the streams; init: the pivot."""
     frozen, config, pivot = stage.generator, stage.config, init.latent
     tuned = copy_for_tuning(frozen, init.weights[0]).requires_grad_(True)
     network = perceptual(config.network)
@@ -160,71 +160,73 @@ def tune(stage: PivotalTuning, target: Tensor, name: str, init: Inversion) -> In
         loss.backward()
         optimiser.step()
         steps += 1
-    return _found(stage, tuned, pivot, name, steps)
+    return _inversion(stage, tuned, pivot, name, steps)
 
 
 def encode(stage: EncoderStage, image: Tensor, name: str) -> Inversion:
-    """All looks of an encoder at one image [1, 3, R, R]."""
+    """All refinement steps of an encoder on one image [1, 3, R, R]."""
     encoder = stage.encoder
-    shown = shrunk(image, encoder.config.resolution)
+    resized = shrunk(image, encoder.config.resolution)
     latent, current = None, None
     with torch.no_grad():
         for _ in range(stage._looks()):
-            latent = encoder(shown, latent, current)
+            latent = encoder(resized, latent, current)
             current = pooled(synthesis(stage.generator, latent), encoder.config.resolution)
     assert latent is not None
-    return _found(stage, stage.generator, latent, name, stage._looks())
+    return _inversion(stage, stage.generator, latent, name, stage._looks())
 
 
-def _found(stage: Method, generator: Generator, latent: Tensor, name: str, steps: int) -> Inversion:
+def _inversion(stage: Method, generator: Generator, latent: Tensor, name: str, steps: int) -> Inversion:
     with torch.no_grad():
         image = synthesis(generator, latent).clamp(-1, 1)
     return Inversion((name,), latent, stage.info.space, image, torch.tensor([steps]))
 
 
 def stage_of(stage: Method) -> Method:
-    """A copy of the stage whose weights lie in the usual layout, not in the one that CPU convolutions like."""
+    """A copy of the stage with contiguous weights, not in the layout for CPU convolutions."""
     return copy.deepcopy(stage).to(memory_format=torch.contiguous_format)
 
 
 def known(stage: Method) -> bool:
-    """Whether there is a plain form of the stage; variants of this suite have none."""
+    """Whether there is a reference implementation of the stage; variants of this suite have none."""
     if isinstance(stage, PivotalTuning):
         return stage.config.affine and stage.config.optimizer == OptimizerConfig() and stage.config.group == 1
     return isinstance(stage, _LatentOptimization | EncoderStage)
 
 
 def invert(stage: Method, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
-    """What `stage.invert` computes, image by image; the tuned weights are not part of what is returned."""
-    assert known(stage), f"{stage.info.name} has no plain form"
-    found = []
+    """`stage.invert` image by image, without tuned weights in the result; arguments as of Method.invert."""
+    assert known(stage), f"{stage.info.name} has no reference implementation"
+    inversions = []
     for i, name in enumerate(ids):
         one, before = images[i : i + 1], init[i : i + 1] if init is not None else None
         if isinstance(stage, _LatentOptimization):
-            found.append(optimise_latent(stage, one, name, before))
+            inversions.append(optimise_latent(stage, one, name, before))
         elif isinstance(stage, EncoderStage):
-            found.append(encode(stage, one, name))
+            inversions.append(encode(stage, one, name))
         else:
             assert isinstance(stage, PivotalTuning) and before is not None
-            found.append(tune(stage, one, name, before))
-    return Inversion.concatenate(found)
+            inversions.append(tune(stage, one, name, before))
+    return Inversion.concatenate(inversions)
 
 
 def score(metric: SampleMetric, images: Tensor, targets: Tensor) -> Tensor:
-    """Values [N] of a metric, image by image, with nothing kept of a target from one call to the next.
+    """Values [N] of a metric, image by image and without cached targets, with the suite's network and memory layout.
 
-    Its network is the suite's own, in the suite's memory layout.
+    Args:
+        metric: a metric of single images.
+        images, targets: [N, 3, R, R] in [-1, 1].
     """
     values = []
     for i in range(len(images)):
-        with nothing_kept():
+        with empty_caches():
             values.append(metric(images[i : i + 1], targets[i : i + 1]))
     return torch.cat(values)
 
 
 @contextmanager
-def nothing_kept() -> Iterator[None]:
-    """What metrics have kept of targets is out of reach, and untouched."""
+def empty_caches() -> Iterator[None]:
+    """Metrics use empty caches of targets inside the block; their own caches stay as they are."""
     stores = ((perceptual_metrics, "_targets"), (identity, "_targets"), (region, "_masks"))
     before = [getattr(module, name) for module, name in stores]
     for module, name in stores:

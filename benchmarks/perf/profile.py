@@ -1,8 +1,8 @@
-"""`python -m benchmarks.perf.profile`: floating-point operations of every stage, their rate, and where time goes.
+"""`python -m benchmarks.perf.profile`: floating-point operations of all stages, their rate, and a breakdown of time.
 
 One process and one thread on a CPU. FLOPs are counted by torch.utils.flop_counter (convolutions and matrix products, a
-multiply-add as two), an image and a step each; what the thread can do at best is measured on one large matrix product
-and one large convolution. Shares of time are torch.profiler's: the time of operations without those that they call.
+multiply-add as two) per image and step; the attainable rate is measured on a large matrix product and a large
+convolution. Fractions of time are torch.profiler's self times.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _NAMES = {
                            "_native_batch_norm_legit_no_training", "square", "sub_", "clamp_min", "where", "lerp",
                            "mse_loss", "mse_loss_backward"),
 }  # fmt: skip
-_KIND_OF = {f"aten::{name}": kind for kind, found in _NAMES.items() for name in found}
+_KIND_OF = {f"aten::{name}": kind for kind, names in _NAMES.items() for name in names}
 
 
 def convolution_backward_flops(
     grad_shape: Any, x_shape: Any, w_shape: Any, _bias: Any, _stride: Any, _padding: Any, _dilation: Any,
     transposed: bool, _output_padding: Any, _groups: int, output_mask: Sequence[bool], out_shape: Any = None,
 ) -> int:  # fmt: skip
-    """Each gradient of a convolution costs what the convolution does; torch's own count takes groups for dense."""
+    """Each gradient of a convolution costs as much as the convolution; torch's count ignores groups."""
     forward = conv_flop_count(x_shape, w_shape, grad_shape, transposed)
     return forward * (bool(output_mask[0]) + bool(output_mask[1]))
 
 
 def flops(action: Callable[[], object]) -> int:
-    """floating-point operations of the convolutions and matrix products of an action."""
+    """Floating-point operations of the convolutions and matrix products of an action."""
     mapping: dict[Any, Any] = {torch.ops.aten.convolution_backward: convolution_backward_flops}
     with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         action()
@@ -62,7 +62,7 @@ def flops(action: Callable[[], object]) -> int:
 
 
 def kind(event: Any) -> str:
-    """What an operation of a profile does, by its name, its weight's shape and who calls it."""
+    """The kind of an operation of a profile, by its name, the shape of its weight and its callers."""
     above = event.cpu_parent
     while above is not None:
         if above.name.startswith("Optimizer.step"):
@@ -81,14 +81,14 @@ def kind(event: Any) -> str:
 
 
 def shares(action: Callable[[], object]) -> dict[str, float]:
-    """Share of the time of all operations by kind."""
+    """Fraction of the time of all operations by kind."""
     action()
-    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as found:
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiled:
         action()
     times: Counter[str] = Counter()
-    for event in found.events() or []:
+    for event in profiled.events() or []:
         times[kind(event)] += event.self_cpu_time_total
-    return {each: times[each] / times.total() for each in KINDS}
+    return {kind: times[kind] / times.total() for kind in KINDS}
 
 
 def attainable(repeats: int) -> tuple[list[float], list[float]]:
@@ -106,7 +106,7 @@ def attainable(repeats: int) -> tuple[list[float], list[float]]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.profile", description=__doc__)
-    parser.add_argument("--suite", default="faces64", help="whose generator, settings and data set are used")
+    parser.add_argument("--suite", default="faces64", help="its generator, settings and data set are used")
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=6, help="of optimising stages")
     parser.add_argument("--repeats", type=int, default=3)
@@ -128,7 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     with torch.no_grad():
         for metric, images, targets in metrics(suite, options.images):
             action = partial(measure, metric, list(zip(images, targets, strict=True)))
-            action()  # what is kept of targets is there, as from the second method on
+            action()  # results of targets are cached, as from the second method on
             if flops(action):
                 print(_line(metric.info.name, action, options.images, options.repeats, best), flush=True)
 
@@ -138,7 +138,7 @@ def _line(title: str, action: Callable[[], object], parts: int, repeats: int, be
     rates = [work / s / 1e9 for s in interleaved([action], repeats)[0].processor]
     middle = sorted(rates)[len(rates) // 2]
     times = shares(action)
-    cells = " | ".join(f"{times[each]:.0%}" for each in KINDS)
+    cells = " | ".join(f"{times[kind]:.0%}" for kind in KINDS)
     return f"| {title} | {work / parts / 1e6:.0f} | {spread(rates)} | {middle / best:.0%} | {cells} |"
 
 

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.perf.rows`: what `report` costs on a million rows.
+"""`python -m benchmarks.perf.rows`: time and memory of `report` on a million rows.
 
-By default 20 methods on 3 sets of 2,824 images, 8 numbers each. Rows are random numbers; tables, intervals, paired
-comparisons, figures and the dashboard are computed as ever.
+By default 20 methods on 3 data sets of 2,824 images, 8 values each. The values are random; tables, intervals, paired
+comparisons, figures and the dashboard are those of any run.
 """
 
 from __future__ import annotations

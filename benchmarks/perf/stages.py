@@ -1,9 +1,9 @@
-"""`python -m benchmarks.perf.stages`: what every stage and metric costs, beside its plainest faithful form.
+"""`python -m benchmarks.perf.stages`: the time of all stages and metrics, and of their reference implementations.
 
-One process and one thread on a CPU, as a worker of a run has. Stage and plain form (benchmarks/perf/plain.py) take
-turns on the same images, so that whatever else the machine does falls on both. Seconds are processor time of the
-process; the ratios are given by wall time, too. Optimising stages take `--steps` steps, and their figures are by step.
-`--run DIR` reads seconds of whole stages from a finished run instead.
+One process and one thread on a CPU, as a worker of a run. Stage and reference implementation (benchmarks/perf/plain.py)
+alternate on the same images, so that other load affects both. Seconds are processor time of the process; ratios are
+also given by wall time. Optimising stages take `--steps` steps, and their figures are per step. `--run DIR` reads the
+seconds of full stages from a finished run instead.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ from methods.registry import StageSpec, load_pipeline
 from metrics import registry as metrics_registry
 from metrics.base import SampleMetric
 
-BESIDE = ("pti_batched",)  # pipelines that are measured, too: they compute what one of the suite's does
+ADDITIONAL = ("pti_batched",)  # pipelines that are also measured
 PARTS = ("stages", "metrics", "harness")
-ALONE = 2  # images for what takes one after the other
+UNBATCHED = 2  # images of stages that compute one at a time
 
 
 def spread(values: Sequence[float]) -> str:
-    """Median, least and greatest."""
+    """Median, minimum and maximum."""
     return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
 @dataclass
-class Taken:
-    """Seconds of each repeat: of the process on its processor, and on the wall."""
+class Times:
+    """Processor and wall seconds of each repeat."""
 
     processor: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
 
 
-def interleaved(actions: Sequence[Callable[[], object]], repeats: int) -> list[Taken]:
-    """Each action once uncounted, then in turns, `repeats` times each."""
+def interleaved(actions: Sequence[Callable[[], object]], repeats: int) -> list[Times]:
+    """Each action once without timing, then alternating, `repeats` times each."""
     for action in actions:
         action()
-    taken = [Taken() for _ in actions]
+    taken = [Times() for _ in actions]
     for round_ in range(repeats):
         for i in range(len(actions)):
             i = (i + round_) % len(actions)
@@ -75,7 +75,7 @@ def interleaved(actions: Sequence[Callable[[], object]], repeats: int) -> list[T
 
 @dataclass(frozen=True)
 class Subject:
-    """A stage as a suite sets it, and what it works on. steps: optimisation steps an image, 1 for an encoder."""
+    """A stage with a suite's settings, and its input. steps: optimisation steps per image, 1 for an encoder."""
 
     title: str
     stage: Method
@@ -93,13 +93,13 @@ class Subject:
         return len(self.ids) * self.steps
 
     def alone(self) -> Subject:
-        """The plain form's: no more images than it needs, as it takes one after the other."""
-        n = min(len(self.ids), ALONE)
+        """For the reference implementation, which needs fewer images, as it computes one at a time."""
+        n = min(len(self.ids), UNBATCHED)
         init = self.init[:n] if self.init is not None else None
         return replace(self, stage=plain.stage_of(self.stage), images=self.images[:n], ids=self.ids[:n], init=init)
 
 
-def pictures(suite: SuiteConfig, count: int) -> tuple[Tensor, list[str]]:
+def load_images(suite: SuiteConfig, count: int) -> tuple[Tensor, list[str]]:
     """Images [N, 3, R, R] of the suite's last data set that all methods run on, and their ids."""
     entry = next(entry for entry in reversed(suite.datasets) if not entry.methods)
     manifest = datasets_registry.load(entry.name, **entry.options).subset(count)
@@ -108,7 +108,7 @@ def pictures(suite: SuiteConfig, count: int) -> tuple[Tensor, list[str]]:
 
 
 def shortened(stage: StageSpec, steps: int) -> StageSpec:
-    """The stage with that many optimisation steps and no early stop; an encoder as it is."""
+    """The stage with so many optimisation steps and no early stopping; encoders are unchanged."""
     if not hasattr(stage.config, "steps"):
         return stage
     still: dict[str, Any] = {"stop_lpips": 0.0} if hasattr(stage.config, "stop_lpips") else {}
@@ -116,32 +116,36 @@ def shortened(stage: StageSpec, steps: int) -> StageSpec:
 
 
 def subjects(suite: SuiteConfig, generator: Generator, count: int, steps: int) -> Iterator[Subject]:
-    """Every stage of the suite's methods and of BESIDE, once for each setting.
+    """The distinct stages of the suite's methods and of ADDITIONAL.
 
-    Stages that take one image after the other are given ALONE of them only.
+    Args:
+        suite: gives methods, settings and images.
+        generator: of the stages.
+        count: number of images; UNBATCHED for stages that compute one at a time.
+        steps: of optimising stages.
     """
-    images, ids = pictures(suite, count)
-    seen: dict[str, Inversion] = {}
-    for name in (*suite.methods, *BESIDE):
+    images, ids = load_images(suite, count)
+    inversions: dict[str, Inversion] = {}
+    for name in (*suite.methods, *ADDITIONAL):
         init: Inversion | None = None
         for spec in load_pipeline(name, suite.stage_settings).stages:
             spec = shortened(spec, steps)
-            if repr(spec) not in seen:
+            if repr(spec) not in inversions:
                 stage = spec.build(generator, suite.seed)
                 stage.check(images, ids, init)
                 off = hasattr(spec.config, "locality") and not spec.config.locality.weight
                 batched = spec.cls.parallel_images(spec.config) > 1
                 title = spec.name + " (in batches)" * (batched and "tuning" in spec.name) + " (no locality)" * off
-                seen[repr(spec)] = stage.invert(images, ids, init)
-                n = count if batched else min(count, ALONE)
+                inversions[repr(spec)] = stage.invert(images, ids, init)
+                n = count if batched else min(count, UNBATCHED)
                 before = init[:n] if init is not None else None
                 yield Subject(title, stage, images[:n], ids[:n], before, steps if hasattr(spec.config, "steps") else 1)
-            init = seen[repr(spec)]
+            init = inversions[repr(spec)]
 
 
 def metrics(suite: SuiteConfig, count: int) -> Iterator[tuple[SampleMetric, Tensor, Tensor]]:
-    """Every per-image metric that can be computed here, with images and targets to measure."""
-    targets, _ = pictures(suite, count)
+    """The per-image metrics that can be computed here, with images and targets to measure."""
+    targets, _ = load_images(suite, count)
     noise = torch.randn(targets.shape, generator=torch.Generator().manual_seed(0))
     images = (targets + 0.1 * noise).clamp(-1, 1)
     for name in suite.metrics:
@@ -149,19 +153,25 @@ def metrics(suite: SuiteConfig, count: int) -> Iterator[tuple[SampleMetric, Tens
             yield metrics_registry.load(name), images, targets
 
 
-def compared(title: str, taken: Sequence[Taken], parts: Sequence[int]) -> str:
-    """A line of the tables; taken: the suite's form, then the plain one, if there is one, and the parts of each."""
+def compared(title: str, taken: Sequence[Times], parts: Sequence[int]) -> str:
+    """A line of the tables.
+
+    Args:
+        title: of the stage or metric.
+        taken: times of the suite, then those of the reference implementation, if there is one.
+        parts: images times steps of each.
+    """
     times = [[1000 * s / n for s in one.processor] for one, n in zip(taken, parts, strict=True)]
     if len(times) == 1:
         return f"| {title} | {spread(times[0])} | | | |"
     walls = [[s / n for s in one.wall] for one, n in zip(taken, parts, strict=True)]
-    ratios = [[b / a for a, b in zip(*each, strict=True)] for each in (times, walls)]
+    ratios = [[b / a for a, b in zip(*pair, strict=True)] for pair in (times, walls)]
     return f"| {title} | {' | '.join(map(spread, (*times, *ratios)))} |"
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.stages", description=__doc__)
-    parser.add_argument("--suite", default="faces64", help="whose generator, settings and data set are used")
+    parser.add_argument("--suite", default="faces64", help="its generator, settings and data set are used")
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=6, help="of optimising stages")
     parser.add_argument("--repeats", type=int, default=5)
@@ -186,8 +196,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def compare_stages(suite: SuiteConfig, count: int, steps: int, repeats: int) -> None:
-    """Print the table of stages; ms are processor time: median, least and greatest."""
-    print("\n| stage | ms / image and step | plain form | plain / suite | by wall time |\n| :-- |" + " --: |" * 4)
+    """Print the table of stages; ms are processor time: median, minimum and maximum."""
+    print("\n| stage | ms / image and step | reference | reference / suite | by wall time |\n| :-- |" + " --: |" * 4)
     for subject in subjects(suite, load_generator(suite.generator), count, steps):
         actions: list[Callable[[], object]] = [subject.run]
         parts = [subject.parts]
@@ -199,8 +209,8 @@ def compare_stages(suite: SuiteConfig, count: int, steps: int, repeats: int) -> 
 
 
 def compare_metrics(suite: SuiteConfig, count: int, repeats: int) -> None:
-    """Print the table of metrics; what they keep of targets is there, as it is from the second method on."""
-    print("\n| metric | ms / image | plain form | plain / suite | by wall time |\n| :-- |" + " --: |" * 4)
+    """Print the table of metrics, with cached results of the targets, as from the second method on."""
+    print("\n| metric | ms / image | reference | reference / suite | by wall time |\n| :-- |" + " --: |" * 4)
     with torch.no_grad():
         for metric, images, targets in metrics(suite, count):
             pairs = list(zip(images, targets, strict=True))
@@ -222,16 +232,16 @@ def from_run(folder: Path) -> None:
         done = InversionStore(folder, path.parent.name).rows().values()
         rows.setdefault(name, []).extend(row for row in done if row["status"] == "ok")
     print("| stage (the last of) | images | s / image | steps / s / image |\n| :-- | --: | --: | --: |")
-    for name, found in rows.items():
-        seconds = [row["seconds"] for row in found]
-        rates = [row["steps"] / row["seconds"] for row in found]
-        print(f"| {name} | {len(found)} | {spread(seconds)} | {spread(rates)} |")
-    used = {(row["device"], row["threads"], row["torch"]) for found in rows.values() for row in found}
-    print("\nDevice, threads a worker, torch: " + "; ".join(", ".join(map(str, one)) for one in sorted(used)))
+    for name, ok in rows.items():
+        seconds = [row["seconds"] for row in ok]
+        rates = [row["steps"] / row["seconds"] for row in ok]
+        print(f"| {name} | {len(ok)} | {spread(seconds)} | {spread(rates)} |")
+    used = {(row["device"], row["threads"], row["torch"]) for ok in rows.values() for row in ok}
+    print("\nDevice, threads per worker, torch: " + "; ".join(", ".join(map(str, one)) for one in sorted(used)))
 
 
 def harness(suite: SuiteConfig, count: int) -> None:
-    """Wall time of inverting through the harness against the methods' own seconds in it."""
+    """Print the wall time of inverting by the harness, without the seconds of the methods."""
     last = next(entry for entry in reversed(suite.datasets) if not entry.methods)
     suite = replace(suite, methods=suite.methods[:1], datasets=[replace(last, limit=count)], inline=[], protocols=[])
     used = {stage.name for stage in load_pipeline(suite.methods[0]).stages}

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.perf.profile import KINDS, flops, shares
-from benchmarks.perf.stages import Taken, compared, interleaved, shortened
+from benchmarks.perf.stages import Times, compared, interleaved, shortened
 from methods.registry import resolve_stage
 
 
@@ -51,7 +51,7 @@ def test_actions_take_turns_and_every_repeat_is_kept() -> None:
 
 
 def test_a_ratio_is_of_the_same_round_and_by_part() -> None:
-    own, other = Taken([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]), Taken([3.0, 6.0, 9.0], [2.0, 2.0, 2.0])
+    own, other = Times([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]), Times([3.0, 6.0, 9.0], [2.0, 2.0, 2.0])
     line = compared("x", [own, other], [10, 5])
     assert line == "| x | 200 (100 to 300) | 1.2e+03 (600 to 1.8e+03) | 6 (6 to 6) | 4 (4 to 4) |"
     assert compared("x", [own], [10]) == "| x | 200 (100 to 300) | | | |"
