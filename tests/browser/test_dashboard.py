@@ -95,7 +95,7 @@ def test_a_set_of_few_methods_leaves_the_others_out(ordinary: Path, opener: Open
     page.locator("#set").select_option(label="Set masked")
     expect(page.locator("h2").first).to_have_text("Set masked")
     assert column(page, 0) == ["plain", "fine"]
-    expect(page.locator(".notes")).to_contain_text("Not part of the suite on this set: slow, twin")
+    expect(page.locator(".notes")).to_contain_text("Not part of the suite on this data set: slow, twin")
 
 
 def test_charts_are_drawn_and_their_points_lead_to_images(ordinary: Path, opener: Opener) -> None:
