@@ -2,7 +2,7 @@
 
 They are processes of their own, which live, die and are killed as such; only their start is a fork. The server runs
 nothing itself, so that no threads and no locks are forked. What a fork cannot show, an import that a fresh process
-lacks, the tests of real workers show: test_cli.py, and those of submitit and Ray.
+lacks, the tests of real workers show: test_out_of_tree.py, and those of submitit and Ray.
 """
 
 from __future__ import annotations

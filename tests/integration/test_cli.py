@@ -11,6 +11,7 @@ from PIL import Image
 from benchmarks.cli import main
 from benchmarks.engine.export import SCHEMA
 from reports import build as report
+from tests import forks
 from tests.integration.tiny_suite import FACES, IMAGES, INVERTED, TABLES, reference, rows, states, suite, tables, world
 
 __all__ = ["reference", "suite", "world"]  # fixtures
@@ -70,7 +71,9 @@ def test_shards_add_up(suite, tmp_path, reference):
     assert tables(tmp_path) == tables(reference)
 
 
-def test_workers_side_by_side(suite, tmp_path, reference):
+def test_workers_side_by_side(suite, tmp_path, reference, monkeypatch):
+    """By forks; test_out_of_tree.py starts two real workers."""
+    forks.use(monkeypatch)
     assert main(["run", suite, "workers=2", "--out", str(tmp_path)]) == 0
     assert tables(tmp_path) == tables(reference)
     files = list(tmp_path.glob("inversions/*/rows-*.jsonl"))

@@ -32,7 +32,10 @@ def ada(inventory: str, conv_clamp: float | None = None) -> Generator:
     return build(config_from_ada(state, conv_clamp), from_ada(state), HERE).double()
 
 
-@pytest.mark.parametrize("name", ["ros_64_small", "ros_32_cm2", "ros_64_cm2"])
+SLOW = pytest.mark.slow  # official widths in double precision
+
+
+@pytest.mark.parametrize("name", ["ros_64_small", "ros_32_cm2", pytest.param("ros_64_cm2", marks=SLOW)])
 def test_config_f(name: str) -> None:
     case = parity.Case(name)
     g = config_f(case, name)
@@ -75,7 +78,7 @@ def test_config_f_gradients(name: str) -> None:
     case.assert_close("grad3", g.convs[1].noise.weight.grad)
 
 
-@pytest.mark.parametrize("name", ["ada_small_64", "ada_full_64"])
+@pytest.mark.parametrize("name", ["ada_small_64", pytest.param("ada_full_64", marks=SLOW)])
 def test_ada(name: str) -> None:
     case = parity.Case(name)
     g = ada(name)
