@@ -31,9 +31,8 @@ from methods.generators import load_generator
 from metrics import attributes
 from metrics.edit_protocol import PROTOCOLS
 from metrics.editing import STEP
-from reports import build as report
 from tests.drawn_faces import face_picture
-from tests.integration.tiny_suite import tables
+from tests.integration.tiny_suite import quick_report, tables
 
 pytestmark = pytest.mark.assets
 
@@ -76,7 +75,7 @@ def suite(tmp_path_factory):
     (root / "edits.yaml").write_text(SUITE.replace("PATH", str(root)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INVERSION_BENCH_CACHE", str(root / "cache"))
-        patch.setattr(report.figures, "draw", lambda *_: [])
+        quick_report(patch)
         yield str(root / "edits.yaml")
 
 

@@ -106,7 +106,7 @@ def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, c
         (store.InversionStore, "save", 3),
         (store.JsonLines, "append", 2),
         (results, "write_atomically", 1),
-        (report, "_write", 2),
+        (report, "write_text", 2),
     ],
 )
 def test_full_disk_stops_clearly_and_loses_nothing(owner, name, at, suite, tmp_path, reference, monkeypatch, capsys):

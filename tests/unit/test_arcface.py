@@ -26,6 +26,7 @@ def faces(case: Case, name: str) -> torch.Tensor:
     return ((case[f"in_{name}"].permute(0, 3, 1, 2).contiguous().float() / 255 - 0.5) / 0.5).double()
 
 
+@pytest.mark.slow
 def test_ir_se50_gives_the_authors_vectors_and_loss(tmp_path: Path) -> None:
     case = Case("ir_se50")
     network = load_identity("ir_se50", written(tmp_path, "ir_se50")).double()
@@ -51,6 +52,7 @@ def test_ir_se50_gives_the_authors_vectors_and_loss(tmp_path: Path) -> None:
     torch.testing.assert_close(network.crop(large), network.crop(images["y"]))
 
 
+@pytest.mark.slow
 def test_curricularface_gives_the_authors_vectors(tmp_path: Path) -> None:
     case = Case("curricularface")
     network = load_identity("curricularface", written(tmp_path, "curricularface_ir101")).double()
