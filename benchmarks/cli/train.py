@@ -39,9 +39,9 @@ def add_arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     from benchmarks.cli import output
     from benchmarks.engine.machine import pick_device
-    from methods.recipe import Recipe
     from methods.training.registry import load_training
     from methods.training.run import fit
+    from methods.training.spec import TrainingSpec
 
     device = pick_device(options.device)
     out = options.out or Path("runs") / f"train-{options.name}"
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     except (ValueError, FileNotFoundError) as error:
         raise ConfigError(str(error)) from error
     output.prepare(out)
-    if isinstance(training, Recipe):
+    if isinstance(training, TrainingSpec):
         fit(training, out, device, options.processes, options.minutes)
         return 0
     try:

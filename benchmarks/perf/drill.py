@@ -24,8 +24,8 @@ from datasets import assets, ffhq_alignment
 from datasets.alignment import find_face
 from datasets.celeba_hq import FIRST_TEST, MAPPING
 from datasets.images import read_rgb
-from methods.encoders.backbone import EncoderConfig
 from methods.encoders.designs import DESIGNS
+from methods.encoders.networks import EncoderConfig
 from methods.generators.stylegan2 import Generator, official_config
 from metrics.networks.arcface import IRSE50, CurricularFace
 from metrics.networks.bisenet import BiSeNet

@@ -23,12 +23,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from methods.base import Inversion, Method
-from methods.encoders.design import pooled, shrunk
 from methods.encoders.stage import EncoderStage
 from methods.features import perceptual, projector_features
 from methods.generators.stylegan2 import Blur, Generator, ModulatedConv, Noise, StyledConv, ToRGB
 from methods.optimization.projector import StreamDraws, learning_rate, noise_autocorrelation, w_statistics
 from methods.optimization.stage import WPlusOptimization, _LatentOptimization
+from methods.resizing import pooled, shrunk
 from methods.tuning.locality import neighbour_code
 from methods.tuning.optimizers import OptimizerConfig
 from methods.tuning.stage import PivotalTuning
@@ -169,11 +169,11 @@ def encode(stage: EncoderStage, image: Tensor, name: str) -> Inversion:
     resized = shrunk(image, encoder.config.resolution)
     latent, current = None, None
     with torch.no_grad():
-        for _ in range(stage._looks()):
+        for _ in range(stage._iterations()):
             latent = encoder(resized, latent, current)
             current = pooled(synthesis(stage.generator, latent), encoder.config.resolution)
     assert latent is not None
-    return _inversion(stage, stage.generator, latent, name, stage._looks())
+    return _inversion(stage, stage.generator, latent, name, stage._iterations())
 
 
 def _inversion(stage: Method, generator: Generator, latent: Tensor, name: str, steps: int) -> Inversion:

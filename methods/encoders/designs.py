@@ -1,23 +1,18 @@
-"""Encoders that can be trained, by name: their design and what differs from the plain losses."""
+"""The suite's encoders by name: network, kind of codes, refinement steps, and what is special about their training."""
 
 from __future__ import annotations
 
-from methods.encoders import e4e, interestyle, psp, restyle, w_encoder
-from methods.encoders.design import Design
+from methods.encoders.encoder import Design
+from methods.encoders.networks import Flat, Pyramid, SingleCode
+
+E4E_TRAINING = {"delta_norm": 2e-4, "adversarial": 0.1, "progressive": True}
+INTEREST = {"region_loss": True, "disentanglement": 0.05, "filter": "outside"}
 
 DESIGNS: dict[str, Design] = {
-    "psp": psp.DESIGN,
-    "e4e": e4e.DESIGN,
-    "restyle_psp": restyle.PSP_DESIGN,
-    "restyle_e4e": restyle.E4E_DESIGN,
-    "interestyle": interestyle.DESIGN,
-    "hyperstyle_w_encoder": w_encoder.DESIGN,
-}
-TRAINING: dict[str, dict[str, object]] = {
-    "psp": psp.TRAINING,
-    "e4e": e4e.TRAINING,
-    "restyle_psp": restyle.PSP_TRAINING,
-    "restyle_e4e": restyle.E4E_TRAINING,
-    "interestyle": interestyle.TRAINING,
-    "hyperstyle_w_encoder": w_encoder.TRAINING,
+    "psp": Design(Pyramid, deltas=False),
+    "e4e": Design(Pyramid, deltas=True, training=E4E_TRAINING),
+    "restyle_psp": Design(Flat, deltas=False, iterations=3),
+    "restyle_e4e": Design(Flat, deltas=True, iterations=3, training=E4E_TRAINING),
+    "interestyle": Design(Flat, deltas=False, iterations=3, training={"interest": INTEREST}),
+    "hyperstyle_w_encoder": Design(SingleCode, deltas=False),
 }

@@ -6,8 +6,8 @@ needed for training only. Where the released code differs from the text:
 - uninterest filter: the text filters the region outside the mask (`outside`, the default); the code blurs the whole
   image (`whole`), and its composition with the mask is commented out;
 - interest disentanglement: part of the method (weight 0.05); commented out in the code (`disentanglement=0`);
-- gradient: the code calls backward once, after the loop, so that only the last pass learns (`last`); the text keeps
-  ReStyle's training, where every pass learns (`every`, the default).
+- gradient: the code calls backward once, after the loop, so that only the last step learns (`last`); the text keeps
+  ReStyle's training, where every step learns (`every`, the default).
 Of one thing the text says nothing that we found: whether the masked error is divided by the mask's area. The default
 is the code's plain mean over all pixels (`area_normalised=False`).
 """
@@ -22,11 +22,8 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from methods.base import MethodInfo
-from methods.encoders.backbone import Flat
-from methods.encoders.design import Design
+from methods.encoders.designs import DESIGNS
 from methods.encoders.stage import EncoderStage, EncoderStageConfig
-
-DESIGN = Design(Flat, deltas=False, iterations=3)
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,9 @@ class InterestConfig:
     """The three parts of IntereStyle.
 
     region_loss: multiply output, target and input by the mask before the losses. disentanglement: weight of the
-    masked loss after a further pass that sees the image beside the masked image. filter: "outside", "whole" or
-    "none". blur: standard deviations of the Gaussian at each pass, in pixels of a 1024 px image (PIL's radius), coarse
-    to fine; the released code has 16, 9, 4, 1 and 0 for its five passes. gradient: "every" pass or the "last" one.
+    masked loss after a further step that sees the image beside the masked image. filter: "outside", "whole" or
+    "none". blur: standard deviations of the Gaussian at each step, in pixels of a 1024 px image (PIL's radius), coarse
+    to fine; the released code has 16, 9, 4, 1 and 0 for its five steps. gradient: "every" step or the "last" one.
     area_normalised: divide the masked error of an image by its mask's area. parser: see metrics.regions.
     """
 
@@ -62,15 +59,14 @@ class InterestConfig:
 
 
 OFF = InterestConfig(region_loss=False, disentanglement=0.0, filter="none")
-TRAINING: dict[str, object] = {"interest": InterestConfig()}
 
 
-def filtered_views(images: Tensor, mask: Tensor | None, config: InterestConfig, passes: int) -> list[Tensor]:
-    """What the encoder sees at each pass: images [N, 3, S, S] blurred less and less; sharp inside mask [N, 1, S, S]."""
+def filtered_views(images: Tensor, mask: Tensor | None, config: InterestConfig, steps: int) -> list[Tensor]:
+    """What the encoder sees at each step: images [N, 3, S, S] blurred less and less; sharp inside mask [N, 1, S, S]."""
     if config.filter == "none":
-        return [images] * passes
-    if len(config.blur) != passes:
-        raise ValueError(f"interest.blur has {len(config.blur)} values for {passes} passes: {config.blur}")
+        return [images] * steps
+    if len(config.blur) != steps:
+        raise ValueError(f"interest.blur has {len(config.blur)} values for {steps} refinement steps: {config.blur}")
     views = []
     for radius in config.blur:
         blurred = blur(images, radius * images.shape[-1] / 1024)
@@ -86,24 +82,24 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     return gaussian_blur(images, [2 * reach + 1, 2 * reach + 1], [sigma, sigma])
 
 
-def masked(pictures: Sequence[Tensor], mask: Tensor | None) -> list[Tensor]:
-    """Each picture times the mask: outside becomes mid grey (0), as in the released code."""
-    return [picture if mask is None else picture * mask for picture in pictures]
+def masked(images: Sequence[Tensor], mask: Tensor | None) -> list[Tensor]:
+    """Images times the mask: outside becomes mid grey (0), as in the released code."""
+    return [image if mask is None else image * mask for image in images]
 
 
 def area_weights(mask: Tensor | None, config: InterestConfig) -> Tensor | float:
-    """Factor of each image's masked error [N]: one over its mask's share of the picture where that is asked for."""
+    """Factor of each image's masked error [N]: one over its mask's fraction of the image where that is asked for."""
     if mask is None or not config.area_normalised:
         return 1.0
-    share = mask.mean(dim=(1, 2, 3))
+    area = mask.mean(dim=(1, 2, 3))
     # An image without a mask has no masked error; it must not divide by zero.
-    return torch.where(share > 0, 1 / share.clamp_min(1e-6), torch.zeros_like(share))
+    return torch.where(area > 0, 1 / area.clamp_min(1e-6), torch.zeros_like(area))
 
 
 class IntereStyle(EncoderStage):
-    """Inference is ReStyle-pSp's: sharp images at every pass, no mask."""
+    """Inference is ReStyle-pSp's: sharp images at every step, no mask."""
 
-    design = DESIGN
+    design = DESIGNS["interestyle"]
     config: EncoderStageConfig
     info = MethodInfo(
         name="interestyle",

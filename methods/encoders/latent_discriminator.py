@@ -1,4 +1,4 @@
-"""The critic of e4e: tells codes of W from rows that the encoder predicts.
+"""e4e's latent discriminator: tells codes of W from layers that the encoder predicts.
 
 Reference: Tov et al., arXiv 2102.02766, section 4; omertov/encoder4editing@99ea505 (criteria/w_discriminator).
 Non-saturating logistic loss, R1 with gamma 10 on every 16th step, and a pool of 50 past codes on each side.
@@ -50,26 +50,26 @@ class LatentPool(nn.Module):
                 self.filled += 1
                 out.append(code)
             elif torch.rand((), generator=random) < 0.5:
-                place = int(torch.randint(len(self.codes), (), generator=random))
-                out.append(self.codes[place].clone())
-                self.codes[place] = code
+                index = int(torch.randint(len(self.codes), (), generator=random))
+                out.append(self.codes[index].clone())
+                self.codes[index] = code
             else:
                 out.append(code)
         return torch.stack(out)
 
 
-def discriminator_loss(critic: LatentDiscriminator, real: Tensor, fake: Tensor) -> Tensor:
+def discriminator_loss(discriminator: LatentDiscriminator, real: Tensor, fake: Tensor) -> Tensor:
     """softplus(-D(real)) + softplus(D(fake)), means over codes."""
-    return F.softplus(-critic(real)).mean() + F.softplus(critic(fake)).mean()
+    return F.softplus(-discriminator(real)).mean() + F.softplus(discriminator(fake)).mean()
 
 
-def encoder_loss(critic: LatentDiscriminator, fake: Tensor) -> Tensor:
+def encoder_loss(discriminator: LatentDiscriminator, fake: Tensor) -> Tensor:
     """softplus(-D(fake)): what the encoder lowers."""
-    return F.softplus(-critic(fake)).mean()
+    return F.softplus(-discriminator(fake)).mean()
 
 
-def r1_penalty(critic: LatentDiscriminator, real: Tensor) -> Tensor:
-    """Squared gradient of the critic at real codes, times gamma / 2 and the interval that it is applied at."""
+def r1_penalty(discriminator: LatentDiscriminator, real: Tensor) -> Tensor:
+    """Squared gradient of the discriminator at real codes, times gamma / 2 and the interval that it is applied at."""
     real = real.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
+    (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
     return R1_GAMMA / 2 * R1_INTERVAL * gradient.square().sum(dim=-1).mean()

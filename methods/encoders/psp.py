@@ -1,22 +1,18 @@
-"""pSp: a feature pyramid, every row of W+ from a style block of its own.
+"""pSp: a feature pyramid, every W+ layer from a style block of its own.
 
 Reference: Richardson et al., "Encoding in Style", arXiv 2008.00951; eladrich/pixel2style2pixel@5cfff38.
 Losses of the inversion task: 1 L2 + 0.8 LPIPS (AlexNet) + 0.1 identity.
 """
 
 from methods.base import MethodInfo
-from methods.encoders.backbone import Pyramid
-from methods.encoders.design import Design
+from methods.encoders.designs import DESIGNS
 from methods.encoders.stage import EncoderStage, EncoderStageConfig
-
-DESIGN = Design(Pyramid, deltas=False)
-TRAINING: dict[str, object] = {}
 
 
 class PSp(EncoderStage):
     """One pass of the pSp encoder."""
 
-    design = DESIGN
+    design = DESIGNS["psp"]
     config: EncoderStageConfig
     info = MethodInfo(
         name="psp",

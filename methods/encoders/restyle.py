@@ -1,26 +1,19 @@
-"""ReStyle: the encoder looks several times, at the image beside its own last reconstruction, and adds a residual.
+"""ReStyle: refinement steps of an encoder that sees the image beside its last reconstruction and adds a residual.
 
 Reference: Alaluf et al., "ReStyle", arXiv 2104.02699; yuval-alaluf/restyle-encoder@5e80276. The first partner is
-the average image. Every pass has a loss of its own and no gradient runs from one pass to the next. The released
-encoders look five times; the embedded ones three times, which at an equal budget of passes see more images.
+the average image. Every step has a loss of its own and no gradient runs from one step to the next. The released
+encoders have five steps; the bundled ones have three, which at an equal budget see more images.
 """
 
 from methods.base import MethodInfo
-from methods.encoders import e4e
-from methods.encoders.backbone import Flat
-from methods.encoders.design import Design
+from methods.encoders.designs import DESIGNS
 from methods.encoders.stage import EncoderStage, EncoderStageConfig
-
-PSP_DESIGN = Design(Flat, deltas=False, iterations=3)
-E4E_DESIGN = Design(Flat, deltas=True, iterations=3)
-PSP_TRAINING: dict[str, object] = {}
-E4E_TRAINING = e4e.TRAINING
 
 
 class ReStylePsp(EncoderStage):
-    """Residuals with independent rows."""
+    """Residuals with independent layers."""
 
-    design = PSP_DESIGN
+    design = DESIGNS["restyle_psp"]
     config: EncoderStageConfig
     info = MethodInfo(
         name="restyle_psp",
@@ -36,9 +29,9 @@ class ReStylePsp(EncoderStage):
 
 
 class ReStyleE4e(EncoderStage):
-    """Residuals of w and deltas; deltas, critic and progressive training as e4e's."""
+    """Residuals of w and deltas; deltas, discriminator and progressive training as e4e's."""
 
-    design = E4E_DESIGN
+    design = DESIGNS["restyle_e4e"]
     config: EncoderStageConfig
     info = MethodInfo(
         name="restyle_e4e",

@@ -1,4 +1,4 @@
-"""What all encoder stages share: weights by name, fixed lanes, and passes at inference."""
+"""What all encoder stages share: weights by name, fixed batches, and refinement steps at inference."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from methods.base import Inversion, Method, rendered
 from methods.batching import padded
-from methods.encoders import official
-from methods.encoders.design import Design, Encoder, looks
+from methods.checkpoints import encoders as published
+from methods.encoders.encoder import Design, Encoder, refine
 from methods.encoders.weights import OFFICIAL, TOY, file_hash, find, load_encoder, toy_encoder
 from methods.generators.stylegan2 import Generator
 
@@ -22,8 +22,8 @@ class EncoderStageConfig:
     """weights: an embedded name, a .safetensors file or a published one (.pt); "" for the stage's own on faces64, "toy"
     for random ones.
 
-    iterations: looks of an iterative encoder; 0 for as many as it was designed with. batch_size: images encoded
-    at once, fixed (methods/batching.py).
+    iterations: refinement steps of an iterative encoder; 0 for as many as its design has. batch_size: images encoded at
+    once, fixed (methods/batching.py).
     """
 
     weights: str = ""
@@ -47,7 +47,7 @@ class EncoderStage(Method):
             return
         path = find(source, self.info.name)
         if path.suffix in OFFICIAL:
-            self.encoder = official.load_encoder(path, self.info.name, generator).ready()
+            self.encoder = published.load_encoder(path, self.info.name, generator).ready()
         else:
             self.encoder = load_encoder(path, self.design, generator)
 
@@ -61,10 +61,10 @@ class EncoderStage(Method):
         return TOY if source == TOY else file_hash(find(source, cls.info.name))
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
-        """One look, or the design's number of looks, at sharp whole images."""
+        """One step, or the design's number of refinement steps, on sharp images."""
         size = self.config.batch_size
         latent = torch.cat([self._encode(padded(part, size))[: len(part)] for part in images.split(size)])
-        count = self._looks()
+        count = self._iterations()
         draft = Inversion(
             ids=tuple(ids),
             latent=latent,
@@ -75,15 +75,13 @@ class EncoderStage(Method):
         return rendered(self.generator, draft)
 
     def _looks(self) -> int:
-        design = self.encoder.design  # a published encoder's own number of looks may differ from the stage's
+        design = self.encoder.design  # a published encoder's number of steps may differ from the stage's
         return self.config.iterations or design.iterations if design.iterative else 1
 
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Tensor:
-        shown = self.encoder.shown(images)
+        images = self.encoder.preprocess(images)
         if not self.encoder.design.iterative:
-            return self.encoder(shown)
-        latent = images.new_empty(0)
-        for each in looks(self.encoder, self.generator, [shown] * self._looks()):
-            latent = each.latent
-        return latent
+            return self.encoder(images)
+        *_, last = refine(self.encoder, self.generator, [images] * self._iterations())
+        return last.latent

@@ -1,22 +1,18 @@
-"""HyperStyle's W encoder: one code for all rows, where its hypernetwork begins.
+"""HyperStyle's W encoder: one code for all layers, where its hypernetwork begins.
 
 Reference: Alaluf et al., HyperStyle, arXiv 2111.15666, section 3.1; yuval-alaluf/hyperstyle@21193fb
 models/encoders/w_encoder.py. Losses as pSp's.
 """
 
 from methods.base import MethodInfo
-from methods.encoders.backbone import SingleCode
-from methods.encoders.design import Design
+from methods.encoders.designs import DESIGNS
 from methods.encoders.stage import EncoderStage, EncoderStageConfig
-
-DESIGN = Design(SingleCode, deltas=False)
-TRAINING: dict[str, object] = {}
 
 
 class HyperStyleW(EncoderStage):
-    """One look of the W encoder."""
+    """One pass of the W encoder."""
 
-    design = DESIGN
+    design = DESIGNS["hyperstyle_w_encoder"]
     config: EncoderStageConfig
     info = MethodInfo(
         name="hyperstyle_w_encoder",

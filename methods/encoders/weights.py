@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from datasets import assets
-from methods.encoders.backbone import EncoderConfig, SingleCode, StyleBlock
-from methods.encoders.design import SMALL, Design, Encoder
+from methods.encoders.encoder import SMALL, Design, Encoder
+from methods.encoders.networks import EncoderConfig, SingleCode, StyleBlock
 from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
 
@@ -77,7 +77,7 @@ def load_encoder(path: Path, design: Design, generator: Generator) -> Encoder:
             f"{path}: trained for the generator {header['generator'][:12]}, this one is "
             f"{fingerprint(generator)[:12]}; train the encoder again on it"
         )
-    return encoder.look_at(generator).eval().requires_grad_(False)
+    return encoder.set_average_image(generator).eval().requires_grad_(False)
 
 
 def toy_encoder(design: Design, generator: Generator, seed: int = 0) -> Encoder:
@@ -103,7 +103,7 @@ def at_rest(encoder: Encoder, generator: Generator) -> Encoder:
         for part in encoder.encoder.modules():
             if isinstance(part, StyleBlock | SingleCode):
                 part.linear.weight.mul_(0.1)
-    return encoder.look_at(generator)
+    return encoder.set_average_image(generator)
 
 
 @torch.no_grad()

@@ -15,11 +15,12 @@ from math import log2
 import torch
 from torch import Tensor, nn
 
-from methods.encoders.backbone import EncoderConfig, Trunk
+from methods.encoders.networks import EncoderConfig, Trunk
 from methods.generators.stylegan2 import EqualLinear
 
 RESNET34 = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)
+STEPS = 5  # refinement steps: T of the paper, and the default of the authors' inference
 KERNEL = 3  # of every convolution but those to RGB
 
 
@@ -57,7 +58,7 @@ class HypernetConfig:
     """The shape of a hypernetwork. The defaults are the official one's at 256 px, for a 1024 px generator.
 
     channels: the generator's feature maps at 4, 8, ... px. layers: numbers of the layers it changes, all but those to
-    RGB when empty. units, widths: residual blocks and feature maps of the trunk's four stages. shared_width, own_width:
+    RGB when empty. units, widths: residual blocks and feature maps of the trunk's four levels. shared_width, own_width:
     feature maps inside the two kinds of heads. code: length of what the matrices are reached by.
     """
 
@@ -174,5 +175,5 @@ class Hypernetwork(Trunk):
 
         A change broadcasts over the weight [1, O, I, k, k]: it is [N, O, I, k, k] or [N, O, I, 1, 1].
         """
-        x = self.stages(torch.cat([images, current], dim=1))[-1]
+        x = self.levels(torch.cat([images, current], dim=1))[-1]
         return {layer.parameter: self.refinement_blocks[str(layer.index)](x) for layer in self.shape.tuned}

@@ -1,4 +1,4 @@
-"""Passes of a hypernetwork: each sees the reconstruction under the last one's weights and adds to their change.
+"""Refinement steps of a hypernetwork: each sees the last one's reconstruction and adds to its change.
 
 Reference: Alaluf et al., HyperStyle, arXiv 2111.15666, section 3.3; yuval-alaluf/hyperstyle@21193fb
 utils/inference_utils.py and models/stylegan2/model.py, where a change multiplies the stored weight before it is
@@ -16,23 +16,23 @@ from torch import Tensor
 
 from methods.base import Inversion, Weights, synthesise
 from methods.batching import padded
-from methods.encoders.design import pooled
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import Hypernetwork
+from methods.resizing import pooled
 
 
 @dataclass(frozen=True)
-class Pass:
-    """Each image's changed weights, and its picture under them [N, 3, R, R], unclamped."""
+class RefinementStep:
+    """Each image's changed weights, and its image under them [N, 3, R, R], unclamped."""
 
     weights: list[Weights]
     image: Tensor
 
 
-def passes(
+def refine(
     hypernet: Hypernetwork, generator: Generator, images: Tensor, init: Inversion, steps: int, batch_size: int
-) -> Iterator[Pass]:
-    """Pass after pass, without gradient from one to the next (as the authors train).
+) -> Iterator[RefinementStep]:
+    """Refinement steps, without gradient from one to the next (as the authors train).
 
     images: [N, 3, S, S] in [-1, 1] of the hypernetwork's side. init: their inversion; its codes and noise stay, and
     weights of its own are what the changes multiply. batch_size: images that the network sees at once, at least
@@ -41,7 +41,7 @@ def passes(
     own = dict(generator.named_parameters())
     started: list[Weights] = [dict(each or {}) for each in init.weights]
     with torch.no_grad():
-        image = _pictures(generator, init, started)
+        image = _images(generator, init, started)
     total: dict[str, Tensor] = {}
     for _ in range(steps):
         current = pooled(image.detach(), images.shape[-1])
@@ -51,18 +51,18 @@ def passes(
             {**start, **{name: start.get(name, own[name]) * (1 + each[n : n + 1]) for name, each in total.items()}}
             for n, start in enumerate(started)
         ]
-        image = _pictures(generator, init, weights)
-        yield Pass(weights, image)
+        image = _images(generator, init, weights)
+        yield RefinementStep(weights, image)
 
 
-def _pictures(generator: Generator, init: Inversion, weights: Sequence[Weights]) -> Tensor:
+def _images(generator: Generator, init: Inversion, weights: Sequence[Weights]) -> Tensor:
     codes, noise = init.latent.to(generator.latent_avg), init.noise
     return torch.cat([synthesise(generator, codes[n : n + 1], w or None, noise[n]) for n, w in enumerate(weights)])
 
 
 @torch.no_grad()
-def refined(
+def last_step(
     hypernet: Hypernetwork, generator: Generator, images: Tensor, init: Inversion, steps: int, batch_size: int
-) -> Pass:
-    """The last of at least one pass; arguments as of `passes`."""
-    return deque(passes(hypernet, generator, images, init, steps, batch_size), maxlen=1).pop()
+) -> RefinementStep:
+    """The last of at least one refinement step; arguments as of `refine`."""
+    return deque(refine(hypernet, generator, images, init, steps, batch_size), maxlen=1).pop()

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from methods.base import Inversion, Method, MethodInfo
 from methods.batching import slices
-from methods.encoders.design import shrunk
+from methods.checkpoints.hyperstyle import load_hyperstyle
 from methods.encoders.weights import OFFICIAL, TOY, file_hash
 from methods.generators.stylegan2 import Generator
-from methods.hypernetworks.official import STEPS, load_hyperstyle
-from methods.hypernetworks.refine import refined
+from methods.hypernetworks.network import STEPS
+from methods.hypernetworks.refine import last_step
 from methods.hypernetworks.weights import find, load_hypernet, toy_hypernet
+from methods.resizing import shrunk
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class HyperStyleConfig:
     """weights: an embedded name, a .safetensors file, an asset or the authors' file (.pt); "" for the one trained for
     faces64, "toy" for random ones.
 
-    steps: passes, T = 5 in the paper; 0 leaves the pivot as it is. batch_size: images that the network sees at once,
-    fixed (methods/batching.py).
+    steps: refinement steps, T = 5 in the paper; 0 leaves the pivot as it is. batch_size: images that the network sees at
+    once, fixed (methods/batching.py).
     """
 
     weights: str = ""
@@ -38,7 +39,7 @@ class HyperStyleConfig:
 
 
 class HyperStyle(Method):
-    """Passes of the hypernetwork around the pivot that the stage before found."""
+    """Refinement steps of the hypernetwork around the pivot of the stage before."""
 
     Config = HyperStyleConfig
     config: HyperStyleConfig
@@ -81,16 +82,16 @@ class HyperStyle(Method):
         assert init is not None  # checked in `check`
         if self.config.steps == 0:
             return init
-        found, size = [], self.config.batch_size
+        results, size = [], self.config.batch_size
         for part in slices(len(ids), size):
-            shown = shrunk(images[part], self.hypernet.shape.resolution)
-            found.append(refined(self.hypernet, self.generator, shown, init[part], self.config.steps, size))
+            targets = shrunk(images[part], self.hypernet.shape.resolution)
+            results.append(last_step(self.hypernet, self.generator, targets, init[part], self.config.steps, size))
         return Inversion(
             ids=tuple(ids),
             latent=init.latent,
             space=init.space,
-            image=torch.cat([each.image for each in found]).clamp(-1, 1),
+            image=torch.cat([result.image for result in results]).clamp(-1, 1),
             steps=torch.full((len(ids),), self.config.steps),
-            weights=tuple(weights for each in found for weights in each.weights),
+            weights=tuple(weights for result in results for weights in result.weights),
             noise=init.noise,
         )

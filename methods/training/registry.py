@@ -14,18 +14,18 @@ from inversion_bench.registry import Registry
 if TYPE_CHECKING:
     import torch
 
-    from methods.recipe import Recipe
+    from methods.training.spec import TrainingSpec
 
     # What Lightning's Trainer runs, or a function of the output folder and the device that fits without a loop.
-    Training = Recipe | Callable[[Path, torch.device], None]
+    Training = TrainingSpec | Callable[[Path, torch.device], None]
 
 ENCODERS = ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle", "hyperstyle_w_encoder")
 TRAININGS: Registry[Callable[[DictConfig], Training]] = Registry(
     "training",
     {
-        "generator": "methods.generators.recipe:recipe",
-        **{name: f"methods.encoders.recipe:{name}" for name in ENCODERS},
-        "hyperstyle": "methods.hypernetworks.recipe:recipe",
+        "generator": "methods.training.generator_export:generator",
+        **{name: f"methods.training.export:{name}" for name in ENCODERS},
+        "hyperstyle": "methods.training.export:hyperstyle",
         "directions": "methods.editing.recipe:recipe",
     },
     "inversion_bench.trainings",

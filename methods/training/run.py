@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.strategies import DDPStrategy
 
-from methods.recipe import Recipe
+from methods.training.spec import TrainingSpec
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +42,11 @@ class LastCheckpoint(pl.Callback):
             os.replace(temporary, self.path)
 
 
-def fit(recipe: Recipe, out: Path, device: torch.device, processes: int = 0, minutes: float | None = None) -> None:
+def fit(spec: TrainingSpec, out: Path, device: torch.device, processes: int = 0, minutes: float | None = None) -> None:
     """Train, resuming from OUT/checkpoints/last.ckpt where it is there, then export the best state.
 
     Args:
-        recipe: what is trained.
+        spec: what is trained.
         out: folder of checkpoints, logs and exported files.
         device: where; on a CPU, and on CUDA without an index, several processes may share the work.
         processes: data-parallel processes; 0 for two on a CPU, all GPUs on CUDA, one elsewhere.
@@ -60,37 +60,37 @@ def fit(recipe: Recipe, out: Path, device: torch.device, processes: int = 0, min
         # OMP_NUM_THREADS: for several trainings side by side.
         threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or (os.cpu_count() or 1) // processes
         torch.set_num_threads(max(1, threads))
-    pl.seed_everything(recipe.seed, workers=True)
+    pl.seed_everything(spec.seed, workers=True)
     checkpoints = out / "checkpoints"
     last = checkpoints / "last.ckpt"
     if last.exists():
         # A resumed run must not repeat the random numbers of its beginning.
-        pl.seed_everything(recipe.seed + int(last.stat().st_mtime), workers=True)
+        pl.seed_everything(spec.seed + int(last.stat().st_mtime), workers=True)
         logger.info("resuming from %s", last)
-    callbacks: list[pl.Callback] = [LastCheckpoint(last, every=max(1, recipe.validate_every // 4))]
-    if recipe.monitor:
+    callbacks: list[pl.Callback] = [LastCheckpoint(last, every=max(1, spec.validate_every // 4))]
+    if spec.monitor:
         callbacks.append(
-            ModelCheckpoint(checkpoints, filename="best", monitor=recipe.monitor, enable_version_counter=False)
+            ModelCheckpoint(checkpoints, filename="best", monitor=spec.monitor, enable_version_counter=False)
         )
     versions = len(list(out.glob("log/version_*")))
     trainer = pl.Trainer(
         default_root_dir=out,
         accelerator=device.type,
         devices=processes if device.index is None else [device.index],
-        strategy=DDPStrategy(find_unused_parameters=recipe.find_unused_parameters) if processes > 1 else "auto",
+        strategy=DDPStrategy(find_unused_parameters=spec.find_unused_parameters) if processes > 1 else "auto",
         max_epochs=-1,
         max_time=timedelta(minutes=minutes) if minutes else None,
-        val_check_interval=recipe.validate_every,
+        val_check_interval=spec.validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=50,
         logger=CSVLogger(out, name="log", version=f"version_{versions}"),
         callbacks=callbacks,
-        enable_checkpointing=bool(recipe.monitor),
+        enable_checkpointing=bool(spec.monitor),
         enable_model_summary=False,
     )
-    module = recipe.module()
-    trainer.fit(module, datamodule=recipe.data(), ckpt_path=str(last) if last.exists() else None)
+    module = spec.module()
+    trainer.fit(module, datamodule=spec.data(), ckpt_path=str(last) if last.exists() else None)
     if trainer.is_global_zero:
         best = checkpoints / "best.ckpt"
-        recipe.export(best if best.exists() else last, out)
+        spec.export(best if best.exists() else last, out)

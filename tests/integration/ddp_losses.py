@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytorch_lightning as pl
 import torch
 
-from methods.encoders import data as encoder_data
+from methods.training import data as encoder_data
 from methods.training.registry import load_training
 from methods.training.run import fit
 
@@ -38,8 +38,8 @@ def run(processes: int, out: Path) -> None:
             batch = [f"batch={BATCH // processes}", "draws=1000"]
             if name == "e4e":
                 batch.append(f"losses.identity_images={2 // processes}")
-            recipe: Any = load_training(name, [*settings, *batch])
-            fit(replace(recipe, export=lambda *_: None), out / name, torch.device("cpu"), processes)
+            spec: Any = load_training(name, [*settings, *batch])
+            fit(replace(spec, export=lambda *_: None), out / name, torch.device("cpu"), processes)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.cli import main
 from methods.generators import load_generator
-from methods.generators.training import GeneratorTraining, TrainingConfig
+from methods.training.generator import GeneratorTraining, TrainingConfig
 
 TINY = ["draws=1000", "batch=4", "distil_images=8", "frechet_images=40", "detection_images=4", "lr=1e-4"]
 

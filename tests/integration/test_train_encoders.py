@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from benchmarks.cli import main
-from methods.encoders import data as data_module
-from methods.encoders.data import EncoderData, EncoderDataConfig
 from methods.encoders.designs import DESIGNS
 from methods.encoders.training import EncoderTraining
 from methods.encoders.weights import load_encoder
 from methods.generators import load_generator
+from methods.training import data as data_module
+from methods.training.data import EncoderData, EncoderDataConfig
 from methods.training.registry import load_training
 
 pytestmark = pytest.mark.assets

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.cli import main
-from methods.encoders import data as data_module
 from methods.generators import load_generator
 from methods.hypernetworks.training import HyperStyleTraining
 from methods.hypernetworks.weights import load_hypernet
+from methods.training import data as data_module
 
 TINY = ["generator=toy", "w_encoder=toy", "draws=1000", "batch=2", "passes=2", "losses.identity=0", "budget=24"]
 

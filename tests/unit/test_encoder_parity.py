@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from methods.encoders import OfficialEncoder, load_encoder
-from methods.encoders.backbone import base_and_deltas
-from methods.encoders.design import pooled
 from methods.encoders.latent_discriminator import LatentDiscriminator
+from methods.encoders.networks import base_and_deltas
 from methods.generators import Generator, GeneratorConfig, load_generator
+from methods.resizing import pooled
 from tests import parity
 from tests.parity import Case, key_shapes, synthetic_state
 
@@ -98,8 +98,8 @@ def test_e4e_gives_the_authors_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     for name, maps in zip(("feat_c1", "feat_c2", "feat_c3"), stages[1:], strict=True):
         case.assert_close(name, maps[:, ::16, ::4, ::4])
     monkeypatch.setattr(network, "stages", lambda _: stages)
-    features = network.row_features(x)
-    monkeypatch.setattr(network, "row_features", lambda _: features)
+    features = network.layer_features(x)
+    monkeypatch.setattr(network, "layer_features", lambda _: features)
     codes = found.encode(x)
     case.assert_close("codes", codes)
     case.assert_close("latents", codes[:1])

@@ -12,30 +12,31 @@ from hypothesis import strategies as st
 
 from methods.base import Inversion
 from methods.encoders import e4e, interestyle
-from methods.encoders.backbone import EncoderConfig, Flat, Pyramid, base_and_deltas, independent_rows
-from methods.encoders.design import SMALL, looks, pooled, shrunk
 from methods.encoders.designs import DESIGNS
+from methods.encoders.encoder import SMALL, refine
 from methods.encoders.interestyle import InterestConfig, area_weights, blur, filtered_views, masked
 from methods.encoders.latent_discriminator import LatentDiscriminator, LatentPool, encoder_loss, r1_penalty
-from methods.encoders.losses import w_norm
+from methods.encoders.networks import EncoderConfig, Flat, Pyramid, base_and_deltas, independent_layers
 from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
 from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder, start_from, toy_encoder
 from methods.generators import load_generator
 from methods.latent_distance import latent_distance
+from methods.resizing import pooled, shrunk
+from methods.training.losses import w_norm
 
 
 def test_small_encoders_see_every_row_at_its_own_level() -> None:
     config = EncoderConfig(64, 3, 10, 128, **SMALL)  # type: ignore[arg-type]
-    maps = Pyramid(config).eval().row_features(torch.zeros(1, 3, 64, 64))
+    maps = Pyramid(config).eval().layer_features(torch.zeros(1, 3, 64, 64))
     assert [m.shape[-1] for m in maps] == [4] * 3 + [8] * 4 + [16] * 3
-    assert {m.shape[-1] for m in Flat(config).eval().row_features(torch.zeros(1, 3, 64, 64))} == {4}
+    assert {m.shape[-1] for m in Flat(config).eval().layer_features(torch.zeros(1, 3, 64, 64))} == {4}
 
 
 @pytest.mark.parametrize("network", [Pyramid, Flat])
 def test_rows_without_a_delta_equal_the_first(network: type[Pyramid] | type[Flat]) -> None:
     encoder = network(EncoderConfig(32, 3, 8, 6, (1, 1, 1, 1), (4, 4, 4, 4), 4)).eval()
     images = torch.randn(2, 3, 32, 32)
-    rows = independent_rows(encoder, images)
+    rows = independent_layers(encoder, images)
     for stage in (0, 3, 7, None):
         found = base_and_deltas(encoder, images, stage)
         active = 8 if stage is None else stage + 1
@@ -142,7 +143,7 @@ def test_no_gradient_runs_from_one_look_to_the_next(name: str) -> None:
     images = torch.rand(2, 3, 64, 64) * 2 - 1
     first_view = images.clone().requires_grad_()
     views = [first_view] + [images] * (DESIGNS[name].iterations - 1)
-    passes = list(looks(encoder, generator, views))
+    passes = list(refine(encoder, generator, views))
     assert len(passes) == DESIGNS[name].iterations
     if DESIGNS[name].iterative:
         passes[-1].image.sum().backward()

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from methods.base import Inversion, render, rendered, synthesise
-from methods.encoders.design import pooled, shrunk
 from methods.generators import Generator, GeneratorConfig, load_generator
 from methods.hypernetworks.network import HypernetConfig, Hypernetwork, layers_of
 from methods.hypernetworks.stage import HyperStyle, HyperStyleConfig
+from methods.resizing import pooled, shrunk
 from methods.tuning.stage import PivotalTuning, PivotalTuningConfig
 from tests.parity import key_shapes, synth
 

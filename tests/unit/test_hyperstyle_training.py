@@ -10,12 +10,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from methods.encoders.losses import LossWeights
 from methods.generators import Generator, load_generator
-from methods.hypernetworks.refine import passes
 from methods.hypernetworks.stage import HyperStyle, HyperStyleConfig
 from methods.hypernetworks.training import HyperStyleTraining, HyperStyleTrainingConfig, inverted, pivots
 from methods.hypernetworks.weights import fresh_hypernet, load_hypernet, save_hypernet, toy_hypernet
+from methods.training.losses import LossWeights
 from methods.training.registry import load_training
 
 PLAIN = LossWeights(lpips=0.0, identity=0.0)

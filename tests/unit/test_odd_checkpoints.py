@@ -15,10 +15,11 @@ from torch import Tensor
 
 from datasets.checkpoints import read_checkpoint
 from methods.encoders import OfficialEncoder, load_encoder, official
-from methods.encoders.backbone import EncoderConfig, Flat, Pyramid
-from methods.encoders.design import Design, Encoder, pooled
+from methods.encoders.encoder import Design, Encoder
+from methods.encoders.networks import EncoderConfig, Flat, Pyramid
 from methods.generators import load_generator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
+from methods.resizing import pooled
 from tests.parity import key_shapes
 from tests.unit.test_encoder_parity import served
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from datasets.images import to_image
-from methods.encoders.design import pooled, shrunk
+from methods.resizing import pooled, shrunk
 from tests import parity
 from tests.parity import Case
 

@@ -15,14 +15,14 @@ from torch import Tensor
 from methods.features import mean_square, perceptual
 from metrics.networks import IdentityNetwork, load_identity
 
-judge_of = cache(load_identity)  # one copy a process
+identity_network = cache(load_identity)  # one copy a process
 
 
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the terms. identity_images: how many images of a batch the identity term is measured on.
 
-    The recognition network costs more than encoder and generator together on a CPU; images of a batch come in random
+    The recognition network costs more than encoder and generator on a CPU; images of a batch come in random
     order, so that the mean over its first few is an unbiased estimate of the mean over all.
     """
 
@@ -36,9 +36,17 @@ class LossWeights:
 def reconstruction_terms(
     images: Tensor, targets: Tensor, weights: LossWeights, per_image: Tensor | float = 1.0, identity: bool = True
 ) -> dict[str, Tensor]:
-    """The weighted terms as means over the batch; images and targets [N, 3, R, R] in about [-1, 1].
+    """The weighted terms as means over the batch.
 
-    per_image: factor of each image's L2 and LPIPS [N]. identity: leave that term out when False.
+    Args:
+        images: [N, 3, R, R] in about [-1, 1].
+        targets: [N, 3, R, R].
+        weights: of the terms; a term of weight 0 is left out.
+        per_image: factor of each image's L2 and LPIPS, [N].
+        identity: leave that term out when False.
+
+    Returns:
+        Scalars by name: l2, lpips, identity.
     """
     terms = {}
     if weights.l2:
@@ -56,12 +64,12 @@ def reconstruction_terms(
 
 def identity_distance(images: Tensor, targets: Tensor, network: str) -> Tensor:
     """Mean of 1 - cosine between embeddings; gradient to `images` only."""
-    judge: IdentityNetwork = judge_of(network).to(images)
+    model: IdentityNetwork = identity_network(network).to(images)
     with torch.no_grad():
-        wanted = judge.embed(judge.crop(targets))
-    return (1 - (judge.embed(judge.crop(images)) * wanted).sum(dim=1)).mean()
+        wanted = model.embed(model.crop(targets))
+    return (1 - (model.embed(model.crop(images)) * wanted).sum(dim=1)).mean()
 
 
 def w_norm(latent: Tensor, latent_avg: Tensor) -> Tensor:
-    """Mean L2 distance of a code, all rows together, from the mean of W (pSp's regulariser of synthesis tasks)."""
+    """Mean L2 distance of a code, one norm over all layers, from the mean of W (pSp's regulariser of synthesis)."""
     return (latent - latent_avg).flatten(1).norm(dim=1).mean()

@@ -20,7 +20,7 @@ LUMA = 1 / sqrt(3)
 class Augment(nn.Module):
     """Each transformation is applied to each image [N, 3, R, R] with probability `p`, which `adapt` moves.
 
-    target: the share E[sign(D(real))] to hold. images: how many images it takes p to go from 0 to 1.
+    target: the value of E[sign(D(real))] to hold. images: how many images it takes p to go from 0 to 1.
     """
 
     p: Tensor
@@ -38,7 +38,7 @@ class Augment(nn.Module):
 
     @torch.no_grad()
     def adapt(self) -> None:
-        """Move p by what was observed since the last call, all processes together."""
+        """Move p by what was observed since the last call, over all processes."""
         signs = self.signs.clone()
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(signs)

@@ -1,4 +1,4 @@
-"""What a generator is trained on, dealt to the processes of a run in a fixed order."""
+"""What a generator is trained on, divided among the processes of a run in a fixed order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from datasets import assets
 from datasets.celeba import load_training_photographs
 from datasets.training_faces import load_training_faces
-from methods.generators.training import GeneratorTraining, TrainingConfig
+from methods.training.generator import GeneratorTraining, TrainingConfig
 
 
 class _Steps(IterableDataset[tuple[Tensor, Tensor]]):
@@ -28,7 +28,7 @@ class _Steps(IterableDataset[tuple[Tensor, Tensor]]):
 
 
 class TrainingFaces(pl.LightningDataModule):
-    """Batches (faces uint8 [N, 64, 64, 3], z [N, z_dim]) to train on; fixed z to judge by.
+    """Batches (faces uint8 [N, 64, 64, 3], z [N, z_dim]) to train on; fixed z to evaluate by.
 
     Photographs come with their mirror images, and their z are random; a DCGAN's draws come with the z they were drawn
     from.
@@ -58,14 +58,14 @@ class TrainingFaces(pl.LightningDataModule):
             raise ValueError(f"{len(self.faces)} training faces, expected at least the {wanted} of a step; raise draws")
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """This process's part of a step's global batch, dealt in turn; every face once an epoch."""
+        """This process's part of a step's global batch, interleaved; every face once an epoch."""
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         size = self.config.batch * world
-        epoch, place = divmod(step, len(self.faces) // size)
+        epoch, index = divmod(step, len(self.faces) // size)
         random = torch.Generator().manual_seed((self.config.seed << 32) + epoch)
         order = torch.randperm(len(self.faces), generator=random)
-        chosen = order[place * size : (place + 1) * size][rank::world]
+        chosen = order[index * size : (index + 1) * size][rank::world]
         return self.faces[chosen], self.z[chosen]
 
     def first_step(self) -> int:
@@ -80,7 +80,7 @@ class TrainingFaces(pl.LightningDataModule):
         return DataLoader(TensorDataset(z), batch_size=50)
 
     def reference_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The first `frechet_images` faces, this process's share of them, as float images."""
+        """The first `frechet_images` faces, this process's part of them, as float images."""
         trainer = self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         chosen = torch.arange(rank, min(self.config.frechet_images, len(self.faces)), world)

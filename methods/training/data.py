@@ -1,7 +1,7 @@
-"""Training pictures of the encoders: real training faces and fresh samples of the generator, in one fixed order.
+"""Training images of encoders and hypernetworks: real training faces and fresh samples of the generator, in one fixed order.
 
 Batch `step` of process `rank` depends on the seed and on these two numbers only, so that a resumed training sees
-what an undisturbed one sees, all encoders see the same images, and N processes see together what one process sees.
+what an undisturbed one sees, all encoders see the same images, and N processes see what one process sees.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VALIDATION = 128  # faces held out, the last ones
 
 @dataclass(frozen=True)
 class EncoderDataConfig:
-    """batch: images a step and process. synthetic: share of them that the generator draws; the others are faces."""
+    """batch: images a step and process. synthetic: fraction of them that the generator draws; the others are faces."""
 
     batch: int = 8
     synthetic: float = 0.25
@@ -80,10 +80,10 @@ class EncoderData(pl.LightningDataModule):
         mirrored = torch.rand(size * world, generator=random) < 0.5
         z = torch.randn(size * world, self.generator.z_dim, generator=random)
         drawn = round(self.config.synthetic * size)
-        # Dealt in turn, so that what one process has first all of them have first.
-        kept = slice(rank, (size - drawn) * world, world)
-        real = as_images(self.faces[chosen[kept]])
-        real = torch.where(mirrored[kept, None, None, None], real.flip(3), real)
+        # Interleaved, so that what one process has first all of them have first.
+        own = slice(rank, (size - drawn) * world, world)
+        real = as_images(self.faces[chosen[own]])
+        real = torch.where(mirrored[own, None, None, None], real.flip(3), real)
         w = self.generator.mapping(z[(size - drawn) * world + rank :: world])
         fake = self.generator.synthesis(w).clamp(-1, 1)
         return {

@@ -20,14 +20,13 @@ from torch import Tensor, nn
 
 from datasets.checkpoints import assemble, part, read_checkpoint, tensors
 from methods.base import Inversion
-from methods.encoders.design import shrunk
-from methods.encoders.official import OfficialEncoder, load_encoder
+from methods.checkpoints.encoders import OfficialEncoder, load_encoder
 from methods.generators.readers import config_from_state, from_state
 from methods.generators.stylegan2 import Generator
-from methods.hypernetworks.network import HypernetConfig, Hypernetwork, layers_of
-from methods.hypernetworks.refine import refined
+from methods.hypernetworks.network import STEPS, HypernetConfig, Hypernetwork, layers_of
+from methods.hypernetworks.refine import last_step
+from methods.resizing import shrunk
 
-STEPS = 5  # T of the paper, and the default of the authors' inference
 _SHARED = "shared_weight_hypernet."
 _COPY = re.compile(r"refinement_blocks\.\d+\.hypernet\.(\w+)$")
 
@@ -54,7 +53,7 @@ class OfficialHyperStyle(nn.Module):
 
     @torch.no_grad()
     def invert(self, images: Tensor, iterations: int = STEPS, codes: Tensor | None = None) -> Inversion:
-        """Images of any side [N, 3, R, R] in [-1, 1] -> codes and changed weights after so many passes.
+        """Images of any side [N, 3, R, R] in [-1, 1] -> codes and changed weights after so many refinement steps.
 
         codes: pivots [N, num_ws, w_dim] instead of the W encoder's. Batches as they come, for one's own scripts; the
         stage `hyperstyle` makes results independent of them.
@@ -66,9 +65,9 @@ class OfficialHyperStyle(nn.Module):
         ids = tuple(map(str, range(n)))
         steps = torch.full((n,), iterations)
         init = Inversion(ids, pivots, "W" if codes is None else "W+", images.new_empty(n, 3, side, side), steps)
-        shown = shrunk(images, self.hypernet.shape.resolution)
-        found = refined(self.hypernet, self.generator, shown, init, iterations, batch_size=n)
-        return replace(init, image=found.image.clamp(-1, 1), weights=tuple(found.weights))
+        target = shrunk(images, self.hypernet.shape.resolution)
+        step = last_step(self.hypernet, self.generator, target, init, iterations, batch_size=n)
+        return replace(init, image=step.image.clamp(-1, 1), weights=tuple(step.weights))
 
 
 def load_hyperstyle(

@@ -17,17 +17,15 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.utils import make_grid
 
-from datasets.training_faces import to_uint8
-from methods.generators.augment import Augment
-from methods.generators.discriminator import Discriminator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
+from methods.training.augment import Augment
+from methods.training.discriminator import Discriminator
+from methods.training.metrics import save_sheet
 from metrics.distribution import AlexFeatures, FrechetDistance
 from metrics.networks.lpips import load_lpips
 
@@ -45,7 +43,7 @@ class TrainingConfig:
     draws: int = 48_000  # of the DCGAN
     distil_lr: float = 4e-3
     lr: float = 1e-3
-    warmup_images: int = 2_000  # over which lr rises from 0: a state to start from holds no optimiser's memory
+    warmup_images: int = 2_000  # over which lr rises from 0: a state to start from holds no optimizer's memory
     discriminator_rate: float = 1.5  # of the discriminator, relative to lr
     mapping_rate: float = 0.3  # of the mapping network's weights, relative to the others; StyleGAN2 has 0.01
     adversarial_mapping_rate: float = 0.03
@@ -53,7 +51,7 @@ class TrainingConfig:
     r1_interval: int = 16
     path_weight: float = 2.0  # path length regularisation; 0 leaves it out
     path_interval: int = 8
-    augment_target: float = 0.6  # share of real images the discriminator is to be sure of; 0 turns augmentation off
+    augment_target: float = 0.6  # fraction of real images the discriminator is to be sure of; 0 turns augmentation off
     augment_images: float = 100_000.0  # images that move the probability of augmentation from 0 to 1
     style_mixing: float = 0.5
     anchor: float = 0.0  # weight of the distillation beside the adversarial loss
@@ -111,7 +109,7 @@ class GeneratorTraining(pl.LightningModule):
             self.load_state(Path(config.start))
 
     def save_state(self, path: Path) -> None:
-        """Average generator and discriminator in half precision: enough to go on elsewhere, without optimisers."""
+        """Average generator and discriminator in half precision: enough to go on elsewhere, without optimizers."""
         state = {f"generator.{k}": v for k, v in self.ema.state_dict().items()}
         state |= {f"discriminator.{k}": v for k, v in self.discriminator.state_dict().items()}
         facts = {"images": str(int(self.images)), "data": self.config.data, "augment_p": f"{float(self.augment.p):.4f}"}
@@ -134,7 +132,7 @@ class GeneratorTraining(pl.LightningModule):
 
     @property
     def step(self) -> int:
-        """Steps so far, all processes together."""
+        """Steps so far."""
         world = self.trainer.world_size if self._trainer else 1
         return int(self.images) // (self.config.batch * world)
 
@@ -164,21 +162,21 @@ class GeneratorTraining(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         real = (batch[0].permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         z = batch[1]
-        optimise_g, optimise_d = cast(list[Any], self.optimizers())
+        optimizer_g, optimizer_d = cast(list[Any], self.optimizers())
         adversarial = self.adversarial
         warm = min(1.0, (int(self.images) - self._started_at + 1) / max(1, self.config.warmup_images))
         rate = warm * (self.config.lr * self._generator_ratio if adversarial else self.config.distil_lr)
         mapping = self.config.adversarial_mapping_rate if adversarial else self.config.mapping_rate
-        optimise_g.param_groups[0]["lr"] = rate
+        optimizer_g.param_groups[0]["lr"] = rate
         # Stored mapping weights are 100 times the used ones (lr_mul 0.01).
-        optimise_g.param_groups[1]["lr"] = rate * mapping * 100
+        optimizer_g.param_groups[1]["lr"] = rate * mapping * 100
         if adversarial:
             ratio = self.lazy_ratio(self.config.r1_interval)
-            optimise_d.param_groups[0]["lr"] = warm * self.config.lr * ratio * self.config.discriminator_rate
-            self._discriminator_step(optimise_d, real)
-        self._generator_step(optimise_g, real, z)
+            optimizer_d.param_groups[0]["lr"] = warm * self.config.lr * ratio * self.config.discriminator_rate
+            self._discriminator_step(optimizer_d, real)
+        self._generator_step(optimizer_g, real, z)
         if adversarial and self.config.path_weight and self.step % self.config.path_interval == 0:
-            self._path_step(optimise_g, len(real) // 2)
+            self._path_step(optimizer_g, len(real) // 2)
         if self.config.augment_target and self.step % 4 == 0:
             self.augment.adapt()
             self.log("augment_p", self.augment.p)
@@ -188,12 +186,12 @@ class GeneratorTraining(pl.LightningModule):
             self.trainer.should_stop = True
 
     def _random(self, use: int) -> torch.Generator:
-        """The stream of one use in this step. All processes draw alike for all of them, and take their own in turn."""
+        """The stream of one use in this step. Every process draws for all, and takes its own, interleaved."""
         return torch.Generator().manual_seed((self.config.seed << 44) + (self.step << 4) + use)
 
     def _mine(self, drawn: Tensor, dim: int = 0) -> Tensor:
-        places = torch.arange(self.global_rank, drawn.shape[dim], self.trainer.world_size)
-        return drawn.index_select(dim, places).to(self.device)
+        own = torch.arange(self.global_rank, drawn.shape[dim], self.trainer.world_size)
+        return drawn.index_select(dim, own).to(self.device)
 
     def _latents(self, count: int, use: int) -> Tensor:
         random, total = self._random(use), count * self.trainer.world_size
@@ -201,16 +199,16 @@ class GeneratorTraining(pl.LightningModule):
         crossover = self._mine(torch.randint(1, self.generator.num_ws, (total, 1, 1), generator=random))
         mix = self._mine(torch.rand(total, 1, 1, generator=random)) < self.config.style_mixing
         first, second = self.generator.mapping(self._mine(z, 1).flatten(0, 1)).chunk(2)
-        rows = torch.arange(self.generator.num_ws, device=self.device)[None, :, None]
-        return torch.where(mix & (rows >= crossover), second, first)
+        layers = torch.arange(self.generator.num_ws, device=self.device)[None, :, None]
+        return torch.where(mix & (layers >= crossover), second, first)
 
     def _noise(self, count: int, use: int) -> list[Tensor]:
         random, total = self._random(use), count * self.trainer.world_size
         shapes = [buffer.shape[1:] for buffer in self.generator.noise_buffers()]
         return [self._mine(torch.randn(total, *shape, generator=random)) for shape in shapes]
 
-    def _discriminator_step(self, optimiser: Any, real: Tensor) -> None:
-        self.toggle_optimizer(optimiser)
+    def _discriminator_step(self, optimizer: Any, real: Tensor) -> None:
+        self.toggle_optimizer(optimizer)
         with torch.no_grad():
             fake = self.generator.synthesis(self._latents(len(real), 0), self._noise(len(real), 1))
         regularise = self.step % self.config.r1_interval == 0
@@ -226,13 +224,13 @@ class GeneratorTraining(pl.LightningModule):
             penalty = gradient.square().sum(dim=(1, 2, 3)).mean()
             self.log("r1", penalty, sync_dist=True)
             loss = loss + penalty * (self.config.r1_gamma / 2 * self.config.r1_interval)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         self.manual_backward(loss)
-        optimiser.step()
-        self.untoggle_optimizer(optimiser)
+        optimizer.step()
+        self.untoggle_optimizer(optimizer)
 
-    def _generator_step(self, optimiser: Any, real: Tensor, z: Tensor) -> None:
-        self.toggle_optimizer(optimiser)
+    def _generator_step(self, optimizer: Any, real: Tensor, z: Tensor) -> None:
+        self.toggle_optimizer(optimizer)
         real = real.detach()
         loss = torch.zeros((), device=self.device)
         anchor = self._anchor()
@@ -247,20 +245,20 @@ class GeneratorTraining(pl.LightningModule):
             adversarial = F.softplus(-self.discriminator(self.augment(fake))).mean()
             self.log("g_loss", adversarial, sync_dist=True)
             loss = loss + adversarial
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         self.manual_backward(loss)
-        optimiser.step()
-        self.untoggle_optimizer(optimiser)
+        optimizer.step()
+        self.untoggle_optimizer(optimizer)
 
-    def _path_step(self, optimiser: Any, count: int) -> None:
-        self.toggle_optimizer(optimiser)
+    def _path_step(self, optimizer: Any, count: int) -> None:
+        self.toggle_optimizer(optimizer)
         w_plus = self._latents(count, 5)
         penalty = self.path_length(self.generator.synthesis(w_plus, self._noise(count, 6)), w_plus)
         self.log("path_length", self.path_length.mean)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         self.manual_backward(penalty * self.config.path_weight * self.config.path_interval)
-        optimiser.step()
-        self.untoggle_optimizer(optimiser)
+        optimizer.step()
+        self.untoggle_optimizer(optimizer)
 
     def _anchor(self) -> float:
         past = int(self.images) - self.config.distil_images - self.config.anchor_fades_at
@@ -298,9 +296,7 @@ class GeneratorTraining(pl.LightningModule):
 
 @torch.no_grad()
 def save_grid(generator: Generator, path: Path, rows: int = 6, columns: int = 10, seed: int = 7) -> None:
-    """A sheet of uncurated samples (fixed z, no truncation)."""
+    """A contact sheet of uncurated samples (fixed z, no truncation)."""
     z = torch.randn(rows * columns, generator.z_dim, generator=torch.Generator().manual_seed(seed))
-    images = generator(z.to(generator.latent_avg.device)).clamp(-1, 1).cpu()
-    sheet = to_uint8(make_grid(images, nrow=columns, padding=0)[None])[0]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(path)
+    images = generator(z.to(generator.latent_avg.device))
+    save_sheet(images, columns, path)

@@ -19,15 +19,15 @@ from torch import Tensor, nn
 
 from datasets.checkpoints import assemble, part, read_checkpoint, tensors
 from inversion_bench.registry import near_miss
-from methods.encoders.backbone import EncoderConfig, Flat, Network, Pyramid, SingleCode, WholeCode
-from methods.encoders.design import Design, Encoder, Pass, looks
+from methods.encoders.encoder import Design, Encoder, RefinementStep, refine
+from methods.encoders.networks import EncoderConfig, Flat, JointCode, Network, Pyramid, SingleCode
 from methods.generators.readers import from_state
 from methods.generators.stylegan2 import Generator
 
-SIDE = 256  # of the pictures that official encoders see
-ITERATIONS = 5  # looks of the released iterative encoders
-ALL_ROWS, CARS_ROWS = 18, 16  # e4e's inference takes 16 of the 18 rows that some of its encoders of cars make
-# Names of `opts.encoder_type`: whether rows are w plus deltas. What else differs shows in the tensors.
+SIDE = 256  # of the images that official encoders see
+ITERATIONS = 5  # refinement steps of the released iterative encoders
+ALL_LAYERS, CARS_LAYERS = 18, 16  # e4e's inference takes 16 of the 18 layers that some of its encoders of cars make
+# Names of `opts.encoder_type`: whether layers are w plus deltas. What else differs shows in the tensors.
 TYPES = {
     "GradualStyleEncoder": False,
     "BackboneEncoderUsingLastLayerIntoW": False,
@@ -61,7 +61,7 @@ class OfficialEncoder(nn.Module):
     def __init__(self, encoder: Encoder, generator: Generator | None, options: Mapping[str, Any]):
         super().__init__()
         self.encoder, self.generator, self.options = encoder, generator, dict(options)
-        self._seen_in: tuple[torch.dtype, torch.device] | None = None
+        self._rendered_in: tuple[torch.dtype, torch.device] | None = None
 
     @torch.no_grad()
     def encode(self, images: Tensor, iterations: int | None = None, stage: int | None = None) -> Tensor:
@@ -69,48 +69,48 @@ class OfficialEncoder(nn.Module):
         W+ [N, num_ws, w_dim].
 
         Images of another side are resized, bilinear with antialiasing; encoders of cars see 192x256 px and cut the bars
-        off square pictures. iterations: looks of an iterative encoder, as many as it was trained with when None.
-        stage: the last row with a delta, for encoders of e4e's design whose progressive training had not ended.
+        off square images. iterations: refinement steps of an iterative encoder, as many as in training when None.
+        stage: the last layer with a delta, for encoders of e4e's design whose progressive training had not ended.
         """
         return self.trace(images, iterations, stage)[-1]
 
     @torch.no_grad()
     def trace(self, images: Tensor, iterations: int | None = None, stage: int | None = None) -> list[Tensor]:
-        """The codes after each look, [N, num_ws, w_dim] each; one for an encoder that looks once.
+        """The codes after each refinement step, [N, num_ws, w_dim] each; one for an encoder of a single pass.
 
-        Raises ValueError for several looks of an encoder that looks once.
+        Raises ValueError for several steps of an encoder of a single pass.
         """
         if not self.encoder.design.iterative:
             if iterations not in (None, 1):
-                raise ValueError(f"this encoder looks once, found iterations={iterations}")
-            return [self.encoder(self.encoder.shown(images), stage=stage)]
-        return [each.latent for each in self.passes(images, iterations, stage)]
+                raise ValueError(f"this encoder has one step, found iterations={iterations}")
+            return [self.encoder(self.encoder.preprocess(images), num_deltas=stage)]
+        return [step.latent for step in self.steps(images, iterations, stage)]
 
     @torch.no_grad()
-    def passes(self, images: Tensor, iterations: int | None = None, stage: int | None = None) -> list[Pass]:
-        """Codes and pictures of each look of an iterative encoder."""
+    def steps(self, images: Tensor, iterations: int | None = None, stage: int | None = None) -> list[RefinementStep]:
+        """Codes and images of each refinement step of an iterative encoder."""
         if not self.encoder.design.iterative:
-            raise ValueError("an encoder that looks once has no passes; use encode")
+            raise ValueError("an encoder of a single pass has no refinement steps; use encode")
         assert self.generator is not None, "load_encoder gives every iterative encoder its generator"
         count = self.encoder.design.iterations if iterations is None else iterations
         if count < 1:
             raise ValueError(f"expected at least one iteration, found {iterations}")
         encoder = self.ready()
-        return list(looks(encoder, self.generator, [encoder.shown(images)] * count, stage))
+        return list(refine(encoder, self.generator, [encoder.preprocess(images)] * count, stage))
 
     def ready(self) -> Encoder:
         """The network, with its first partner made in the module's own precision and on its device."""
         here = (self.encoder.latent_avg.dtype, self.encoder.latent_avg.device)
-        if self.encoder.design.iterative and self.generator is not None and self._seen_in != here:
-            self.encoder.look_at(self.generator)
-            self._seen_in = here
+        if self.encoder.design.iterative and self.generator is not None and self._rendered_in != here:
+            self.encoder.set_average_image(self.generator)
+            self._rendered_in = here
         return self.encoder
 
 
 def load_encoder(path: str | Path, name: str | None = None, generator: Generator | None = None) -> OfficialEncoder:
     """A published encoder in eval mode, float32 (`.double()` works), frozen. Nothing in the file is run.
 
-    name: one of NAMES (or of TYPES), for files whose options do not tell pSp's rows from e4e's. generator: what to
+    name: one of NAMES (or of TYPES), for files whose options do not tell pSp's layers from e4e's. generator: what to
     decode with instead of the file's own decoder. Raises FileNotFoundError, or ValueError that names the file, what was
     found and the fix.
     """
@@ -127,16 +127,16 @@ def load_encoder(path: str | Path, name: str | None = None, generator: Generator
     design, config = _shape(weights, options, name, path)
     mean = checkpoint.get("latent_avg")
     decoder = part(state, "decoder.")
-    rows = _rows(design, config, options, mean, decoder)
-    config = EncoderConfig(**(vars(config) | {"num_ws": rows}))
+    layers = _num_layers(design, config, options, mean, decoder)
+    config = EncoderConfig(**(vars(config) | {"num_ws": layers}))
     if generator is None and decoder and (design.iterative or mean is None):
         generator = from_state(decoder, mean, path)
     if design.iterative and generator is None:
         raise ValueError(f"{path}: an iterative encoder needs a generator; the file holds none, give generator=")
     cars = str(options.get("dataset_type", "")).startswith("cars")
-    used = CARS_ROWS if cars and rows == ALL_ROWS else rows
+    used = CARS_LAYERS if cars and layers == ALL_LAYERS else layers
     if generator is not None and generator.num_ws != used:
-        raise ValueError(f"{path}: serves a generator of {used} rows, this one has {generator.num_ws}")
+        raise ValueError(f"{path}: serves a generator of {used} layers, this one has {generator.num_ws}")
     average = _average(mean, design, config, options, generator, path)
     encoder = assemble(
         path,
@@ -145,7 +145,7 @@ def load_encoder(path: str | Path, name: str | None = None, generator: Generator
     )
     encoder.encoder.to(memory_format=torch.channels_last)
     encoder.average_image = torch.zeros(3, SIDE, SIDE)
-    encoder.wide, encoder.rows = cars, used
+    encoder.wide, encoder.num_layers = cars, used
     return OfficialEncoder(encoder, generator, options)
 
 
@@ -171,14 +171,14 @@ def _shape(
     elif "styles.0.linear.weight" in weights:
         network = Flat
     elif "output_layer_2.3.weight" in weights:
-        network = WholeCode
+        network = JointCode
     else:
         network = SingleCode
     channels = first.shape[1]
     design = Design(
         network,
         deltas=_deltas(network, options, name, path),
-        iterations=_looks(options) if channels == 6 else 1,
+        iterations=_iterations(options) if channels == 6 else 1,
     )
     if name in NAMES and design.iterative != (name in ITERATIVE):
         raise ValueError(
@@ -194,7 +194,7 @@ def _shape(
     return design, EncoderConfig(**settings, num_ws=max(1, len(styles)))
 
 
-def _looks(options: Mapping[str, Any]) -> int:
+def _iterations(options: Mapping[str, Any]) -> int:
     """As many as in training; five where that was one, as the released scripts do whatever the training did."""
     count = int(options.get("n_iters_per_batch") or ITERATIONS)
     return count if count > 1 else ITERATIONS
@@ -203,11 +203,11 @@ def _looks(options: Mapping[str, Any]) -> int:
 def _deltas(
     network: Callable[[EncoderConfig], Network], options: Mapping[str, Any], name: str | None, path: Path
 ) -> bool:
-    """Whether rows are w plus deltas: by the caller's name, else by the file's options."""
+    """Whether layers are w plus deltas: by the caller's name, else by the file's options."""
     known = NAMES | TYPES
     if name is not None and name not in known:
         raise ValueError(f"{name!r} is no encoder: {near_miss(name, known)}known: {', '.join(known)}")
-    if network in (SingleCode, WholeCode):
+    if network in (SingleCode, JointCode):
         return False
     kind = options.get("encoder_type")
     if name is not None:
@@ -216,20 +216,20 @@ def _deltas(
         return known[name]
     if kind not in TYPES:
         raise ValueError(
-            f"{path}: its options say encoder_type {kind!r}, which does not tell how rows are made; give name= one of "
-            f"{', '.join(NAMES)}"
+            f"{path}: its options say encoder_type {kind!r}, which does not tell how layers are made; give name= "
+            f"one of {', '.join(NAMES)}"
         )
     return TYPES[kind]
 
 
-def _rows(
+def _num_layers(
     design: Design,
     config: EncoderConfig,
     options: Mapping[str, Any],
     mean: Tensor | None,
     decoder: Mapping[str, Tensor],
 ) -> int:
-    """Rows of W+: a style block each; else by the mean, the decoder or the options."""
+    """Layers of W+: a style block each; else by the mean, the decoder or the options."""
     if design.network in (Pyramid, Flat):
         return config.num_ws
     if mean is not None and mean.ndim == 2 and len(mean) > 1:

@@ -1,14 +1,12 @@
-"""How `python -m benchmarks train generator` builds, judges and exports the embedded generator."""
+"""How `python -m benchmarks train generator` builds, evaluates and exports the bundled generator."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 import torch
-from jinja2 import Template
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -17,19 +15,19 @@ from datasets.alignment import NoFaceError, find_face
 from datasets.training_faces import load_training_faces, to_uint8
 from methods.generators.readers import load_generator, save_generator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
-from methods.generators.training import GeneratorTraining, TrainingConfig, save_grid
-from methods.generators.training_data import TrainingFaces
-from methods.recipe import Recipe
+from methods.training.card import hours, log, render_card
+from methods.training.generator import GeneratorTraining, TrainingConfig, save_grid
+from methods.training.generator_data import TrainingFaces
+from methods.training.spec import TrainingSpec, configured
 from metrics.distribution import AlexFeatures, FrechetDistance
 
 VERSION = 2
 
 
-def recipe(overrides: DictConfig) -> Recipe:
-    """The recipe with settings of TrainingConfig overridden; an unknown one raises OmegaConf's error."""
-    merged = OmegaConf.merge(OmegaConf.structured(TrainingConfig), overrides)
-    config = cast(TrainingConfig, OmegaConf.to_object(merged))
-    return Recipe(
+def generator(overrides: DictConfig) -> TrainingSpec:
+    """The training with settings of TrainingConfig overridden; an unknown one raises OmegaConf's error."""
+    config = configured(TrainingConfig(), overrides)
+    return TrainingSpec(
         config=config,
         module=lambda: GeneratorTraining(config),
         data=lambda: TrainingFaces(config),
@@ -41,7 +39,7 @@ def recipe(overrides: DictConfig) -> Recipe:
 
 
 def export(checkpoint: Path, out: Path, config: TrainingConfig) -> None:
-    """Write OUT/faces64.safetensors (half precision), its state to train on, sample sheet, log and model card."""
+    """Write OUT/faces64.safetensors (half precision), its state to train on, samples, log and model card."""
     # Our own checkpoint of this run; Lightning's files hold more than tensors.
     stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
     shape = dict(stored["hyper_parameters"]["generator"])
@@ -51,7 +49,7 @@ def export(checkpoint: Path, out: Path, config: TrainingConfig) -> None:
     trained.save_state(out / "faces64-state.safetensors")
     weights = out / "faces64.safetensors"
     save_generator(generator, weights, half=True, card={"version": str(VERSION), "images": str(images)})
-    generator = load_generator(weights)  # judged as it is shipped
+    generator = load_generator(weights)  # evaluated as it is shipped
     save_grid(generator, out / "faces64.png")
     _log(out).to_csv(out / "faces64-log.csv", index=False, float_format="%.4g")
     (out / "faces64.md").write_text(_card(generator, images, out, config), encoding="utf-8")
@@ -71,15 +69,15 @@ def _card(generator: Generator, images: int, out: Path, config: TrainingConfig) 
     shape = generator.config
     found = _detected(samples(generator, config.detection_images, seed=99))
     found_in_data = _detected(real[: config.detection_images])
-    template = Template((Path(__file__).parent / "card.md.j2").read_text(encoding="utf-8"), keep_trailing_newline=True)
-    return template.render(
+    return render_card(
+        "generator.md.j2",
         version=VERSION,
         shape=shape,
         parameters=sum(p.numel() for p in generator.parameters()),
         kept=len(faces),
         draws=config.draws,
         images=images,
-        hours=_hours(out),
+        hours=hours(out),
         dim=AlexFeatures.DIM,
         count=count,
         generated=generated,
@@ -99,28 +97,19 @@ def samples(generator: Generator, count: int, seed: int) -> Tensor:
 
 def _detected(images: Tensor) -> float:
     found = 0
-    for picture in tqdm(to_uint8(images), desc="detecting faces", leave=False):
+    for image in tqdm(to_uint8(images), desc="detecting faces", leave=False):
         try:
-            found += find_face(Image.fromarray(picture)).probability > 0.9
+            found += find_face(Image.fromarray(image)).probability > 0.9
         except NoFaceError:
             continue
     return found / len(images)
 
 
 def _log(out: Path) -> pd.DataFrame:
-    """The figures of all sessions of the run, by images seen; what a session lost to a kill is in it twice."""
-    parts = [pd.read_csv(path) for path in sorted(out.glob("log/version_*/metrics.csv"))]
-    log = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["images"])
-    if "at_images" in log:
-        log["images"] = log["images"].fillna(log.pop("at_images"))
-    return log.drop(columns=["epoch", "step"], errors="ignore").sort_values("images", kind="stable")
-
-
-def _hours(out: Path) -> float:
-    """Wall hours of all sessions of the run, from the first to the last entry of each session's log."""
-    total = 0.0
-    for folder in out.glob("log/version_*"):
-        start, end = folder / "hparams.yaml", folder / "metrics.csv"
-        if start.exists() and end.exists():
-            total += end.stat().st_mtime - start.stat().st_mtime
-    return total / 3600
+    """The logged values by images seen; what a session lost to a kill is in it twice."""
+    table = log(out)
+    if "at_images" in table:
+        table["images"] = table["images"].fillna(table.pop("at_images"))
+    if "images" not in table:
+        return table
+    return table.drop(columns=["epoch", "step"], errors="ignore").sort_values("images", kind="stable")

@@ -1,0 +1,1 @@
+"""Readers of checkpoints as their authors publish them."""

@@ -1,0 +1,224 @@
+"""What the trainings of encoders and hypernetworks share: a network beside a frozen generator, and its average.
+
+No random number comes from a global stream, so that a training that was interrupted and resumed gives the weights of an
+undisturbed one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.swa_utils import AveragedModel
+
+from methods.generators.stylegan2 import Generator
+from methods.training.distributed import share_batch_norms
+from methods.training.losses import LossWeights, identity_distance
+from methods.training.metrics import save_comparison, validation_metrics
+
+VALIDATIONS = 10  # in a training
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkTrainingConfig:
+    """Settings that all these trainings have.
+
+    budget: passes of network and generator, forward and backward, over all processes (a pass without a backward counts
+    a third), so that trainings of different networks cost the same. synthetic: fraction of the images that the
+    generator draws. draws: training faces of the DCGAN. warmup: fraction of the budget over which the rate rises; it
+    falls along half a cosine to 0. ema: decay of the average of weights. name: of the exported files. The released
+    trainings use Ranger at 1e-4 for 200,000 steps and more; this suite's budget is a hundredth of that, so Adam and a
+    higher rate.
+    """
+
+    generator: str = "faces64"
+    budget: int = 32_000
+    batch: int = 8
+    synthetic: float = 0.25
+    draws: int = 48_000
+    lr: float = 1e-3
+    warmup: float = 0.05
+    ema: float = 0.995
+    losses: LossWeights = field(default_factory=LossWeights)
+    name: str = ""
+    seed: int = 0
+
+    @property
+    def cost(self) -> float:
+        """Passes that one training image takes."""
+        raise NotImplementedError
+
+    def steps(self, processes: int = 1) -> int:
+        """Steps in the budget."""
+        return math.ceil(self.budget / (self.cost * self.batch * processes))
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Codes [N, num_ws, w_dim], and images [N, 3, S, S] clamped to [-1, 1], beside the targets [N, 3, S, S]."""
+
+    latent: Tensor
+    image: Tensor
+    target: Tensor
+
+
+def ema_with_warmup(decay: float) -> Callable[..., None]:
+    """The averaging function of an AveragedModel: decay min(`decay`, n / (n + 9)) at the n-th update."""
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], current: list[Tensor], n: Tensor) -> None:
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, current, 1 - min(decay, int(n) / (9 + int(n))))
+            return
+        for average, value in zip(averages, current, strict=True):  # the counters of batch normalisation
+            average.copy_(value)
+
+    return update
+
+
+def warmup_cosine(progress: float, warmup: float) -> float:
+    """Factor of the learning rate: a linear rise over the fraction `warmup`, times half a cosine from 1 to 0."""
+    warm = min(1.0, (progress + 1e-3) / warmup) if warmup else 1.0
+    return warm * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class EmaTraining(pl.LightningModule):
+    """Manual optimization of one network by the sum of its loss terms.
+
+    Subclasses name the attribute that holds the network in `network_name`, and write `losses` and `reconstruct`; for
+    `export` also `save`, `load` and `compared`.
+    """
+
+    steps: Tensor
+    network_name: ClassVar[str]
+    former_names: ClassVar[dict[str, str]] = {}  # prefixes of checkpoints' keys, each with the present one
+
+    def __init__(self, config: NetworkTrainingConfig, generator: Generator, network: nn.Module):
+        super().__init__()
+        self.save_hyperparameters(asdict(config))
+        self.automatic_optimization = False
+        self.config: Any = config
+        self.generator = generator.eval().requires_grad_(False)
+        setattr(self, self.network_name, network)
+        self.ema = AveragedModel(network, multi_avg_fn=ema_with_warmup(config.ema), use_buffers=True)
+        self.ema.requires_grad_(False).eval()
+        self.ema.n_averaged.fill_(1)  # the first update averages, too
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+        self.register_load_state_dict_pre_hook(_present_names)
+
+    @property
+    def network(self) -> nn.Module:
+        return cast(nn.Module, getattr(self, self.network_name))
+
+    @property
+    def average(self) -> Any:
+        """The network with averaged weights."""
+        return self.ema.module
+
+    @property
+    def default_name(self) -> str:
+        """Of exported files, where the config gives none."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> Any:
+        """The network's shape, for the model card."""
+        raise NotImplementedError
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weighted loss terms of a batch {"images" [N, 3, R, R], "w" [N, w_dim], "known" [N]}, scalars by name."""
+        raise NotImplementedError
+
+    def reconstruct(self, network: Any, images: Tensor) -> Reconstruction:
+        """What a network makes of images [N, 3, R, R]."""
+        raise NotImplementedError
+
+    def save(self, path: Path, card: dict[str, str]) -> None:
+        """Write the average in half precision."""
+        raise NotImplementedError
+
+    def load(self, path: Path) -> Any:
+        """The network of a file of `save`."""
+        raise NotImplementedError
+
+    def compared(self, stored: Any) -> dict[str, Any]:
+        """The networks of the model card's table, by the name of their row."""
+        return {"as stored (float16)": stored, "as trained (float32)": self.average}
+
+    def after_step(self, optimizers: list[Any]) -> None:
+        """What follows the network's step, before the average is updated."""
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.steps(self.trainer.world_size if self._trainer else 1)
+
+    @property
+    def progress(self) -> float:
+        return int(self.steps) / self.total_steps
+
+    def setup(self, stage: str) -> None:
+        if self.trainer.world_size > 1:
+            share_batch_norms(self.network)
+
+    def further_optimizers(self) -> list[torch.optim.Optimizer]:
+        return []
+
+    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
+        adam = torch.optim.Adam(self.network.parameters(), lr=self.config.lr)
+        schedule = LambdaLR(adam, lambda _: warmup_cosine(self.progress, self.config.warmup))
+        return [adam, *self.further_optimizers()], [schedule]
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> None:
+        optimizers = self.optimizers()
+        optimizers = cast(list[Any], optimizers if isinstance(optimizers, list) else [optimizers])
+        terms = self.losses(batch)
+        total = torch.stack(list(terms.values())).sum()
+        optimizers[0].zero_grad()
+        self.manual_backward(total)
+        optimizers[0].step()
+        self.after_step(optimizers)
+        self.ema.update_parameters(self.network)
+        self.log_dict({name: value.detach() for name, value in terms.items()}, sync_dist=True)
+        self.log("loss", total.detach(), prog_bar=True, sync_dist=True)
+        self.steps += 1
+        cast(LRScheduler, self.lr_schedulers()).step()
+        self.log("images", float(self.steps) * self.config.batch * self.trainer.world_size, prog_bar=True)
+        if int(self.steps) >= self.total_steps:
+            self.trainer.should_stop = True
+
+    def validation_step(self, batch: tuple[Tensor], index: int) -> None:
+        result = self.reconstruct(self.average, batch[0])
+        # Identity costs more than all else; the model card has it.
+        for name, value in validation_metrics(result.image, result.target).items():
+            self.log(f"val_{name}", value, prog_bar=name == "mse", batch_size=len(batch[0]), sync_dist=True)
+        if index == 0 and self.global_rank == 0 and not self.trainer.sanity_checking:
+            path = Path(self.trainer.default_root_dir) / "samples" / f"{int(self.steps):07d}.png"
+            save_comparison(result.target[:10], result.image[:10], path)
+
+    @torch.no_grad()
+    def evaluate(self, network: Any, images: Tensor) -> dict[str, float]:
+        """MSE, LPIPS, identity, and the mean distance of a code's layers from their mean, over images [N, 3, R, R]."""
+        results = [self.reconstruct(network, part) for part in images.split(32)]
+        same = [1 - identity_distance(r.image, r.target, self.config.losses.identity_network) for r in results]
+        image, target, codes = (torch.cat([getattr(r, k) for r in results]) for k in ("image", "target", "latent"))
+        found = {name: float(value) for name, value in validation_metrics(image, target).items()}
+        spread = (codes - codes.mean(dim=1, keepdim=True)).norm(dim=2).mean()
+        return found | {"identity": float(torch.stack(same).mean()), "spread": float(spread)}
+
+
+def _present_names(module: EmaTraining, state: dict[str, Any], *_: Any) -> None:
+    """Rename what checkpoints of former versions hold: `ema.*` without AveragedModel's `module` and counter."""
+    if "ema.n_averaged" not in state:
+        for key in [key for key in state if key.startswith("ema.")]:
+            state[f"ema.module.{key.removeprefix('ema.')}"] = state.pop(key)
+        state["ema.n_averaged"] = state["steps"] + 1
+    for former, present in module.former_names.items():
+        for key in [key for key in state if key.startswith(former)]:
+            state[present + key.removeprefix(former)] = state.pop(key)

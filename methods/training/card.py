@@ -1,0 +1,31 @@
+"""Model cards, and what they say of a run: its log and its hours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Template
+
+
+def render_card(template: str, **facts: Any) -> str:
+    """A model card from a template of this folder."""
+    text = (Path(__file__).parent / template).read_text(encoding="utf-8")
+    return Template(text, keep_trailing_newline=True).render(**facts)
+
+
+def log(out: Path) -> pd.DataFrame:
+    """The logged values of all sessions of the run, by step."""
+    parts = [pd.read_csv(path) for path in sorted(out.glob("log/version_*/metrics.csv"))]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def hours(out: Path) -> float:
+    """Wall hours of all sessions of the run, from the first to the last entry of each session's log."""
+    total = 0.0
+    for folder in out.glob("log/version_*"):
+        start, end = folder / "hparams.yaml", folder / "metrics.csv"
+        if start.exists() and end.exists():
+            total += end.stat().st_mtime - start.stat().st_mtime
+    return total / 3600

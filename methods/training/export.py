@@ -1,0 +1,111 @@
+"""From a training's checkpoint to the files of the repository: weights, log, contact sheet and model card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from methods.encoders.designs import DESIGNS
+from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
+from methods.generators import load_generator
+from methods.generators.stylegan2 import Generator
+from methods.hypernetworks.training import HyperStyleTraining, HyperStyleTrainingConfig, pivots_of
+from methods.registry import flatten
+from methods.training.base import VALIDATIONS, EmaTraining, NetworkTrainingConfig
+from methods.training.card import hours, log, render_card
+from methods.training.data import EncoderData, EncoderDataConfig
+from methods.training.metrics import save_comparison
+from methods.training.spec import TrainingSpec, configured
+
+VERSION = 1
+
+
+def __getattr__(name: str) -> Callable[[DictConfig], TrainingSpec]:
+    """`psp`, `e4e`, ...: the training of each encoder."""
+    if name in DESIGNS:
+        return partial(encoder, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def encoder(design: str, overrides: DictConfig) -> TrainingSpec:
+    """The training of an encoder of methods/encoders/designs.py. Raises OmegaConf's error for an unknown setting."""
+    default = EncoderTrainingConfig(design=design)
+    base = configured(default, OmegaConf.create(dict(DESIGNS[design].training)))
+    return _spec(EncoderTraining, default, configured(base, overrides), "encoder.md.j2")
+
+
+def hyperstyle(overrides: DictConfig) -> TrainingSpec:
+    """The training of HyperStyle. Raises OmegaConf's error, or FileNotFoundError where the W encoder is missing."""
+    default = HyperStyleTrainingConfig()
+    config = configured(default, overrides, {"passes": "iterations"})
+    pivots_of(config, load_generator(config.generator))  # before any work, as it may be absent
+    return _spec(HyperStyleTraining, default, config, "hyperstyle.md.j2")
+
+
+def _spec(
+    training: Callable[[Any, Generator], EmaTraining],
+    default: NetworkTrainingConfig,
+    config: NetworkTrainingConfig,
+    template: str,
+) -> TrainingSpec:
+    generator = load_generator(config.generator)
+    data = EncoderDataConfig(config.batch, config.synthetic, config.draws, config.seed)
+    return TrainingSpec(
+        config=config,
+        module=lambda: training(config, load_generator(config.generator)),
+        data=lambda: EncoderData(data, generator),
+        validate_every=max(1, math.ceil(config.budget / (config.cost * config.batch) / VALIDATIONS)),
+        monitor="",
+        export=lambda checkpoint, out: export(training(config, generator), checkpoint, out, default, template),
+        seed=config.seed,
+    )
+
+
+def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkTrainingConfig, template: str) -> None:
+    """Write OUT/<name>-<generator>.safetensors (half precision) with its log, contact sheet and model card.
+
+    Args:
+        training: the module, which takes the checkpoint's state.
+        checkpoint: Lightning's file of the run.
+        out: the run's folder.
+        default: the settings that the card compares with.
+        template: file name of the card's template.
+    """
+    # Our own checkpoint of this run; Lightning's files hold more than tensors.
+    training.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"])
+    config = training.config
+    name = f"{config.name or training.default_name}-{Path(config.generator).stem}"
+    steps = int(training.steps)
+    path = out / f"{name}.safetensors"
+    training.save(path, {"name": name, "version": str(VERSION), "steps": str(steps)})
+    stored = training.load(path)
+    data = EncoderData(EncoderDataConfig(config.batch, config.synthetic, config.draws, config.seed), training.generator)
+    data.setup()
+    images = torch.cat([batch[0] for batch in data.val_dataloader()])
+    first = training.reconstruct(stored, images[:10])
+    save_comparison(first.target, first.image, out / f"{name}.png")
+    log(out).to_csv(out / f"{name}-log.csv", index=False, float_format="%.4g")
+    plain = flatten(asdict(default))
+    card = render_card(
+        template,
+        name=name,
+        version=VERSION,
+        config=config,
+        changed={key: value for key, value in flatten(asdict(config)).items() if value != plain[key]},
+        shape=training.shape,
+        parameters=sum(p.numel() for p in training.network.parameters()),
+        steps=steps,
+        images=steps * config.batch,
+        passes=round(steps * config.batch * config.cost),
+        hours=hours(out),
+        found={row: training.evaluate(network, images) for row, network in training.compared(stored).items()},
+        count=len(images),
+    )
+    (out / f"{name}.md").write_text(card, encoding="utf-8")
