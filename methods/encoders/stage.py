@@ -74,7 +74,7 @@ class EncoderStage(Method):
         )
         return rendered(self.generator, draft)
 
-    def _looks(self) -> int:
+    def _iterations(self) -> int:
         design = self.encoder.design  # a published encoder's number of steps may differ from the stage's
         return self.config.iterations or design.iterations if design.iterative else 1
 

@@ -29,8 +29,8 @@ class HyperStyleConfig:
     """weights: an embedded name, a .safetensors file, an asset or the authors' file (.pt); "" for the one trained for
     faces64, "toy" for random ones.
 
-    steps: refinement steps, T = 5 in the paper; 0 leaves the pivot as it is. batch_size: images that the network sees at
-    once, fixed (methods/batching.py).
+    steps: refinement steps, T = 5 in the paper; 0 leaves the pivot as it is. batch_size: images of one call,
+    fixed (methods/batching.py).
     """
 
     weights: str = ""

@@ -1,4 +1,4 @@
-"""Training images of encoders and hypernetworks: real training faces and fresh samples of the generator, in one fixed order.
+"""Training images of encoders and hypernetworks: faces and fresh samples of the generator, in one fixed order.
 
 Batch `step` of process `rank` depends on the seed and on these two numbers only, so that a resumed training sees
 what an undisturbed one sees, all encoders see the same images, and N processes see what one process sees.

@@ -45,7 +45,8 @@ def configured(base: C, overrides: DictConfig, former: Mapping[str, str] | None 
     Raises:
         OmegaConfBaseException: a setting is unknown or of the wrong type.
     """
-    for key in set(former or {}) & set(overrides):
-        log.warning("the setting %r is now called %r", key, former[key])  # type: ignore[index]
-        overrides = OmegaConf.create({former.get(k, k): v for k, v in overrides.items()})  # type: ignore[union-attr]
-    return cast(C, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), overrides)))
+    former = former or {}
+    for key in set(former) & set(overrides):
+        log.warning("the setting %r is now called %r", key, former[str(key)])
+    present = {former.get(str(key), str(key)): value for key, value in overrides.items()}
+    return cast(C, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), present)))

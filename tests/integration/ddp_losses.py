@@ -21,7 +21,7 @@ from methods.training.run import fit
 
 BATCH, STEPS = 8, 4
 TRAININGS = {
-    # Draws, judges by LPIPS and identity, learns codes of samples, and has a critic of codes with its pools.
+    # Renders, has LPIPS and identity terms, learns codes of samples, and has a latent discriminator with its pools.
     "e4e": ["generator=toy", "adversarial=0.1", "latent=1", "progressive=false", f"budget={STEPS * BATCH}"],
     # Distils for a step, then plays with the discriminator and its R1.
     "generator": ["distil_images=8", "r1_interval=2", "frechet_images=50", f"total_images={STEPS * BATCH}"],

@@ -23,7 +23,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     ddp_losses.run(1, tmp_path / "one")
     assert two.wait() == 0
     for name, losses in {
-        "e4e": ["loss", "l2", "lpips", "identity", "latent", "delta_norm", "adversarial", "critic"],
+        "e4e": ["loss", "l2", "lpips", "identity", "latent", "delta_norm", "adversarial", "latent_discriminator"],
         "generator": ["distil_l1", "distil_lpips", "d_loss", "d_real", "d_fake", "r1", "g_loss"],
     }.items():
         found = [pd.read_csv(tmp_path / how / name / "log" / "version_0" / "metrics.csv") for how in ("one", "two")]

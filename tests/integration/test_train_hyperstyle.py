@@ -14,7 +14,7 @@ from methods.hypernetworks.training import HyperStyleTraining
 from methods.hypernetworks.weights import load_hypernet
 from methods.training import data as data_module
 
-TINY = ["generator=toy", "w_encoder=toy", "draws=1000", "batch=2", "passes=2", "losses.identity=0", "budget=24"]
+TINY = ["generator=toy", "w_encoder=toy", "draws=1000", "batch=2", "iterations=2", "losses.identity=0", "budget=24"]
 
 
 def run(out: Path) -> int:

@@ -82,7 +82,7 @@ def served(rows: int) -> Generator:
     return Generator(GeneratorConfig(2 ** (levels + 1), (4,) * levels, z_dim=8, w_dim=512, mapping_layers=1)).eval()
 
 
-def test_critic_has_the_official_names_and_shapes() -> None:
+def test_latent_discriminator_has_the_official_names_and_shapes() -> None:
     found = {k: list(v.shape) for k, v in LatentDiscriminator().state_dict().items()}
     assert found == key_shapes("e4e_w_discriminator", "discriminator_state_dict")
 
@@ -104,8 +104,8 @@ def test_e4e_gives_the_authors_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     case.assert_close("codes", codes)
     case.assert_close("latents", codes[:1])
     case.assert_close("codes_raw", base_and_deltas(network, x))
-    for stage in (0, 3, 8):
-        case.assert_close(f"codes_raw_stage{stage}", base_and_deltas(network, x, stage)[:1])
+    for count in (0, 3, 8):
+        case.assert_close(f"codes_raw_stage{count}", base_and_deltas(network, x, count)[:1])
     mixed, rows = codes[:1].clone(), [8, 9, 17]
     mixed[:, rows] = 0.25 * case["in_inject"][:, rows] + 0.75 * mixed[:, rows]
     case.assert_close("latents_mask", mixed)
@@ -153,7 +153,7 @@ def test_restyle_gives_the_authors_codes_and_pictures_pass_by_pass(tmp_path: Pat
     found = loaded(tmp_path, "restyle_psp_ffhq_encode")
     case.assert_close("avg_image", found.ready().average_image)
     x = images(case)[:1]  # one of two images: a picture of 1024 px in double takes half a minute
-    for i, each in enumerate(found.passes(x, iterations=3)):
+    for i, each in enumerate(found.steps(x, iterations=3)):
         if i == 0:
             case.assert_close("enc_first", each.latent - found.encoder.latent_avg, first=1)
         case.assert_close(f"latents_it{i}", each.latent, first=1)
@@ -191,7 +191,7 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=said):
             load_encoder(small(tmp_path, **changes), name)
     assert load_encoder(small(tmp_path, opts={}), "e4e").encoder.design.deltas
-    with pytest.raises(ValueError, match="looks once, found iterations=5"):
+    with pytest.raises(ValueError, match="has one step, found iterations=5"):
         load_encoder(small(tmp_path)).encode(torch.zeros(1, 3, 256, 256), iterations=5)
     with pytest.raises(ValueError, match="no latent_avg and no decoder"):
         load_encoder(small(tmp_path, latent_avg=None, opts={"encoder_type": "Encoder4Editing",

@@ -17,7 +17,7 @@ from methods.encoders.encoder import SMALL, refine
 from methods.encoders.interestyle import InterestConfig, area_weights, blur, filtered_views, masked
 from methods.encoders.latent_discriminator import LatentDiscriminator, LatentPool, encoder_loss, r1_penalty
 from methods.encoders.networks import EncoderConfig, Flat, Pyramid, base_and_deltas, independent_layers
-from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
+from methods.encoders.training import EncoderTrainingConfig
 from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder, start_from, toy_encoder
 from methods.generators import load_generator
 from methods.latent_distance import latent_distance
@@ -37,15 +37,15 @@ def test_rows_without_a_delta_equal_the_first(network: type[Pyramid] | type[Flat
     encoder = network(EncoderConfig(32, 3, 8, 6, (1, 1, 1, 1), (4, 4, 4, 4), 4)).eval()
     images = torch.randn(2, 3, 32, 32)
     rows = independent_layers(encoder, images)
-    for stage in (0, 3, 7, None):
-        found = base_and_deltas(encoder, images, stage)
-        active = 8 if stage is None else stage + 1
+    for count in (0, 3, 7, None):
+        found = base_and_deltas(encoder, images, count)
+        active = 8 if count is None else count + 1
         assert torch.equal(found[:, active:], found[:, :1].expand(-1, 8 - active, -1))
         torch.testing.assert_close(found[:, 1:active] - found[:, :1], rows[:, 1:active])
 
 
 def test_a_wrong_shape_of_encoder_says_what_was_found() -> None:
-    with pytest.raises(ValueError, match="four stages"):
+    with pytest.raises(ValueError, match="four levels"):
         EncoderConfig(units=(1, 2))
     with pytest.raises(ValueError, match="found 48"):
         EncoderConfig(resolution=48)
@@ -71,16 +71,16 @@ def test_w_norm_counts_all_rows_together() -> None:
     assert float(w_norm(latent, torch.ones(4, 4))) == 0.0
 
 
-def test_r1_of_a_linear_critic_is_its_weights_squared() -> None:
-    critic = LatentDiscriminator(4)
+def test_r1_of_a_linear_discriminator_is_its_weights_squared() -> None:
+    discriminator = LatentDiscriminator(4)
     weight = torch.tensor([[1.0, 2.0, 0.0, -2.0]])
-    critic.mlp = torch.nn.Sequential(torch.nn.Linear(4, 1))
-    critic.mlp[0].weight.data = weight
+    discriminator.mlp = torch.nn.Sequential(torch.nn.Linear(4, 1))
+    discriminator.mlp[0].weight.data = weight
     # gamma / 2 * 16 steps * |weight|^2 = 5 * 16 * 9
-    assert float(r1_penalty(critic, torch.randn(6, 4))) == pytest.approx(720.0)
+    assert float(r1_penalty(discriminator, torch.randn(6, 4))) == pytest.approx(720.0)
     sure = torch.full((2, 4), 0.0)
-    critic.mlp[0].bias.data.fill_(0.0)
-    assert float(encoder_loss(critic, sure)) == pytest.approx(0.6931, abs=1e-4)
+    discriminator.mlp[0].bias.data.fill_(0.0)
+    assert float(encoder_loss(discriminator, sure)) == pytest.approx(0.6931, abs=1e-4)
 
 
 def test_a_pool_gives_new_codes_until_full_then_half_old_ones() -> None:
@@ -108,7 +108,7 @@ def test_the_filter_keeps_the_interest_region_sharp_and_ends_sharp() -> None:
     whole = filtered_views(images, mask, replace(config, filter="whole"), 3)
     assert not torch.equal(whole[0][..., 16:48, 16:48], images[..., 16:48, 16:48])
     assert all(view is images for view in filtered_views(images, None, interestyle.OFF, 3))
-    with pytest.raises(ValueError, match="3 values for 5 passes"):
+    with pytest.raises(ValueError, match="3 values for 5 refinement steps"):
         filtered_views(images, mask, config, 5)
     with pytest.raises(ValueError, match="'inside'"):
         InterestConfig(filter="inside")
@@ -143,12 +143,12 @@ def test_no_gradient_runs_from_one_look_to_the_next(name: str) -> None:
     images = torch.rand(2, 3, 64, 64) * 2 - 1
     first_view = images.clone().requires_grad_()
     views = [first_view] + [images] * (DESIGNS[name].iterations - 1)
-    passes = list(refine(encoder, generator, views))
-    assert len(passes) == DESIGNS[name].iterations
+    steps = list(refine(encoder, generator, views))
+    assert len(steps) == DESIGNS[name].iterations
     if DESIGNS[name].iterative:
-        passes[-1].image.sum().backward()
+        steps[-1].image.sum().backward()
         assert first_view.grad is None
-        torch.testing.assert_close(encoder(images), passes[0].latent)
+        torch.testing.assert_close(encoder(images), steps[0].latent)
 
 
 def test_pictures_are_brought_to_the_encoders_side() -> None:
@@ -193,7 +193,7 @@ def test_starting_from_another_encoder_takes_what_fits(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_budget_counts_passes(name: str, extra: dict[str, object], cost: float) -> None:
     config = EncoderTrainingConfig(design=name, **extra)  # type: ignore[arg-type]
-    assert EncoderTraining.passes_per_image_of(config) == pytest.approx(cost)
+    assert config.cost == pytest.approx(cost)
 
 
 def test_latent_distance_of_a_code_by_hand() -> None:

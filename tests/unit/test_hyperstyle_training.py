@@ -1,4 +1,4 @@
-"""How the hypernetwork learns: a loss at every pass, no gradient between them, weights that come back from a file."""
+"""How the hypernetwork learns: a loss at every refinement step, no gradient between them, weights from a file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def images() -> Tensor:
 
 
 def module(**settings: object) -> HyperStyleTraining:
-    config = HyperStyleTrainingConfig("toy", "toy", passes=2, losses=PLAIN, **settings)  # type: ignore[arg-type]
+    config = HyperStyleTrainingConfig(generator="toy", w_encoder="toy", iterations=2, losses=PLAIN, **settings)  # type: ignore[arg-type]
     return HyperStyleTraining(config, load_generator("toy"))
 
 
-def test_no_gradient_runs_from_one_pass_to_the_next(images: Tensor) -> None:
+def test_no_gradient_runs_from_one_step_to_the_next(images: Tensor) -> None:
     generator = load_generator("toy")
     hypernet = toy_hypernet(generator).requires_grad_(True)
     seen: list[dict[str, Tensor]] = []
@@ -42,7 +42,7 @@ def test_no_gradient_runs_from_one_pass_to_the_next(images: Tensor) -> None:
 
     hypernet.register_forward_hook(keep)
     start = pivots(module().w_encoder, images)
-    found = list(passes(hypernet, generator, images, start, 2, lanes=2))
+    found = list(refine(hypernet, generator, images, start, 2, batch_size=2))
     found[1].image.sum().backward()
     assert all(change.grad is None for change in seen[0].values())
     assert all(change.grad is not None and bool(change.grad.any()) for change in seen[1].values())
@@ -54,7 +54,7 @@ def test_every_part_learns_and_the_loss_falls(images: Tensor) -> None:
     adam = torch.optim.Adam(training.hypernet.parameters(), lr=2e-3)
     losses = []
     for _ in range(4):
-        terms = training._terms(images)
+        terms = training.losses({"images": images})
         assert list(terms) == ["l2"]
         adam.zero_grad()
         terms["l2"].backward()
@@ -68,14 +68,14 @@ def test_every_part_learns_and_the_loss_falls(images: Tensor) -> None:
 
 def test_what_heads_share_is_averaged_once() -> None:
     training = module(ema=0.75)
-    training.steps += 100
-    before = training.ema.shared_weight_hypernet.w1.clone()
+    training.ema.n_averaged.fill_(101)
+    before = training.average.shared_weight_hypernet.w1.clone()
     with torch.no_grad():
         training.hypernet.shared_weight_hypernet.w1.add_(1.0)
-    training._average()
-    torch.testing.assert_close(training.ema.shared_weight_hypernet.w1, before + 0.25)
-    heads = training.ema.refinement_blocks
-    assert heads["0"].hypernet.w1 is training.ema.shared_weight_hypernet.w1
+    training.ema.update_parameters(training.network)
+    torch.testing.assert_close(training.average.shared_weight_hypernet.w1, before + 0.25)
+    heads = training.average.refinement_blocks
+    assert heads["0"].hypernet.w1 is training.average.shared_weight_hypernet.w1
 
 
 def test_an_untrained_network_begins_near_the_pivot(images: Tensor) -> None:
@@ -114,4 +114,4 @@ def header(path: Path) -> str:
 def test_training_needs_its_w_encoder() -> None:
     with pytest.raises(FileNotFoundError, match="train hyperstyle_w_encoder` trains one"):
         load_training("hyperstyle", ["w_encoder=hyperstyle_w_encoder-elsewhere"])
-    assert load_training("hyperstyle", ["generator=toy", "w_encoder=toy", "passes=3"]).config.passes == 3
+    assert load_training("hyperstyle", ["generator=toy", "w_encoder=toy", "passes=3"]).config.iterations == 3

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from datasets.checkpoints import read_checkpoint
-from methods.encoders import OfficialEncoder, load_encoder, official
+from methods.checkpoints import encoders as published
+from methods.encoders import OfficialEncoder, load_encoder
 from methods.encoders.encoder import Design, Encoder
 from methods.encoders.networks import EncoderConfig, Flat, Pyramid
 from methods.generators import load_generator
@@ -147,9 +148,9 @@ def test_iterative_encoders_use_the_decoder_of_their_file(tmp_path: Path) -> Non
     torch.manual_seed(0)
     state = encoder_state("restyle_psp_ffhq_encode") | decoder()
     found = load_encoder(write(tmp_path / "r.pt", state_dict=state, opts={"encoder_type": "BackboneEncoder"}))
-    passes = found.passes(torch.zeros(1, 3, 256, 256), iterations=2)
-    assert torch.equal(passes[1].latent[0], MEAN.expand(ROWS, 512)), "weights of zero move no code"
-    drawn = passes[0].image
+    steps = found.steps(torch.zeros(1, 3, 256, 256), iterations=2)
+    assert torch.equal(steps[1].latent[0], MEAN.expand(ROWS, 512)), "weights of zero move no code"
+    drawn = steps[0].image
     assert drawn.shape[-1] == 8 and drawn.any()
     # A generator smaller than the encoder's side is enlarged by repetition, as the authors' pool does.
     wanted = drawn.repeat_interleave(32, dim=2).repeat_interleave(32, dim=3)[0]
@@ -187,7 +188,7 @@ def test_encoders_of_cars_see_wide_pictures(tmp_path: Path) -> None:
 
 def test_cars_with_too_many_rows_use_the_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """e4e's inference drops the last two of 18 rows in such files, whose generator has 16; here the last two of six."""
-    assert (official.ALL_ROWS, official.CARS_ROWS) == (18, 16)
+    assert (published.ALL_ROWS, published.CARS_ROWS) == (18, 16)
     monkeypatch.setattr(official, "ALL_ROWS", 6)
     monkeypatch.setattr(official, "CARS_ROWS", 4)
     path = write(tmp_path / "c.pt", state_dict=encoder_state(rows=6), latent_avg=MEAN.expand(6, 512), opts=CARS)
@@ -228,17 +229,17 @@ def test_the_first_partner_has_the_modules_own_precision(deltas: bool) -> None:
 
 
 @torch.no_grad()
-def test_wide_passes_see_the_middle_of_their_own_pictures() -> None:
+def test_wide_encoders_see_the_middle_of_their_own_images() -> None:
     generator = Generator(GeneratorConfig(128, (8, 8, 8, 8, 8, 8), z_dim=16, w_dim=16, mapping_layers=2)).eval()
     found = small(False, generator, wide=True)
     images = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    passes = found.passes(images, iterations=2)
+    steps = found.steps(images, iterations=2)
     encoder = found.encoder
-    partner = torch.nn.functional.adaptive_avg_pool2d(passes[0].image[:, :, 16:112], (48, 64))
-    again = encoder.latent_avg * 0 + passes[0].latent
+    partner = torch.nn.functional.adaptive_avg_pool2d(steps[0].image[:, :, 16:112], (48, 64))
+    again = encoder.latent_avg * 0 + steps[0].latent
     x = torch.cat([images, partner], dim=1)
     codes = torch.stack([style(encoder.encoder.stages(x)[-1]) for style in encoder.encoder.styles], dim=1)
-    torch.testing.assert_close(passes[1].latent, again + codes)
+    torch.testing.assert_close(steps[1].latent, again + codes)
 
 
 def test_unfinished_progressive_training_is_read_by_its_stage(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""What the trainings of encoders and hypernetworks share: average, schedule, and checkpoints of former names."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
+from methods.generators import load_generator
+from methods.training.base import ema_with_warmup, warmup_cosine
+from methods.training.losses import LossWeights
+
+
+def test_the_average_warms_up_and_copies_counters() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    wanted = copy.deepcopy(network)
+    average = AveragedModel(network, multi_avg_fn=ema_with_warmup(0.9), use_buffers=True)
+    average.n_averaged.fill_(1)
+    for step in range(120):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(torch.randn_like(parameter))
+            network(torch.randn(2, 3, 8, 8))
+            decay = min(0.9, (1 + step) / (10 + step))
+            for mine, current in zip(wanted.state_dict().values(), network.state_dict().values(), strict=True):
+                if mine.is_floating_point():
+                    mine.lerp_(current, 1 - decay)
+                else:
+                    mine.copy_(current)
+        average.update_parameters(network)
+    for mine, found in zip(wanted.state_dict().values(), average.module.state_dict().values(), strict=True):
+        assert torch.equal(mine, found)
+
+
+def test_the_rate_rises_and_falls() -> None:
+    assert warmup_cosine(0.0, 0.05) == pytest.approx(0.02) and warmup_cosine(1.0, 0.05) == pytest.approx(0)
+    assert warmup_cosine(0.5, 0.05) == pytest.approx(0.5)
+    assert warmup_cosine(0.25, 0.0) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+
+
+def test_a_checkpoint_of_former_names_is_read() -> None:
+    losses = LossWeights(lpips=0.0, identity=0.0)
+    config = EncoderTrainingConfig(design="e4e", generator="toy", adversarial=0.1, losses=losses)
+    training = EncoderTraining(config, load_generator("toy"))
+    training.steps += 7
+    with torch.no_grad():
+        for parameter in training.ema.parameters():
+            parameter.add_(1)
+    state = training.state_dict()
+    former = {k: v for k, v in state.items() if k != "ema.n_averaged"}
+    former = {k.replace("ema.module.", "ema.").replace("discriminator.", "critic."): v for k, v in former.items()}
+    assert set(former) != set(state)
+    fresh = EncoderTraining(config, load_generator("toy"))
+    fresh.load_state_dict(former)
+    assert int(fresh.ema.n_averaged) == 8
+    assert all(torch.equal(v, state[k]) for k, v in fresh.state_dict().items() if k != "ema.n_averaged")
