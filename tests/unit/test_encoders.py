@@ -52,7 +52,7 @@ def test_a_wrong_shape_of_encoder_says_what_was_found() -> None:
 
 
 def test_deltas_appear_one_by_one_after_a_tenth_of_the_training() -> None:
-    stages = [e4e.progressive_stage(i / 1000, 10) for i in range(1001)]
+    stages = [e4e.deltas_in_use(i / 1000, 10) for i in range(1001)]
     assert stages[99] == 0 and stages[100] == 1 and stages[110] == 2 and stages[-1] == 9
     assert stages == sorted(stages)
 

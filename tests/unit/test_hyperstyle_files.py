@@ -51,9 +51,9 @@ def test_a_file_gives_back_its_network(tmp_path: Path, wide: Generator) -> None:
     read = load_hyperstyle(path, None)
     found = read.invert(images, 2, codes)
     init = Inversion(("a", "b"), codes, "W", images, torch.zeros(2))
-    wanted = HyperStyle(wide, HyperStyleConfig("toy", 2, lanes=2)).invert(images, ["a", "b"], init)
+    wanted = HyperStyle(wide, HyperStyleConfig("toy", 2, batch_size=2)).invert(images, ["a", "b"], init)
     assert torch.equal(found.image, wanted.image)
-    stage = HyperStyle(wide, HyperStyleConfig(str(path), 2, lanes=2))
+    stage = HyperStyle(wide, HyperStyleConfig(str(path), 2, batch_size=2))
     assert torch.equal(stage.invert(images, ["a", "b"], init).image, wanted.image)
     with pytest.raises(ValueError, match="give load_hyperstyle its w_encoder_path"):
         read.encode(images)

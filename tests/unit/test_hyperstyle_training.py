@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from methods.generators import Generator, load_generator
+from methods.hypernetworks.refine import refine
 from methods.hypernetworks.stage import HyperStyle, HyperStyleConfig
 from methods.hypernetworks.training import HyperStyleTraining, HyperStyleTrainingConfig, inverted, pivots
 from methods.hypernetworks.weights import fresh_hypernet, load_hypernet, save_hypernet, toy_hypernet

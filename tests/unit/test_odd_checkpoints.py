@@ -188,14 +188,14 @@ def test_encoders_of_cars_see_wide_pictures(tmp_path: Path) -> None:
 
 def test_cars_with_too_many_rows_use_the_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """e4e's inference drops the last two of 18 rows in such files, whose generator has 16; here the last two of six."""
-    assert (published.ALL_ROWS, published.CARS_ROWS) == (18, 16)
-    monkeypatch.setattr(official, "ALL_ROWS", 6)
-    monkeypatch.setattr(official, "CARS_ROWS", 4)
+    assert (published.ALL_LAYERS, published.CARS_LAYERS) == (18, 16)
+    monkeypatch.setattr(published, "ALL_LAYERS", 6)
+    monkeypatch.setattr(published, "CARS_LAYERS", 4)
     path = write(tmp_path / "c.pt", state_dict=encoder_state(rows=6), latent_avg=MEAN.expand(6, 512), opts=CARS)
     found = load_encoder(path, generator=served(4))
     codes = found.encode(torch.zeros(1, 3, 192, 256))
     assert codes.shape == (1, 4, 512) and torch.equal(codes[0, 3], MEAN)
-    with pytest.raises(ValueError, match="serves a generator of 4 rows, this one has 6"):
+    with pytest.raises(ValueError, match="serves a generator of 4 layers, this one has 6"):
         load_encoder(path, generator=served(6))
 
 
@@ -238,7 +238,7 @@ def test_wide_encoders_see_the_middle_of_their_own_images() -> None:
     partner = torch.nn.functional.adaptive_avg_pool2d(steps[0].image[:, :, 16:112], (48, 64))
     again = encoder.latent_avg * 0 + steps[0].latent
     x = torch.cat([images, partner], dim=1)
-    codes = torch.stack([style(encoder.encoder.stages(x)[-1]) for style in encoder.encoder.styles], dim=1)
+    codes = torch.stack([style(encoder.encoder.levels(x)[-1]) for style in encoder.encoder.styles], dim=1)
     torch.testing.assert_close(steps[1].latent, again + codes)
 
 
