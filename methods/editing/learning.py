@@ -1,4 +1,4 @@
-"""Learning edit directions: sample the generator, let the predictors look, fit what they see to W.
+"""Learning edit directions: sample the generator, label the samples by predictors, fit the labels to W.
 
 References: Shen et al., InterFaceGAN, arXiv 2005.09635 (linear boundaries; conditional manipulation, section 2.3);
 Harkonen et al., GANSpace, arXiv 2004.02546 (principal components of W). InterFaceGAN separates the samples that score
@@ -25,7 +25,7 @@ from methods.generators.stylegan2 import Generator
 from metrics.attributes import predict
 
 LEAST_LABELLED = 20
-BATCH = 48  # whole batches of O-Net's lanes
+BATCH = 48  # a multiple of O-Net's batch size
 ATTRIBUTES = ("yaw", "pitch", "mouth_width", "smile", "mouth_opening", "brightness", "crown", "warmth")
 
 
@@ -33,12 +33,12 @@ ATTRIBUTES = ("yaw", "pitch", "mouth_width", "smile", "mouth_opening", "brightne
 class LearningConfig:
     """Settings of `python -m benchmarks train directions`.
 
-    samples: codes of W that are drawn and labelled; held_out of them are for judging alone. fit: "ridge" (alpha: its
-    penalty, for standardised values) or "boundary" (a linear SVM between the `share` of samples with the highest and
-    the `share` with the lowest values). A small alpha gives directions that leave other attributes alone and move
-    far for little effect; a large one leans towards the mean difference of samples. apart: directions that are made
-    orthogonal to those of other attributes, which are then changed less and cost some of their own effect. judged:
-    held-out samples that are edited.
+    samples: codes of W that are drawn and labelled; held_out of them are for evaluation alone. fit: "ridge" (alpha: its
+    penalty, for standardised values) or "boundary" (a linear SVM between the `fraction` of samples with the highest
+    and the `fraction` with the lowest values). A small alpha gives directions that leave other attributes alone and
+    move far for little effect; a large one leans towards the mean difference of samples. orthogonal_to: for a direction
+    the attributes whose directions it is made orthogonal to, which are then changed less and cost some of its own effect.
+    evaluated: held-out samples that are edited.
     """
 
     generator: str = "faces64"
@@ -47,9 +47,9 @@ class LearningConfig:
     held_out: int = 2_000
     fit: str = "ridge"
     alpha: float = 1000.0
-    share: float = 0.2
-    apart: dict[str, list[str]] = field(default_factory=dict)
-    judged: int = 100
+    fraction: float = 0.2
+    orthogonal_to: dict[str, list[str]] = field(default_factory=dict)
+    evaluated: int = 100
     components: int = 20
     name: str = ""  # of the exported files; directions-<generator> when empty
     seed: int = 0
@@ -57,19 +57,19 @@ class LearningConfig:
     def __post_init__(self) -> None:
         if self.fit not in ("ridge", "boundary"):
             raise ValueError(f"fit is {self.fit!r}; expected 'ridge' or 'boundary'")
-        if not 0 < self.judged <= self.held_out < self.samples:
+        if not 0 < self.evaluated <= self.held_out < self.samples:
             raise ValueError(
-                f"expected 0 < judged <= held_out < samples, found {self.judged}, {self.held_out}, {self.samples}"
+                f"expected 0 < evaluated <= held_out < samples, found {self.evaluated}, {self.held_out}, {self.samples}"
             )
-        for name, others in self.apart.items():
-            strangers = sorted({name, *others} - set(self.attributes))
-            if strangers or name in others:
-                raise ValueError(f"apart: {name!r} from {others}: expected other names of {self.attributes}")
+        for name, others in self.orthogonal_to.items():
+            unknown = sorted({name, *others} - set(self.attributes))
+            if unknown or name in others:
+                raise ValueError(f"orthogonal_to: {name!r} from {others}: expected other names of {self.attributes}")
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Codes w [N, w_dim] and the values [N] float64 that predictors read in their pictures, NaN where there is none."""
+    """Codes w [N, w_dim] and the values [N] float64 that predictors give for their images, NaN for none."""
 
     w: Tensor
     values: dict[str, Tensor]
@@ -85,15 +85,15 @@ def sample(generator: Generator, attributes: Sequence[str], count: int, seed: in
     w = torch.cat([generator.mapping(part.to(generator.w_mean))[:, 0].cpu() for part in z.split(1000)])
     found: list[dict[str, Tensor]] = []
     for part in tqdm(w.split(BATCH), desc="labelling samples", leave=False):
-        pictures = generator.synthesis(part.to(generator.w_mean)[:, None].expand(-1, generator.num_ws, -1)).clamp(-1, 1)
-        found.append(predict(attributes, pictures))
+        images = generator.synthesis(part.to(generator.w_mean)[:, None].expand(-1, generator.num_ws, -1)).clamp(-1, 1)
+        found.append(predict(attributes, images))
     return Samples(w, {name: torch.cat([values[name] for values in found]) for name in attributes})
 
 
 @dataclass(frozen=True)
 class Fit:
     """raw [w_dim]: where the attribute grows, of any length. r2: of the attribute's value, by the fit itself or by
-    a line through the projections. accuracy: of telling the highest from the lowest `share` by the projection. Both
+    a line through the projections. accuracy: of telling the highest from the lowest `fraction` by the projection. Both
     on held-out samples; labelled: how many of those have a value.
     """
 
@@ -116,8 +116,10 @@ def learn(train: Samples, held_out: Samples, config: LearningConfig) -> dict[str
                 f"{len(held_out.w)} held-out ones, at least {LEAST_LABELLED} are needed; leave it out or draw more"
             )
     raw = {name: _normal(train.w, values, config) for name, values in train.values.items()}
-    apart = {name: _orthogonal(raw[name], [raw[other] for other in others]) for name, others in config.apart.items()}
-    return {name: _judge_fit(vector, name, train, held_out, config.share) for name, vector in (raw | apart).items()}
+    apart = {
+        name: _orthogonal(raw[name], [raw[other] for other in others]) for name, others in config.orthogonal_to.items()
+    }
+    return {name: _fit_of(vector, name, train, held_out, config.fraction) for name, vector in (raw | apart).items()}
 
 
 def _normal(w: Tensor, values: Tensor, config: LearningConfig) -> Tensor:
@@ -127,7 +129,7 @@ def _normal(w: Tensor, values: Tensor, config: LearningConfig) -> Tensor:
         scaled = (wanted - wanted.mean()) / wanted.std()
         model = Ridge(alpha=config.alpha).fit(codes, scaled)
         return torch.from_numpy(model.coef_).float()
-    low, high = np.quantile(wanted, [config.share, 1 - config.share])
+    low, high = np.quantile(wanted, [config.fraction, 1 - config.fraction])
     extreme = (wanted <= low) | (wanted >= high)
     model = LinearSVC(C=0.01, max_iter=20_000, random_state=0).fit(codes[extreme], wanted[extreme] >= high)
     return torch.from_numpy(model.coef_[0]).float()
@@ -139,7 +141,7 @@ def _orthogonal(vector: Tensor, others: Sequence[Tensor]) -> Tensor:
     return (vector.double() - basis @ (basis.T @ vector.double())).float()
 
 
-def _judge_fit(vector: Tensor, name: str, train: Samples, held_out: Samples, share: float) -> Fit:
+def _fit_of(vector: Tensor, name: str, train: Samples, held_out: Samples, fraction: float) -> Fit:
     def projected(samples: Samples) -> tuple[Tensor, Tensor]:
         known = ~samples.values[name].isnan()
         return (samples.w[known] @ vector).double(), samples.values[name][known]
@@ -148,7 +150,7 @@ def _judge_fit(vector: Tensor, name: str, train: Samples, held_out: Samples, sha
     slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
     errors = y_new - (y.mean() + slope * (x_new - x.mean()))
     r2 = 1 - float(errors.square().mean() / y_new.var(correction=0))
-    low, high = y_new.quantile(share), y_new.quantile(1 - share)
+    low, high = y_new.quantile(fraction), y_new.quantile(1 - fraction)
     middle = x_new.median()
     right = torch.cat([x_new[y_new >= high] > middle, x_new[y_new <= low] <= middle])
     return Fit(vector, r2, float(right.double().mean()), len(y_new))

@@ -26,7 +26,7 @@ TRAININGS: Registry[Callable[[DictConfig], Training]] = Registry(
         "generator": "methods.training.generator_export:generator",
         **{name: f"methods.training.export:{name}" for name in ENCODERS},
         "hyperstyle": "methods.training.export:hyperstyle",
-        "directions": "methods.editing.recipe:recipe",
+        "directions": "methods.editing.export:directions",
     },
     "inversion_bench.trainings",
 )

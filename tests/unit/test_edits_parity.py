@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from methods.editing.directions import Direction, apply
-from methods.editing.factorization import closed_form, sefa
 from methods.editing.readers import Components
 from methods.generators import readers
 from methods.generators.stylegan2 import Generator
@@ -49,28 +48,6 @@ def test_ganspace_moves_to_a_place_measured_on_row_0(name: str, edits: list[tupl
     # One output for each edit of each latent, latents outermost.
     moved = torch.stack([components().moved_to(latents, *edit) for edit in edits], dim=1)
     case().assert_close(name, moved.flatten(0, 1))
-
-
-def test_sefa() -> None:
-    # The released code takes the weights that rows 2 to 5 drive, and then moves rows 1 to 4.
-    rows = [row + 1 for row in case()["out_sefa_layers"].tolist()]
-    assert rows == [2, 3, 4, 5]
-    vectors, values = sefa(generator(), rows, 16)
-    case().assert_close("sefa_values_sorted", values)
-    case().assert_close("sefa_vectors_sorted", vectors[:4])
-
-
-def test_closed_form_factorisation() -> None:
-    vectors, values = closed_form(generator(), 16)
-    case().assert_close("closed_form_singular_values", values)
-    case().assert_close("closed_form_vectors", vectors[:4])
-
-
-def test_factorised_vectors_are_orthonormal() -> None:
-    for found in (sefa(generator(), [0, 1], 5)[0], closed_form(generator(), 5)[0]):
-        torch.testing.assert_close(found @ found.T, torch.eye(5, dtype=found.dtype))
-    with pytest.raises(ValueError, match="0 to 8"):
-        sefa(generator(), [9], 1)
 
 
 def test_ganspace_is_absolute() -> None:

@@ -94,10 +94,10 @@ def test_e4e_gives_the_authors_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     found = loaded(tmp_path, "e4e_ffhq_encode")
     network = found.encoder.encoder
     x = images(case)
-    stages = network.stages(x)  # once: the trunk in double takes most of the time
-    for name, maps in zip(("feat_c1", "feat_c2", "feat_c3"), stages[1:], strict=True):
+    levels = network.levels(x)  # once: the trunk in double takes most of the time
+    for name, maps in zip(("feat_c1", "feat_c2", "feat_c3"), levels[1:], strict=True):
         case.assert_close(name, maps[:, ::16, ::4, ::4])
-    monkeypatch.setattr(network, "stages", lambda _: stages)
+    monkeypatch.setattr(network, "levels", lambda _: levels)
     features = network.layer_features(x)
     monkeypatch.setattr(network, "layer_features", lambda _: features)
     codes = found.encode(x)

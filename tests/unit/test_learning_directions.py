@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from benchmarks.cli import main
 from methods.editing import weights
 from methods.editing.directions import in_strengths
-from methods.editing.judging import STRENGTHS, judge, slope, spearman
+from methods.editing.evaluation import STRENGTHS, evaluate, slope, spearman
 from methods.editing.learning import LearningConfig, Samples, learn, principal_components, sample
 from methods.generators import load_generator
 
@@ -48,7 +48,7 @@ def test_linear_attributes_are_found(fit: str) -> None:
 
 def test_a_direction_kept_apart_leaves_the_other_attribute_alone() -> None:
     drawn = samples()
-    config = LearningConfig(attributes=["light", "turn"], alpha=1.0, apart={"turn": ["light"]})
+    config = LearningConfig(attributes=["light", "turn"], alpha=1.0, orthogonal_to={"turn": ["light"]})
     fits = learn(drawn.part(slice(2000)), drawn.part(slice(2000, None)), config)
     assert abs(cosine(fits["turn"].raw, fits["light"].raw)) < 1e-6
     assert cosine(fits["turn"].raw, UNLIKE) > 0.99
@@ -66,9 +66,9 @@ def test_an_attribute_that_is_hardly_ever_read_is_named() -> None:
     ("settings", "said"),
     [
         ({"fit": "svm"}, "expected 'ridge' or 'boundary'"),
-        ({"judged": 3000}, "0 < judged <= held_out < samples"),
-        ({"apart": {"yaw": ["yaw"]}}, "apart: 'yaw'"),
-        ({"apart": {"yaw": ["beard"]}}, "apart: 'yaw'"),
+        ({"evaluated": 3000}, "0 < evaluated <= held_out < samples"),
+        ({"orthogonal_to": {"yaw": ["yaw"]}}, "orthogonal_to: 'yaw'"),
+        ({"orthogonal_to": {"yaw": ["beard"]}}, "orthogonal_to: 'yaw'"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict, said: str) -> None:
@@ -88,7 +88,7 @@ def test_slopes_and_ranks_of_known_curves() -> None:
 def test_a_verdict_tells_the_own_change_from_that_of_others() -> None:
     x = torch.tensor(STRENGTHS, dtype=torch.float64)
     curves = torch.stack([torch.stack([2 * x, 0.5 * x], dim=1), torch.stack([-(x**3), 0 * x], dim=1)])[None]
-    (found,) = judge(curves, ["light"], ["light", "turn"], {"light": 4.0, "turn": 0.5})
+    (found,) = evaluate(curves, ["light"], ["light", "turn"], {"light": 4.0, "turn": 0.5})
     # Slopes of the means over the two samples, within two strengths: x (2 - x^2) / 2, and x / 4.
     expected = float((x[1:-1] ** 2 * (2 - x[1:-1] ** 2)).sum() / 2 / (x[1:-1] ** 2).sum())
     assert found.slope == pytest.approx(expected)
@@ -96,7 +96,7 @@ def test_a_verdict_tells_the_own_change_from_that_of_others() -> None:
     assert found.of_others("light") == pytest.approx(0.5 / abs(expected / 4))
     assert (found.spearman, found.monotone, found.used, found.asked) == (0.0, 0.5, 2, 2)
     with pytest.raises(ValueError, match="light: of 2 samples none has a value"):
-        judge(curves * torch.nan, ["light"], ["light", "turn"], {"light": 4.0, "turn": 0.5})
+        evaluate(curves * torch.nan, ["light"], ["light", "turn"], {"light": 4.0, "turn": 0.5})
 
 
 def test_samples_repeat_and_do_not_depend_on_how_many_are_drawn() -> None:

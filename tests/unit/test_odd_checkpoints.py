@@ -175,7 +175,7 @@ CARS = OPTIONS | {"encoder_type": "Encoder4Editing", "dataset_type": "cars_encod
 def test_encoders_of_cars_see_wide_pictures(tmp_path: Path) -> None:
     found = load_encoder(write(tmp_path / "c.pt", opts=CARS))
     assert found.encode(torch.zeros(1, 3, 192, 256)).shape == (1, ROWS, 512)
-    shown = found.encoder.shown
+    shown = found.encoder.preprocess
     wide = torch.rand(1, 3, 192, 256, generator=torch.Generator().manual_seed(0))
     assert shown(wide) is wide
     square = torch.zeros(1, 3, 256, 256)

@@ -1,13 +1,13 @@
 """What directions do to samples that they were not learned from: slopes, Spearman correlation, entanglement.
 
-For every held-out sample and direction the code is moved by each of STRENGTHS, and all attributes are read in the
-pictures. A sample counts for an attribute where every picture of its sweep has a value.
+For every held-out sample and direction the code is moved by each of STRENGTHS, and all attributes are predicted in
+the images. A sample counts for an attribute where every image of its sweep has a value.
 
 - Slope: the least-squares line through the attribute's mean change over the strengths within SLOPE_RANGE.
 - Spearman: the rank correlation of strength and attribute over the sweep of one sample, averaged over samples; and of
-  the samples' mean, where the predictors' noise on single pictures averages out.
+  the samples' mean, where the predictors' noise on single images averages out.
 - Entanglement: the slope of every attribute for strength 1 of every direction, in standard deviations of that
-  attribute over unedited samples. The diagonal is what is wanted.
+  attribute over unedited samples. The diagonal is the intended effect.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def sweep(generator: Generator, w: Tensor, vectors: Mapping[str, Tensor], attrib
     found = []
     for name, vector in vectors.items():
         rows = []
-        for code in tqdm(start.split(4), desc=f"judging {name}", leave=False):
+        for code in tqdm(start.split(4), desc=f"evaluating {name}", leave=False):
             moved = (code + amounts * vector).flatten(0, 1)  # [4 S, num_ws, w_dim]
             values = predict(attributes, generator.synthesis(moved.to(generator.w_mean)).clamp(-1, 1))
             rows.append(torch.stack([values[name] for name in attributes], dim=1).reshape(len(code), len(amounts), -1))
@@ -70,9 +70,9 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Evaluation:
     """One direction on held-out samples. slope: of its own attribute, in its unit, for strength 1. spearman: mean over
-    samples; of_mean: of the samples' mean; monotone: share of samples with at least 0.9. used: samples of `asked`
+    samples; of_mean: of the samples' mean; monotone: fraction of samples with at least 0.9. used: samples of `asked`
     whose whole sweep has values. entanglement: slope by attribute in standard deviations.
     """
 
@@ -90,21 +90,21 @@ class Verdict:
         return max(others, default=0.0) / abs(self.entanglement[own])
 
 
-def judge(
+def evaluate(
     curves: Tensor, names: Sequence[str], attributes: Sequence[str], spreads: Mapping[str, float]
-) -> list[Verdict]:
-    """A verdict for each direction from `sweep`'s values; names: each direction's own attribute; spreads: the
+) -> list[Evaluation]:
+    """The evaluation of each direction from `sweep`'s values; names: each direction's own attribute; spreads: the
     attributes' standard deviations over unedited samples. Raises ValueError where no sample can be read throughout.
     """
-    verdicts = []
+    evaluations = []
     for values, name in zip(curves, names, strict=True):  # [samples, strengths, attributes]
         own = values[..., list(attributes).index(name)]
         ranks = spearman(own)
         if not len(ranks):
             raise ValueError(f"{name}: of {len(own)} samples none has a value at all strengths {list(STRENGTHS)}")
         slopes = {other: slope(values[..., i]) for i, other in enumerate(attributes)}
-        verdicts.append(
-            Verdict(
+        evaluations.append(
+            Evaluation(
                 slopes[name],
                 float(ranks.mean()),
                 float(spearman(own[~own.isnan().any(dim=1)].mean(dim=0, keepdim=True))[0]),
@@ -114,4 +114,4 @@ def judge(
                 {other: found / spreads[other] for other, found in slopes.items()},
             )
         )
-    return verdicts
+    return evaluations

@@ -1,4 +1,4 @@
-"""How `python -m benchmarks train directions` learns, judges and exports edit directions."""
+"""How `python -m benchmarks train directions` learns, evaluates and exports edit directions."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import torch
 from jinja2 import Template
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from datasets.images import save_png, to_image
 from methods.editing.directions import Direction, in_strengths
-from methods.editing.judging import STRENGTHS, Verdict, judge, sweep
+from methods.editing.evaluation import STRENGTHS, Evaluation, evaluate, sweep
 from methods.editing.learning import Fit, LearningConfig, Samples, learn, principal_components, sample
 from methods.editing.weights import save_directions
 from methods.generators import load_generator
 from methods.generators.stylegan2 import Generator
+from methods.training.spec import configured
 from metrics import attributes
 
 logger = logging.getLogger(__name__)
 
 VERSION = 1
-SHOWN, TRUNCATION = 2, 0.7  # held-out samples in the picture, and how far from the mean of W they are shown
+FORMER = {"judged": "evaluated", "share": "fraction", "apart": "orthogonal_to"}  # settings of one version ago
+SHOWN, TRUNCATION = 2, 0.7  # held-out samples in the image, and their truncation
 
 
 @dataclass(frozen=True)
@@ -35,30 +36,30 @@ class Learned:
 
     directions: dict[str, Direction]
     fits: dict[str, Fit]
-    verdicts: dict[str, Verdict]
+    evaluations: dict[str, Evaluation]
     spreads: dict[str, float]
 
 
 def learning_config(overrides: DictConfig) -> LearningConfig:
     """Settings with overrides. Raises OmegaConf's error for an unknown one, ValueError for one that cannot be."""
-    config = cast(LearningConfig, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(LearningConfig), overrides)))
+    config = configured(LearningConfig(), overrides, FORMER)
     for name in config.attributes:
         attributes.find(name)
     return config
 
 
-def recipe(overrides: DictConfig) -> Callable[[Path, torch.device], None]:
+def directions(overrides: DictConfig) -> Callable[[Path, torch.device], None]:
     """The fit with settings overridden; it takes the output folder and the device."""
     return partial(learn_and_export, learning_config(overrides))
 
 
 def learn_and_export(config: LearningConfig, out: Path, device: torch.device) -> None:
-    """Write OUT/directions-<generator>.safetensors with its card and picture."""
+    """Write OUT/directions-<generator>.safetensors with its card and contact sheet."""
     generator = load_generator(config.generator).to(device)
     drawn = sample(generator, config.attributes, config.samples, config.seed)
     count = config.samples - config.held_out
     held_out = drawn.part(slice(count, None))
-    learned = judged(generator, drawn.part(slice(count)), held_out, config)
+    learned = learn_and_evaluate(generator, drawn.part(slice(count)), held_out, config)
     components = principal_components(generator, config.components)
     name = config.name or f"directions-{Path(config.generator).stem}"
     save_directions(
@@ -74,21 +75,23 @@ def learn_and_export(config: LearningConfig, out: Path, device: torch.device) ->
     )
     card = render_card(name, learned, held_out, config)
     (out / f"{name}.md").write_text(card, encoding="utf-8")
-    logger.info("%s.safetensors: %s; card and picture beside it", out / name, ", ".join(learned.directions))
+    logger.info(
+        "%s.safetensors: %s; card and contact sheet in the same folder", out / name, ", ".join(learned.directions)
+    )
 
 
-def judged(generator: Generator, train: Samples, held_out: Samples, config: LearningConfig) -> Learned:
-    """Learn from `train`; measure what every direction does to the first `config.judged` held-out samples."""
+def learn_and_evaluate(generator: Generator, train: Samples, held_out: Samples, config: LearningConfig) -> Learned:
+    """Learn from `train`; measure what every direction does to the first `config.evaluated` held-out samples."""
     fits = learn(train, held_out, config)
     vectors = {name: in_strengths(fit.raw, generator) for name, fit in fits.items()}
     spreads = {name: _spread(values) for name, values in train.values.items()}
-    curves = sweep(generator, held_out.w[: config.judged], vectors, config.attributes)
-    verdicts = dict(zip(vectors, judge(curves, list(vectors), config.attributes, spreads), strict=True))
+    curves = sweep(generator, held_out.w[: config.evaluated], vectors, config.attributes)
+    evaluations = dict(zip(vectors, evaluate(curves, list(vectors), config.attributes, spreads), strict=True))
     directions = {
-        name: Direction(name, name, vector, verdicts[name].slope, attributes.find(name).unit, _source(config))
+        name: Direction(name, name, vector, evaluations[name].slope, attributes.find(name).unit, _source(config))
         for name, vector in vectors.items()
     }
-    return Learned(directions, fits, verdicts, spreads)
+    return Learned(directions, fits, evaluations, spreads)
 
 
 def _spread(values: Tensor) -> float:
@@ -126,5 +129,5 @@ def render_card(name: str, learned: Learned, held_out: Samples, config: Learning
         generator=Path(config.generator).stem,
         shown=SHOWN,
         truncation=TRUNCATION,
-        unreliable=[key for key, verdict in learned.verdicts.items() if not verdict.spearman >= 0.9],
+        unreliable=[key for key, evaluation in learned.evaluations.items() if not evaluation.spearman >= 0.9],
     )
