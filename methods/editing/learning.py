@@ -37,7 +37,7 @@ class LearningConfig:
     penalty, for standardised values) or "boundary" (a linear SVM between the `fraction` of samples with the highest
     and the `fraction` with the lowest values). A small alpha gives directions that leave other attributes alone and
     move far for little effect; a large one leans towards the mean difference of samples. orthogonal_to: for a direction
-    the attributes whose directions it is made orthogonal to, which it then changes less, at some cost of its own effect.
+    the attributes whose directions it is made orthogonal to, which it then changes less, at a cost in its own effect.
     evaluated: held-out samples that are edited.
     """
 
