@@ -21,7 +21,7 @@ from methods.generators.stylegan2 import Generator
 
 FOLDER = Path(__file__).parent / "weights"
 TOY = "toy"
-OFFICIAL = (".pt", ".pth")  # published files, which methods/encoders/official.py reads
+OFFICIAL = (".pt", ".pth")  # published files, which methods/checkpoints/encoders.py reads
 
 
 def embedded() -> list[str]:
