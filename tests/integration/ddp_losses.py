@@ -24,7 +24,14 @@ TRAININGS = {
     # Renders, has LPIPS and identity terms, learns codes of samples, and has a latent discriminator with its pools.
     "e4e": ["generator=toy", "adversarial=0.1", "latent=1", "progressive=false", f"budget={STEPS * BATCH}"],
     # Distils for a step, then plays with the discriminator and its R1.
-    "generator": ["distil_images=8", "r1_interval=2", "frechet_images=50", f"total_images={STEPS * BATCH}"],
+    "generator": [
+        "data=digiface_gan",
+        "anchor=1",
+        "distil_images=8",
+        "r1_interval=2",
+        "frechet_images=50",
+        f"total_images={STEPS * BATCH}",
+    ],
 }
 
 

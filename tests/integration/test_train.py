@@ -12,7 +12,16 @@ from benchmarks.cli import main
 from methods.generators import load_generator
 from methods.training.generator import GeneratorTraining, TrainingConfig
 
-TINY = ["draws=1000", "batch=4", "distil_images=8", "frechet_images=40", "detection_images=4", "lr=1e-4"]
+TINY = [
+    "data=digiface_gan",
+    "anchor=1",
+    "draws=1000",
+    "batch=4",
+    "distil_images=8",
+    "frechet_images=40",
+    "detection_images=4",
+    "lr=1e-4",
+]
 
 
 @pytest.mark.assets
@@ -34,7 +43,7 @@ def test_training_resumes_and_exports(tmp_path: Path) -> None:
     generator = load_generator(out / "faces64.safetensors")
     assert generator.resolution == 64 and bool(generator(torch.randn(1, 100)).isfinite().all())
     state = out / "faces64-state.safetensors"
-    again = GeneratorTraining(TrainingConfig(start=str(state)))
+    again = GeneratorTraining(TrainingConfig(data="digiface_gan", start=str(state)))
     assert int(again.images) == 24 and not again.adversarial
     assert torch.allclose(again.generator(torch.ones(1, 100)), generator(torch.ones(1, 100)), atol=1e-3)
     assert "Frechet distance" in (out / "faces64.md").read_text()
