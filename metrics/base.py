@@ -8,7 +8,6 @@ from typing import Literal
 
 from torch import Tensor
 
-UNDEFINED = "undefined: "  # prefix of the reason where a metric is undefined for an image
 RANGE = 1.001  # resampling may leave [-1, 1] slightly; another scale leaves it by far
 
 

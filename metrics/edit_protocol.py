@@ -1,4 +1,4 @@
-"""The tables of the protocol `editing`: which numbers they hold, what each means, and what they are made of."""
+"""The tables of the protocol `editing`: their metrics, what each means, and how it is computed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,16 @@ from metrics.editing import (
     same_step,
 )
 
-EDITING, ATTRIBUTES, AGAIN, LINES = "editing", "editing_attributes", "editing_consistency", "editing_lines"
-PROTOCOLS = (EDITING, ATTRIBUTES, AGAIN, LINES)
-SEGMENTS = 8  # of a line between two inversions
+EDITING, ATTRIBUTES, REINVERSION, INTERPOLATION = "editing", "editing_attributes", "reinversion", "interpolation"
+TABLES = (EDITING, ATTRIBUTES, REINVERSION, INTERPOLATION)
+SEGMENTS = 8  # of an interpolation between two inversions
 
 _SWEEP = ", ".join(f"{sign}{strength:g}" for sign in "-+" for strength in STRENGTHS)
-_ID = "SFace's cosine of the edited picture and the input, recipe of id_sface"
+_ID = "SFace's cosine of the edited image and the input, recipe of id_sface"
 _PTI = "after Roich et al., PTI, arXiv 2106.05744, section 4"
 _OURS = "this suite's"
 _E4E = "Tov et al., e4e, arXiv 2102.02766, section 5"
-_LINE = (
-    f"line of {SEGMENTS} equal steps to the inversion of the next edited image, code, tuned weights and noise together"
-)
+_PATH = f"interpolation in {SEGMENTS} equal steps to the next edited image, of code, tuned weights and noise together"
 
 
 def infos(targets: Sequence[Target]) -> dict[str, list[MetricInfo]]:
@@ -41,13 +39,13 @@ def infos(targets: Sequence[Target]) -> dict[str, list[MetricInfo]]:
     return {
         EDITING: list(_editing(targets)),
         ATTRIBUTES: [info for target in targets for info in _attribute(target)],
-        AGAIN: list(_again(targets[0])),
-        LINES: list(_lines()),
+        REINVERSION: list(_reinversion(targets[0])),
+        INTERPOLATION: list(_interpolation()),
     }
 
 
 def values(edits: Edits, targets: Sequence[Target]) -> dict[str, Value]:
-    """All numbers of EDITING and ATTRIBUTES but the Frechet distance, by name."""
+    """Values of EDITING and ATTRIBUTES but the Frechet distance, by name, with a reason where undefined."""
     equal = {target.name: at_equal_effect(edits, target) for target in targets}
     steps = {target.name: same_step(edits, target) for target in targets}
     sequence, identity = in_sequence(edits, targets)
@@ -105,7 +103,7 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         "edit_kept_equal",
         "ID kept at equal effect",
         "higher",
-        "as edit_id_equal, cosine of the edited picture and the inversion instead of the input: what the edit alone "
+        "as edit_id_equal, cosine of the edited image and the inversion instead of the input: what the edit alone "
         "costs",
         _OURS,
         low=-1.0,
@@ -123,7 +121,7 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         "edit_effect",
         "effect of a step",
         "higher",
-        f"change of the attribute from the inversion to the edited picture at strengths ±{STEP:g}, in the asked-for "
+        f"change of the attribute from the inversion to the edited image at strengths ±{STEP:g}, in the asked-for "
         "sense, over what the same step does to the frozen generator's own samples; mean over attributes",
         _PTI,
         low=None,
@@ -133,7 +131,7 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         "edit_sequence_effect",
         "effect in sequence",
         "higher",
-        f"as edit_effect, {first} by ±{STEP:g} one after the other in one picture",
+        f"as edit_effect, {first} by ±{STEP:g} one after the other in one image",
         _PTI,
         low=None,
     )
@@ -150,7 +148,7 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         "edit_outside",
         "change outside",
         "lower",
-        "root mean square change, values in [-1, 1], from the inversion to the edited picture outside the input's "
+        "root mean square change, values in [-1, 1], from the inversion to the edited image outside the input's "
         f"interest region (landmark_ellipse), at strengths ±{STEP:g}, over the effect as a share of the nominal one "
         f"(at least {LEAST_SHARE:g})",
         _OURS,
@@ -160,7 +158,7 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         "Frechet (AlexNet) after edit",
         "lower",
         "Frechet distance of spatial means of AlexNet's five ReLU layers (LPIPS trunk, 1152 numbers) between the "
-        f"pictures edited by ±{STEP:g} and the half of 120 real images of the set that has most (or least) of the "
+        f"images edited by ±{STEP:g} and the half of 120 real images of the set that has most (or least) of the "
         "attribute; mean over senses and attributes; not an FID. A number of the set: each image's is its jackknife "
         "pseudo-value, whose mean is the distance less its bias of order 1/n; compare only equal n",
         "after Pehlivan et al., StyleRes, arXiv 2212.14359, and Heusel et al., arXiv 1706.08500, equation 6",
@@ -175,7 +173,7 @@ def _attribute(target: Target) -> Iterator[MetricInfo]:
         f"edit_effect_{target.name}",
         f"{title}: effect",
         "higher",
-        f"change from the inversion to the picture edited by ±{STEP:g}, in the asked-for sense; "
+        f"change from the inversion to the image edited by ±{STEP:g}, in the asked-for sense; "
         f"{STEP * target.slope:.3g} {unit} on the generator's own samples",
         _PTI,
         unit=unit,
@@ -194,72 +192,72 @@ def _attribute(target: Target) -> Iterator[MetricInfo]:
     )
 
 
-def _again(target: Target) -> Iterator[MetricInfo]:
-    cycle = f"invert, edit {target.name} by +{STEP:g}, invert the 8-bit picture again by the same method, undo the edit"
+def _reinversion(target: Target) -> Iterator[MetricInfo]:
+    cycle = f"invert, edit {target.name} by +{STEP:g}, invert the 8-bit image again by the same method, undo the edit"
     yield _info(
         "edit_lec_latent",
         "LEC, latent",
         "lower",
-        f"{cycle}: Euclidean distance to the first code, all rows flattened; methods that do not tune the generator",
+        f"{cycle}: Euclidean distance to the first code, all layers flattened; methods that do not tune the generator",
         _E4E,
         unit="in W",
         digits=2,
     )
     yield _info(
-        "edit_lec_lpips_alex", "LEC, LPIPS", "lower", f"{cycle}: LPIPS (AlexNet) to the first inversion's picture", _E4E
+        "edit_lec_lpips_alex", "LEC, LPIPS", "lower", f"{cycle}: LPIPS (AlexNet) to the first inversion's image", _E4E
     )
     yield _info("edit_lec_id", "LEC, ID", "higher", f"{cycle}: SFace's cosine to the input", _E4E, low=-1.0, high=1.0)
 
 
-def _lines() -> Iterator[MetricInfo]:
+def _interpolation() -> Iterator[MetricInfo]:
     yield _info(
-        "line_path_length",
+        "interpolation_path_length",
         "path length",
         "lower",
-        f"{_LINE}: mean LPIPS (AlexNet) of neighbours, times {SEGMENTS}²",
+        f"{_PATH}: mean LPIPS (AlexNet) of neighbours, times {SEGMENTS}²",
         "Karras et al., arXiv 1812.04948, section 4.1, with longer steps",
     )
     yield _info(
-        "line_detour",
+        "interpolation_detour",
         "detour",
         "lower",
-        f"{_LINE}: path length over the LPIPS (AlexNet) of its ends",
+        f"{_PATH}: path length over the LPIPS (AlexNet) of its ends",
         _OURS,
         digits=2,
     )
     yield _info(
-        "line_middle_id",
+        "interpolation_middle_id",
         "ID of the middle",
         "higher",
-        f"{_LINE}: SFace's cosine of the middle and an input, mean of both inputs",
+        f"{_PATH}: SFace's cosine of the middle and an input, mean of both inputs",
         _OURS,
         low=-1.0,
         high=1.0,
     )
     yield _info(
         "mixing_coarse_id",
-        "mixing: ID, coarse rows",
+        "mixing: ID, coarse layers",
         "higher",
-        "first half of the rows of the image's code, the rest from the next edited image, tuned weights halfway: "
-        "SFace's cosine to the input of the coarse rows",
+        "first half of the layers of the image's code, the rest from the next edited image, tuned weights halfway: "
+        "SFace's cosine to the input of the coarse layers",
         _OURS,
         low=-1.0,
         high=1.0,
     )
     yield _info(
         "mixing_fine_id",
-        "mixing: ID, fine rows",
+        "mixing: ID, fine layers",
         "higher",
-        "as mixing_coarse_id, to the input of the fine rows",
+        "as mixing_coarse_id, to the input of the fine layers",
         _OURS,
         low=-1.0,
         high=1.0,
     )
     yield _info(
-        "line_frechet_alex",
+        "interpolation_frechet_alex",
         "Frechet (AlexNet) of the middle",
         "lower",
-        "as edit_frechet_alex, middles of the lines against 120 real images of the set",
+        "as edit_frechet_alex, middles of the interpolations against 120 real images of the set",
         _OURS,
         low=None,
         digits=1,

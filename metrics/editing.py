@@ -22,8 +22,6 @@ from itertools import pairwise
 import numpy as np
 from torch import Tensor
 
-from metrics.base import UNDEFINED
-
 STEP = 1.5  # strength of the same-step protocol; its nominal effect is the range of identity at equal effect
 STRENGTHS = (STEP, 2 * STEP)  # of the sweep, with both signs
 LEAST_SHARE = 0.1  # of the nominal effect: lower bound of the divisor of other changes
@@ -233,7 +231,7 @@ def change_outside(edits: Edits, targets: Sequence[Target]) -> Value:
 
 
 def _undefined(reason: str) -> Value:
-    return None, f"{UNDEFINED}{reason}"
+    return None, reason
 
 
 def average(values: Sequence[Value]) -> Value:

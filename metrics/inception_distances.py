@@ -77,6 +77,6 @@ def _features(side: int) -> Features:
             images = resized(images, side)
         elif images.shape[-1] != side:
             raise Undefined(f"it is defined at {side} px, these images have {images.shape[-1]}")
-        return network(images)
+        return network.to(images.device)(images)
 
     return features

@@ -21,7 +21,19 @@ COLUMNS = (
     "device", "precision", "batch_size", "attempt", "torch", "commit", "metric_version", "method_version",
 )  # fmt: skip
 KEY = ["method", "dataset", "protocol", "seed", "image", "metric"]
-STATUSES = ("ok", "failed", "skipped")
+STATUSES = ("ok", "failed", "undefined", "blocked", "skipped")
+FAILURES = ("failed", "undefined", "blocked")  # statuses of scores that were asked for and are absent
+# Names of an earlier version in the columns of results.parquet, and in run.json.
+RENAMED: Mapping[str, Mapping[str, str]] = {
+    "protocol": {"editing_consistency": "reinversion", "editing_lines": "interpolation"},
+    "metric": {
+        "row_spread": "layer_spread",
+        "line_path_length": "interpolation_path_length",
+        "line_detour": "interpolation_detour",
+        "line_middle_id": "interpolation_middle_id",
+        "line_frechet_alex": "interpolation_frechet_alex",
+    },
+}
 COSTS: Mapping[str, Mapping[str, Any]] = {
     "seconds": {"title": "time", "direction": "lower", "unit": "s", "digits": 3, "version": 1},
     "peak_memory_mb": {"title": "peak memory", "direction": "lower", "unit": "MB", "digits": 1, "version": 1},
@@ -63,6 +75,11 @@ class Results:
     def losses(self) -> pd.DataFrame:
         """Quality rows of all parts that are not ok."""
         return self.rows[(self.rows["status"] != "ok") & ~self.rows["metric"].isin(list(COSTS))]
+
+    @cached_property
+    def failures(self) -> pd.DataFrame:
+        """Those of `losses` that are absent though they were asked for."""
+        return self.losses[self.losses["status"].isin(FAILURES)]
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
@@ -146,7 +163,18 @@ def read(directory: str | Path) -> Results:
         rows = pd.read_parquet(directory / "results.parquet")
     except (OSError, ValueError) as error:
         raise ReportError(f"cannot read {directory / 'results.parquet'}: {error}; run the suite again") from error
-    return check(directory, run, rows)
+    return check(directory, *_renamed(run, rows))
+
+
+def _renamed(run: Any, rows: pd.DataFrame) -> tuple[Any, pd.DataFrame]:
+    """run.json and the rows under the present names."""
+    rows = rows.assign(**{name: rows[name].replace(dict(new)) for name, new in RENAMED.items() if name in rows})
+    run = _checked_run(run)
+    run["metrics"] = {RENAMED["metric"].get(name, name): info for name, info in run["metrics"].items()}
+    for info in run["datasets"].values():
+        if "protocols" in info:
+            info["protocols"] = {RENAMED["protocol"].get(name, name): n for name, n in info["protocols"].items()}
+    return run, rows
 
 
 def check(directory: Path, run: Any, rows: pd.DataFrame) -> Results:

@@ -73,7 +73,7 @@ def _methods(results: Results) -> Iterator[tuple[str, ...]]:
 
 
 def _datasets(results: Results) -> Iterator[tuple[str, ...]]:
-    lost = results.losses[results.losses["status"] == "failed"]
+    lost = results.failures
     for name, info in results.run["datasets"].items():
         images = lost.loc[(lost["dataset"] == name) & (lost["image"] != ""), "image"].nunique()
         head = (name, _text(info.get("title")), _text(info.get("domain")), str(info["n"]), str(images))

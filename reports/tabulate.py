@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.frame import COSTS, ReportError, Results
+from reports.frame import COSTS, FAILURES, ReportError, Results
 from reports.statistics import (
     LEVEL,
     MIN_PAIRS,
@@ -175,7 +175,7 @@ def _cell(interval: Interval, **values: Any) -> Cell:
 
 def _cost_cell(lines: pd.DataFrame) -> Cell:
     ok = lines[lines["status"] == "ok"]
-    failures = int((lines["status"] == "failed").sum())
+    failures = int(lines["status"].isin(FAILURES).sum())
     if ok.empty:
         reasons = lines["reason"].value_counts()
         return Cell(failures=failures, reason=str(reasons.index[0]) if len(reasons) else "not measured")
@@ -191,7 +191,7 @@ def _lost(results: Results, method: str, column: Column, dataset: str, protocol:
 
 def _failures(results: Results, method: str, column: Column, dataset: str, protocol: str) -> int:
     rows = _lost(results, method, column, dataset, protocol)
-    return int(rows.loc[rows["status"] == "failed", "image"].nunique())
+    return int(rows.loc[rows["status"].isin(FAILURES), "image"].nunique())
 
 
 def _why(results: Results, method: str, column: Column, dataset: str, protocol: str) -> str:
@@ -203,6 +203,7 @@ def _why(results: Results, method: str, column: Column, dataset: str, protocol: 
     status, reason = (str(part) for part in counts.index[0])
     if status == "skipped":
         return f"skipped: {reason}"
+    reason = f"undefined: {reason}" if status == "undefined" else reason
     return f"{int(counts.iloc[0])} of {results.expected(dataset, protocol)} images failed: {reason}"
 
 

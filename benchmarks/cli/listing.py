@@ -43,6 +43,12 @@ def _metrics() -> Lines:
     return [(name, f"{registry.find(name).info.title}. {registry.missing(name) or ''}") for name in names]
 
 
+def _protocols() -> Lines:
+    from benchmarks.protocols.registry import PROTOCOLS
+
+    return [(name, (PROTOCOLS.get(name).__doc__ or "").splitlines()[0]) for name in PROTOCOLS.names()]
+
+
 def _directions() -> Lines:
     from methods.editing.weights import load_directions
     from methods.generators import load_generator
@@ -70,6 +76,7 @@ LISTS = {
     "methods": _methods,
     "datasets": _datasets,
     "metrics": _metrics,
+    "protocols": _protocols,
     "directions": _directions,
     "suites": _suites,
     "assets": _assets,

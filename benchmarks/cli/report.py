@@ -95,12 +95,8 @@ def exit_code(frame: pd.DataFrame, reasons: Path) -> int:
 
     No face in an edited image is a finding; an inversion that broke off, or a file that cannot be read, is a failure.
     """
-    from metrics.base import UNDEFINED
-
-    failed = frame[frame["status"] == "failed"]
-    undefined = failed["reason"].str.startswith(UNDEFINED)
-    parts = {"failed rows": failed[~undefined], "undefined metrics": failed[undefined]}
-    for what, rows in parts.items():
+    failed, undefined = frame["status"].isin(["failed", "blocked"]), frame["status"] == "undefined"
+    for what, rows in (("failed rows", frame[failed]), ("undefined metrics", frame[undefined])):
         if len(rows):
             logger.warning(
                 "%d images have %s; reasons are in %s",
@@ -108,4 +104,4 @@ def exit_code(frame: pd.DataFrame, reasons: Path) -> int:
                 what,
                 reasons,
             )
-    return 1 if (~undefined).any() else 0
+    return 1 if failed.any() else 0

@@ -39,9 +39,9 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--only",
-        type=one_of("phase", ["invert", "edit"]),
-        metavar="invert|edit",
-        help="stop after inverting, or edit only",
+        type=one_of("phase", ["invert", "generate"]),
+        metavar="invert|generate",
+        help="stop after inverting, or only make the images that protocols need, as edited ones",
     )
     parser.add_argument(
         "--executor",
@@ -89,9 +89,9 @@ def run(options: argparse.Namespace) -> int:
     from filelock import FileLock
 
     from benchmarks.cli import output, report, score
+    from benchmarks.engine.generate import generate
     from benchmarks.engine.runner import Duty, invert
     from benchmarks.engine.workers import EXECUTORS, Fleet, execute, options_of
-    from benchmarks.protocols.editing.work import edit
 
     shard = parse_shard(options.shard)
     EXECUTORS.target(options.executor)  # raises where there is none
@@ -103,10 +103,10 @@ def run(options: argparse.Namespace) -> int:
     if options.only or shard.of > 1:
         torch.set_num_threads(options.threads or 1)
         duty = Duty(options.worker, options.workers or 1, options.timeout, options.before)
-        if options.only != "edit":
+        if options.only != "generate":
             invert(run, options.resume, shard, progress=False, duty=duty)
         if options.only != "invert":
-            edit(run, shard, progress=False, duty=duty)
+            generate(run, shard, progress=False, duty=duty)
         if options.only:
             return 0
     else:

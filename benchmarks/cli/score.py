@@ -35,10 +35,8 @@ def run(options: argparse.Namespace) -> int:
 
 def measure(stored: Run) -> None:
     """Compute all scores of a run that are missing; the lock of its folder is held."""
-    from benchmarks.engine.score import score
-    from benchmarks.protocols.editing import sets as editing_sets
-    from benchmarks.protocols.editing.work import edit
+    from benchmarks.engine.generate import generate
+    from benchmarks.engine.measure import score
 
-    edit(stored)  # what shards left: interpolations to images that other shards inverted later
+    generate(stored)  # what shards left: interpolations to images that other shards inverted later
     score(stored)
-    editing_sets.score(stored)

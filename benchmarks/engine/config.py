@@ -12,11 +12,11 @@ import yaml.error
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from benchmarks.engine.former_keys import is_former, with_former
 from benchmarks.errors import ConfigError
 from datasets import registry as datasets_registry
 from inversion_bench.registry import near_miss, search_beside
 from methods import registry as methods_registry
-from metrics import registry as metrics_registry
 from reports import published
 
 SUITES = Path(__file__).parents[1] / "suites"
@@ -36,25 +36,6 @@ class DatasetEntry:
 
 
 @dataclass(frozen=True)
-class EditingEntry:
-    """How a suite measures editing. images: how many of each data set are edited, spread evenly; 0 for none.
-
-    directions: names, in the order of the tables (the first three are edited in sequence, the first one again and
-    undone); all that are known when empty. source: their file; "" for those that come with the suite's generator.
-    datasets, methods: those of the suite's that take part; all when empty. again: images of each set that are edited,
-    inverted again and undone, which costs a second inversion; again_methods: the methods that do; all when empty.
-    """
-
-    images: int = 0
-    directions: list[str] = field(default_factory=list)
-    source: str = ""
-    datasets: list[str] = field(default_factory=list)
-    methods: list[str] = field(default_factory=list)
-    again: int = 0
-    again_methods: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
 class SuiteConfig:
     """One suite.
 
@@ -62,9 +43,9 @@ class SuiteConfig:
     that invert side by side, one thread each on a CPU; 0 for one a core (one in all on an accelerator).
     published: tables of reports/published.yaml that reports set beside this suite's, where the recipe agrees.
     reference_method: what the paired tables compare to; the first method when it is not run.
-    inline: measurements that need the tuned generator. protocols: measurements that compare an image with the clean one
-    that it is paired with, on the sets that have pairs. save_weights: keep every tuned generator's weights
-    (those of edited images are kept always). editing: see EditingEntry.
+    protocols: the settings of each evaluation protocol by its name (benchmarks/protocols/registry.py), in the order of
+    the tables; null leaves one of the base out. save_weights: keep every tuned generator's weights (those that another
+    stage or a protocol needs are kept always).
     """
 
     name: str = ""
@@ -72,10 +53,7 @@ class SuiteConfig:
     generator: str = ""
     methods: list[str] = field(default_factory=list)
     datasets: list[DatasetEntry] = field(default_factory=list)
-    metrics: list[str] = field(default_factory=list)
-    inline: list[str] = field(default_factory=list)
-    protocols: list[str] = field(default_factory=list)
-    editing: EditingEntry = EditingEntry()
+    protocols: dict[str, Any] = field(default_factory=dict)
     stage_settings: dict[str, Any] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
     reference_method: str = ""
@@ -113,7 +91,13 @@ def load_suite(name: str, overrides: list[str] | None = None) -> SuiteConfig:
             raise ConfigError(f"override {override!r} is not of the form key=value")
         try:
             # Before typing: the frozen entries of a typed suite cannot be changed one by one.
-            OmegaConf.update(plain, key, OmegaConf.from_dotlist([f"x={value}"]).x, force_add=True)
+            parsed = OmegaConf.from_dotlist([f"x={value}"]).x
+            if is_former(key, parsed):
+                layer = OmegaConf.create()
+                OmegaConf.update(layer, key, parsed, force_add=True)
+                plain.protocols = with_former(plain.get("protocols"), layer)
+            else:
+                OmegaConf.update(plain, key, parsed, force_add=True)
             suite = _typed(plain)
         except _PROBLEMS as error:
             raise ConfigError(f"override {override!r}: {_explain(error)}") from error
@@ -128,15 +112,10 @@ def load_suite(name: str, overrides: list[str] | None = None) -> SuiteConfig:
 
 def _short_names(suite: SuiteConfig, folder: Path) -> SuiteConfig:
     """The suite with the short names of what it takes from outside the repository, which are registered here."""
-    metrics = {name: metrics_registry.declare(name) for name in suite.metrics}
-    for short, count in Counter(metrics.values()).items():
-        if count > 1:
-            raise ValueError(f"two different metrics are called {short!r}; results are told apart by the name")
     return replace(
         suite,
         methods=[methods_registry.declare(name, folder) for name in suite.methods],
         datasets=[replace(entry, name=datasets_registry.declare(entry.name)) for entry in suite.datasets],
-        metrics=[metrics[name] for name in suite.metrics],
     )
 
 
@@ -159,21 +138,30 @@ def _layers(path: Path) -> DictConfig:
         raise ValueError("a suite is a mapping of settings, found a list")
     base = raw.pop("base", None)
     if base is None:
-        return raw
+        return _merged(OmegaConf.create(), raw)
     known = suite_names()
     if base not in known:
         raise ValueError(f"unknown base {str(base)!r}: {near_miss(str(base), known)}known: {', '.join(known)}")
     below = OmegaConf.load(SUITES / f"{base}.yaml")
     if "base" in below:
         raise ValueError(f"its base {base!r} has a base itself; start from {below.base!r}")
-    merged = OmegaConf.merge(below, raw)
+    assert isinstance(below, DictConfig)
+    return _merged(_merged(OmegaConf.create(), below), raw)
+
+
+def _merged(below: DictConfig, layer: DictConfig) -> DictConfig:
+    """A layer of settings over those below it; its former keys are rewritten."""
+    protocols = with_former(below.get("protocols"), layer)
+    merged = OmegaConf.merge(below, layer)
     assert isinstance(merged, DictConfig)
+    if protocols is not None:
+        merged.protocols = OmegaConf.merge(protocols, layer.get("protocols") or {})
     return merged
 
 
 def _typed(plain: DictConfig) -> SuiteConfig:
     suite: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), plain))
-    return suite
+    return replace(suite, protocols={name: used for name, used in suite.protocols.items() if used is not None})
 
 
 def _contradictions(suite: SuiteConfig) -> Iterator[str]:
@@ -191,21 +179,19 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
             yield f"no published table {name!r}: {near_miss(name, known)}known: {', '.join(known)}"
     if suite.batch_size < 1:
         yield f"batch_size is {suite.batch_size}, expected at least 1"
-    if min(suite.editing.images, suite.editing.again) < 0:
-        yield f"editing.images is {suite.editing.images} and editing.again {suite.editing.again}, expected at least 0"
     if suite.workers < 0:
         yield f"workers is {suite.workers}, expected at least 0 (0: as many as the machine has cores)"
-    for stage, settings in suite.stage_settings.items():
-        if not isinstance(settings, dict):
-            yield f"stage_settings.{stage} is {settings!r}, expected settings as key: value"
+    for kind in ("stage_settings", "protocols"):
+        for name, settings in getattr(suite, kind).items():
+            if not isinstance(settings, dict):
+                yield f"{kind}.{name} is {settings!r}, expected settings as key: value"
 
 
 def _explain(error: Exception) -> str:
     message = (str(error).strip() or type(error).__name__).splitlines()[0]
     key, kind = getattr(error, "key", None), getattr(error, "object_type", None)
     if isinstance(error, ConfigAttributeError | ConfigKeyError) and key is not None and is_dataclass(kind):
-        parts = {DatasetEntry: "a data set of a suite", EditingEntry: "a suite's editing"}
-        what = next((name for part, name in parts.items() if kind is part), "a suite")
+        what = "a data set of a suite" if kind is DatasetEntry else "a suite"
         known = [f.name for f in fields(kind)]
         return f"{str(key)!r} is no setting of {what}: {near_miss(str(key), known)}known: {', '.join(known)}"
     # OmegaConf says it in the names of its own classes.

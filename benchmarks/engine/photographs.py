@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.engine.config import load_suite
-from benchmarks.engine.score import measure
 from benchmarks.errors import ConfigError
+from benchmarks.protocols.reconstruction import measure, sample_metrics
 from datasets.alignment import NoFaceError
 from datasets.building import Candidate, aligned
 from datasets.images import ImageError, read_rgb, save_png, to_image, to_tensor
@@ -26,7 +26,6 @@ from methods.generators import Generator, load_generator
 from methods.pipeline import Pipeline
 from methods.registry import load_pipeline
 from methods.tuning.deltas import save_delta
-from metrics import registry as metrics_registry
 from metrics.base import SampleMetric
 
 
@@ -102,8 +101,7 @@ def prepare(method: str, suite_name: str, overrides: list[str], device: torch.de
     try:
         spec = load_pipeline(method, suite.stage_settings)
         pipeline = Pipeline(load_generator(suite.generator), spec, suite.seed)
-        of_one = [name for name in suite.metrics if name not in metrics_registry.SET_METRICS]  # a photograph is no set
-        metrics = [metrics_registry.load(name) for name in of_one if metrics_registry.missing(name) is None]
+        metrics = sample_metrics(suite)
     except (ValueError, KeyError, OSError) as error:
         raise ConfigError(str(error.args[0] if isinstance(error, KeyError) else error)) from error
     group = pipeline.group_size(spec)
@@ -142,8 +140,8 @@ def _inverted(bench: Bench, batch: Sequence[tuple[Path, str, Image]]) -> Iterato
 
 def measured(bench: Bench, photograph: Photograph) -> dict[str, tuple[float | None, str]]:
     """Value, or None and the reason, of every metric of the bench."""
-    pair = photograph.images()
-    return {metric.info.name: measure(metric, [pair])[0] for metric in bench.metrics}
+    scores = [measure(metric, photograph.name, *photograph.images()) for metric in bench.metrics]
+    return {score.metric: (score.value, score.reason) for score in scores}
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.engine.config import DatasetEntry, SuiteConfig
 from benchmarks.errors import ConfigError
-from benchmarks.protocols.editing.plan import Editing, prepare
-from benchmarks.protocols.occlusion import pairs
+from benchmarks.protocols.base import Context, Protocol
+from benchmarks.protocols.registry import create
 from datasets import assets
 from datasets import registry as datasets_registry
 from datasets.base import Manifest
-from methods import inline as inline_metrics
 from methods.generators import Generator, load_generator
 from methods.generators.fingerprint import fingerprint
 from methods.registry import PipelineSpec, StageSpec, load_pipeline, resolve_stage
-from metrics import registry as metrics_registry
-from metrics.paired import load_protocol
 
 # Goes up when the harness itself changes what a stored stage run holds.
 STORE_VERSION = 1
@@ -45,8 +43,9 @@ class StageRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a suite amounts to here. leaf: stage run key by (method, data set), for each that is run. skipped: metric ->
-    reason. manifests: the data sets that any method runs on. editing: None where the suite does not edit."""
+    """What a suite amounts to here. leaf: stage run key by (method, data set), for each that is run. protocols:
+    in the suite's order. skipped: metric -> why it cannot be computed here. manifests: the data sets that any method
+    runs on."""
 
     suite: SuiteConfig
     generator: Generator
@@ -55,15 +54,23 @@ class Plan:
     manifests: dict[str, Manifest]
     stage_runs: tuple[StageRun, ...]
     leaf: dict[tuple[str, str], str]
-    metrics: tuple[str, ...]
+    protocols: tuple[Protocol, ...]
     skipped: dict[str, str]
-    editing: Editing | None = None
 
     def stage_run(self, key: str) -> StageRun:
         for stage_run in self.stage_runs:
             if stage_run.key == key:
                 return stage_run
         raise KeyError(f"no stage run {key!r} in suite {self.suite.name}")
+
+    def protocol(self, name: str) -> Protocol:
+        """The protocol that the suite lists under a name."""
+        return next(protocol for protocol in self.protocols if protocol.name == name)
+
+    def keeps_weights(self, stage_run: StageRun, image: str) -> bool:
+        """Whether an image's tuned weights are stored."""
+        needed = self.suite.save_weights or self.feeds(stage_run.key)
+        return needed or any(protocol.keeps_weights(stage_run, image) for protocol in self.protocols)
 
     def feeds(self, key: str) -> bool:
         """Whether a stage run is the beginning of another one, which then goes on from its inversions."""
@@ -101,11 +108,7 @@ def expand(suite: SuiteConfig) -> Plan:
             resolve_stage(stage, settings, where=f"stage_settings.{stage}")
         if suite.reference_method:
             load_pipeline(suite.reference_method)
-        for metric in suite.metrics:
-            metrics_registry.find(metric)
-        for name in suite.inline:
-            inline_metrics.infos(name)
-        paired = [metric for name in suite.protocols for metric in load_protocol(name)]
+        protocols = load_protocols(suite)
         for used in (stage for pipeline in pipelines for stage in pipeline.stages):
             for asset in used.cls.assets(used.config):
                 assets.ensure(asset, quiet=False)
@@ -115,8 +118,8 @@ def expand(suite: SuiteConfig) -> Plan:
         entries = [entry for entry in suite.datasets if used_on[entry.name]]
         if not entries:
             raise ValueError(f"no data set of the suite takes any of the methods {', '.join(suite.methods)}")
-        whole = {entry.name: datasets_registry.load(entry.name, **entry.options) for entry in entries}
-        manifests = {entry.name: whole[entry.name].subset(entry.limit) for entry in entries}
+        full = {entry.name: datasets_registry.load(entry.name, **entry.options) for entry in entries}
+        manifests = {entry.name: full[entry.name].subset(entry.limit) for entry in entries}
     except (ValueError, KeyError, TypeError, OSError, assets.AssetMissingError) as error:
         raise ConfigError(str(error.args[0] if isinstance(error, KeyError) else error)) from error
     for manifest in manifests.values():
@@ -124,14 +127,6 @@ def expand(suite: SuiteConfig) -> Plan:
             raise ConfigError(
                 f"data set {manifest.name} has {manifest.resolution} px, the generator {generator.resolution} px"
             )
-        lonely = next((record for record in pairs(manifest) if record.labels["clean"] not in manifest.by_id), None)
-        if suite.protocols and lonely:
-            raise ConfigError(
-                f"data set {manifest.name}: {lonely.id} is taken without {lonely.labels['clean']}, which it is "
-                "compared with; use the set's own option count instead of limit"
-            )
-    skipped = {name: reason for name in suite.metrics if (reason := metrics_registry.missing(name))}
-    skipped |= {each.info.name: reason for each in paired if (reason := assets.missing(each.asset, each.info.name))}
     generator_hash = fingerprint(generator)
     stage_runs: dict[str, StageRun] = {}
     leaf = {}
@@ -143,17 +138,21 @@ def expand(suite: SuiteConfig) -> Plan:
                 # An image's result does not depend on which others are run, so a small suite's stage runs serve a
                 # larger one; only stages that tune one generator for a group depend on who is in the group.
                 grouped = any(s.cls.group_size(s.config) > 1 for s in stages)
-                data = manifest.key if grouped else whole[dataset].key
+                data = manifest.key if grouped else full[dataset].key
                 key = stage_run_key(stages, generator_hash, data, suite.seed)
                 stage_runs.setdefault(key, StageRun(key, stages, dataset, suite.seed, parent))
                 parent = key
             assert parent is not None
             leaf[pipeline.name, dataset] = parent
-    metrics = tuple(name for name in suite.metrics if name not in skipped)
     try:
-        editing = prepare(suite.editing, generator, manifests, whole, leaf)
+        for protocol in protocols:
+            protocol.resolve(Context(suite, generator, manifests, full, leaf))
+        names = Counter(info.name for protocol in protocols for info in protocol.infos())
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(f"two protocols of the suite have a metric {twice[0]!r}; name it in one of them")
     except (ValueError, OSError) as error:
         raise ConfigError(str(error)) from error
+    skipped = {metric: reason for protocol in protocols for metric, reason in protocol.missing().items()}
     return Plan(
         suite,
         generator,
@@ -162,10 +161,17 @@ def expand(suite: SuiteConfig) -> Plan:
         manifests,
         tuple(stage_runs.values()),
         leaf,
-        metrics,
+        protocols,
         skipped,
-        editing,
     )
+
+
+def load_protocols(suite: SuiteConfig) -> tuple[Protocol, ...]:
+    """The suite's protocols, not resolved yet. Raises ConfigError for unknown names and settings that do not fit."""
+    try:
+        return tuple(create(name, settings) for name, settings in suite.protocols.items())
+    except (ValueError, KeyError) as error:
+        raise ConfigError(str(error.args[0])) from error
 
 
 def _pipelines_on(entry: DatasetEntry, pipelines: tuple[PipelineSpec, ...]) -> tuple[PipelineSpec, ...]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.engine.config import SuiteConfig
+from benchmarks.engine.plan import load_protocols
 from datasets import assets
 from datasets import registry as datasets_registry
 from methods.registry import load_pipeline
-from metrics import registry as metrics_registry
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Need:
 
 
 def needs(suite: SuiteConfig) -> list[Need]:
-    """Checkpoints and folders that no package index has, in the order: generator, encoders, metrics, data sets."""
+    """Checkpoints and folders that no package index has, in the order: generator, encoders, protocols, data sets."""
     known = assets.registry()
     return [*(_of_asset(known[name]) for name in dict.fromkeys(_assets(suite))), *_data(suite)]
 
@@ -38,8 +38,8 @@ def _assets(suite: SuiteConfig) -> Iterator[str]:
     used = {stage.name for method in suite.methods for stage in load_pipeline(method).stages}
     settings = (values for stage, values in suite.stage_settings.items() if stage in used)
     named = [suite.generator, *(str(values.get("weights", "")) for values in settings)]
-    for metric in suite.metrics:
-        named.append(metrics_registry.find(metric).asset)
+    for protocol in load_protocols(suite):
+        named += protocol.assets()
     known = assets.registry()
     for name in named:
         if name in known and all(source.path for source in known[name].sources):

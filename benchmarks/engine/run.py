@@ -53,6 +53,10 @@ class Run:
         manifest = self.manifest(stage_run)
         return to_tensor(read_rgb(manifest.root / manifest.by_id[image].file))
 
+    def reconstruction(self, stage_run: StageRun | str, image: str) -> Tensor:
+        """The stored image of an inversion, [3, R, R] in [-1, 1] on the CPU. Raises ImageError."""
+        return to_tensor(read_rgb(self.store(stage_run).picture(image)))
+
     def inversion(self, stage_run: StageRun, image: str) -> Inversion:
         """A stored inversion, of length 1, on the run's device.
 

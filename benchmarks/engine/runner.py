@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -27,13 +27,13 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from benchmarks.engine.claims import Claims, Presence, Watch
 from benchmarks.engine.machine import commit, device_name, peak_memory_mb
+from benchmarks.engine.measure import measure_inline
 from benchmarks.engine.plan import StageRun
 from benchmarks.engine.queue import Attempts, Hand, Watchdog, Work, hand_size
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import Row, finite, write_atomically
 from datasets.images import ImageError
 from datasets.module import ImageDataModule
-from methods import inline as inline_metrics
 from methods.base import Inversion, Method, Outcome
 
 Resume = Literal["missing", "failed", "all", "none"]
@@ -70,8 +70,8 @@ def wanted(run: Run, stage_run: StageRun, resume: Resume, shard: Shard) -> list[
         if resume == "all" or row is None:
             return True
         if row["status"] == "ok":
-            again = resume == "failed" and any(map(_unmeasured, row["inline"].values()))
-            return again or (row.get("weights") == NOT_KEPT and run.plan.feeds(stage_run.key))
+            unmeasured = resume == "failed" and any(score["status"] == "failed" for score in row["scores"])
+            return unmeasured or (row.get("weights") == NOT_KEPT and run.plan.feeds(stage_run.key))
         late = row["reason"].startswith(BEFORE) and parents.get(image, row)["status"] == "ok"
         return resume == "failed" or late
 
@@ -83,11 +83,6 @@ def wanted(run: Run, stage_run: StageRun, resume: Resume, shard: Shard) -> list[
     places = {image: place for place, image in enumerate(mine)}
     touched = {places[image] // size for image in missing}
     return [image for i, image in enumerate(mine) if i // size in touched]
-
-
-def _unmeasured(part: dict[str, Any]) -> bool:
-    """Whether an inline measurement of an image has failed."""
-    return "reason" in part or None in part.values()
 
 
 _NOTHING: dict[str, Any] = {"ids": [], "images": torch.empty(0, 3, 1, 1), "failures": {}}
@@ -175,32 +170,21 @@ class _Writer(BasePredictionWriter):
             assert inversion is not None
             one = inversion[n : n + 1]
             image = one.ids[0].split("/", 1)[1]
-            extra: dict[str, Any] = {}
+            # The inversion is worth keeping where a measurement of it fails.
             with torch.inference_mode(False), torch.no_grad():
-                for name in self.run.plan.suite.inline:
-                    extra[name] = self._measure(name, one)
-            editing = self.run.plan.editing
-            edited = editing is not None and editing.takes(self.stage_run.key, self.stage_run.dataset, image)
-            keep = self.run.plan.suite.save_weights or edited or self.run.plan.feeds(self.stage_run.key)
+                scores = [asdict(score) for score in measure_inline(self.run, self.stage_run, one)]
+            keep = self.run.plan.keeps_weights(self.stage_run, image)
             self.store.save(image, one, keep)
             seconds = prediction.seconds[one.ids[0]]
             more = {} if keep or one.weights[0] is None else {"weights": NOT_KEPT}
-            yield self._row(image, "ok", "", seconds, memory, int(one.steps[0]), extra, more)
+            yield self._row(image, "ok", "", seconds, memory, int(one.steps[0]), scores, more)
         for key, reason in prediction.failures.items():
-            yield self._row(key.split("/", 1)[1], "failed", reason, prediction.seconds[key], memory, 0, {})
+            yield self._row(key.split("/", 1)[1], "failed", reason, prediction.seconds[key], memory, 0, [])
         for image, reason in batch["failures"].items():
-            yield self._row(image, "failed", reason, 0.0, None, 0, {})
-
-    def _measure(self, name: str, one: Inversion) -> dict[str, float | str | None]:
-        """Values by name, or the reason why there are none: the inversion itself is worth keeping."""
-        try:
-            values = inline_metrics.measure(name, self.run.plan.generator, one, self.stage_run.seed)
-        except RuntimeError as error:
-            return {"reason": f"{type(error).__name__}: {error}"}
-        return {key: finite(value) for key, value in values.items()}
+            yield self._row(image, "failed", reason, 0.0, None, 0, [])
 
     def _row(
-        self, image: str, status: str, reason: str, seconds: float, memory: float | None, steps: int, extra: dict,
+        self, image: str, status: str, reason: str, seconds: float, memory: float | None, steps: int, scores: list[Row],
         more: Mapping[str, Any] = MappingProxyType({}),
     ) -> Row:  # fmt: skip
         row = {
@@ -210,7 +194,7 @@ class _Writer(BasePredictionWriter):
             "seconds": round(seconds, 6),
             "peak_memory_mb": memory,
             "steps": steps,
-            "inline": extra,
+            "scores": scores,
             "attempt": self.work.attempts.count.get(image, 0) + 1,
             **self.facts,
             **more,

@@ -20,12 +20,11 @@ import torch
 from tqdm.auto import tqdm
 
 from benchmarks.engine.claims import write_ending
+from benchmarks.engine.generate import generate, pending, row_files
 from benchmarks.engine.run import Run
 from benchmarks.engine.runner import ALONE, Resume, Shard, invert, save_before, wanted
 from benchmarks.engine.store import RowFiles
 from benchmarks.errors import ConfigError, StoppedError
-from benchmarks.protocols.editing import measure as editing
-from benchmarks.protocols.editing.work import edit
 from inversion_bench.registry import Registry
 
 EXECUTORS: Registry[Callable[..., Launcher]] = Registry(
@@ -82,7 +81,7 @@ def worker_count(asked: int) -> int:
 
 
 def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: Fleet) -> None:
-    """Invert, then edit what is missing. Raises StoppedError when it cannot go on; what was done is kept."""
+    """Invert, then make what protocols need. Raises StoppedError when it cannot go on; what was done is kept."""
     from os import cpu_count
 
     missing = sum(len(wanted(run, stage_run, resume, Shard())) for stage_run in run.plan.stage_runs)
@@ -94,10 +93,9 @@ def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: F
     command = ["run", suite, *overrides, "--out", str(run.out.absolute()), "--threads", str(threads),
                "--workers", str(workers), "--timeout", str(fleet.timeout)]  # fmt: skip
     torch.set_num_threads(threads)
-    left = editing.missing(run)
-    if alone or not (missing or any(left.values())):
+    if alone or not (missing or pending(run)):
         invert(run, resume, Shard(), duty=replace(ALONE, workers=workers))
-        edit(run)
+        generate(run)
         return
     launcher = EXECUTORS.get(fleet.executor)(run.out, workers, threads, fleet.options)
     try:
@@ -110,11 +108,9 @@ def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: F
                 watch(launcher, [inverting] * min(workers, missing), run.out, files, "inverting", missing)
             finally:
                 before.unlink(missing_ok=True)
-        # After all inverting: a line leads from one image to another.
-        left = editing.missing(run)
-        files = [editing.EditStore(run.out, key).row_files() for key in left]
-        count = sum(left.values())
-        watch(launcher, [[*command, "--only", "edit"]] * min(workers, count), run.out, files, "editing", count)
+        # After all inverting: what protocols make may need several inversions.
+        count, files = sum(map(len, pending(run).values())), row_files(run)
+        watch(launcher, [[*command, "--only", "generate"]] * min(workers, count), run.out, files, "editing", count)
     finally:
         launcher.close()
 

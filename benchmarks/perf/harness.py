@@ -27,10 +27,10 @@ from torch import Tensor
 from benchmarks.engine.config import SuiteConfig, load_suite
 from benchmarks.engine.export import compact
 from benchmarks.engine.machine import peak_memory_mb
-from benchmarks.engine.plan import Plan, StageRun, expand, stage_run_key
+from benchmarks.engine.measure import score
+from benchmarks.engine.plan import Plan, StageRun, expand, load_protocols, stage_run_key
 from benchmarks.engine.run import Run
 from benchmarks.engine.runner import Shard, invert
-from benchmarks.engine.score import score
 from benchmarks.engine.workers import Fleet, execute
 from datasets.base import Manifest, Record
 from datasets.images import pixel_sha256
@@ -40,9 +40,9 @@ from methods.generators.fingerprint import fingerprint
 from methods.registry import STAGES, PipelineSpec, StageSpec, stage_class
 
 MARKS = (1_000, 5_000, 10_000)
+ONLY_RECONSTRUCTION = [f"protocols.{name}=null" for name in ("occlusion", "locality", "latent", "editing")]
 # A part of faces64 that takes one worker about two minutes.
-PART = ["methods=[sg2_w,pti]", "datasets=[{name: openpeople, limit: 16}]", "inline=[]", "protocols=[]",
-        "editing.images=0"]  # fmt: skip
+PART = ["methods=[sg2_w,pti]", "datasets=[{name: openpeople, limit: 16}]", *ONLY_RECONSTRUCTION]
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,15 @@ def null_plan(manifest: Manifest) -> Plan:
     STAGES.register("null", "benchmarks.perf.harness:Null")
     generator = load_generator("toy")
     stage = StageSpec("null", NullConfig())
-    suite = SuiteConfig(name="null", generator="toy", methods=["null"], metrics=["mse"])
+    suite = SuiteConfig(
+        name="null", generator="toy", methods=["null"], protocols={"reconstruction": {"metrics": ["mse"]}}
+    )
     key = stage_run_key((stage,), fingerprint(generator), manifest.key, 0)
     pipeline = PipelineSpec("null", "Nothing", (stage,))
     return Plan(
         suite, generator, fingerprint(generator), (pipeline,), {manifest.name: manifest},
-        (StageRun(key, (stage,), manifest.name, 0, None),), {("null", manifest.name): key}, ("mse",), {},
+        (StageRun(key, (stage,), manifest.name, 0, None),), {("null", manifest.name): key},
+        load_protocols(suite), {},
     )  # fmt: skip
 
 
@@ -126,7 +129,7 @@ def own_cost(count: int) -> None:
 
 def share(method: str, count: int) -> None:
     """Print the seconds of the harness in a run of a real method, compared with those of the method."""
-    suite = load_suite("faces64", [f"methods=[{method}]", "inline=[]", "protocols=[]", "editing.images=0"])
+    suite = load_suite("faces64", [f"methods=[{method}]", *ONLY_RECONSTRUCTION])
     entry = next(entry for entry in suite.datasets if entry.name == "openpeople")
     plan = expand(replace(suite, datasets=[replace(entry, limit=count, methods=[])]))
     with tempfile.TemporaryDirectory() as folder:

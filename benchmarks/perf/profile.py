@@ -22,8 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from benchmarks.engine.allocator import keep_freed_memory
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.machine import device_name
-from benchmarks.engine.score import measure
-from benchmarks.perf.stages import interleaved, metrics, spread, subjects
+from benchmarks.perf.stages import interleaved, measure_all, metrics, spread, subjects
 from methods.generators import load_generator
 
 KINDS = ("convolution", "its gradient", "blur, depthwise", "matrix product", "optimiser", "element by element",
@@ -127,7 +126,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(_line(subject.title, subject.run, subject.parts, options.repeats, best), flush=True)
     with torch.no_grad():
         for metric, images, targets in metrics(suite, options.images):
-            action = partial(measure, metric, list(zip(images, targets, strict=True)))
+            action = partial(measure_all, metric, images, targets)
             action()  # results of targets are cached, as from the second method on
             if flops(action):
                 print(_line(metric.info.name, action, options.images, options.repeats, best), flush=True)

@@ -28,16 +28,16 @@ from benchmarks.engine.machine import device_name
 from benchmarks.engine.plan import expand
 from benchmarks.engine.run import Run
 from benchmarks.engine.runner import Shard, invert
-from benchmarks.engine.score import measure
 from benchmarks.engine.store import InversionStore
+from benchmarks.engine.types import Score
 from benchmarks.perf import plain
+from benchmarks.protocols.reconstruction import measure, sample_metrics
 from datasets import registry as datasets_registry
 from datasets.images import read_rgb, to_tensor
 from methods.base import Inversion, Method
 from methods.generators import load_generator
 from methods.generators.stylegan2 import Generator
 from methods.registry import StageSpec, load_pipeline
-from metrics import registry as metrics_registry
 from metrics.base import SampleMetric
 
 ADDITIONAL = ("pti_batched",)  # pipelines that are also measured
@@ -148,9 +148,13 @@ def metrics(suite: SuiteConfig, count: int) -> Iterator[tuple[SampleMetric, Tens
     targets, _ = load_images(suite, count)
     noise = torch.randn(targets.shape, generator=torch.Generator().manual_seed(0))
     images = (targets + 0.1 * noise).clamp(-1, 1)
-    for name in suite.metrics:
-        if metrics_registry.missing(name) is None:
-            yield metrics_registry.load(name), images, targets
+    for metric in sample_metrics(suite):
+        yield metric, images, targets
+
+
+def measure_all(metric: SampleMetric, images: Tensor, targets: Tensor) -> list[Score]:
+    """Scores of images [N, 3, R, R], one by one as a run computes them."""
+    return [measure(metric, "", *pair) for pair in zip(images, targets, strict=True)]
 
 
 def compared(title: str, taken: Sequence[Times], parts: Sequence[int]) -> str:
@@ -213,9 +217,8 @@ def compare_metrics(suite: SuiteConfig, count: int, repeats: int) -> None:
     print("\n| metric | ms / image | reference | reference / suite | by wall time |\n| :-- |" + " --: |" * 4)
     with torch.no_grad():
         for metric, images, targets in metrics(suite, count):
-            pairs = list(zip(images, targets, strict=True))
             both: list[Callable[[], object]] = [
-                partial(measure, metric, pairs),
+                partial(measure_all, metric, images, targets),
                 partial(plain.score, metric, images, targets),
             ]
             print(compared(metric.info.name, interleaved(both, repeats), [count, count]), flush=True)
@@ -243,7 +246,7 @@ def from_run(folder: Path) -> None:
 def harness(suite: SuiteConfig, count: int) -> None:
     """Print the wall time of inverting by the harness, without the seconds of the methods."""
     last = next(entry for entry in reversed(suite.datasets) if not entry.methods)
-    suite = replace(suite, methods=suite.methods[:1], datasets=[replace(last, limit=count)], inline=[], protocols=[])
+    suite = replace(suite, methods=suite.methods[:1], datasets=[replace(last, limit=count)], protocols={})
     used = {stage.name for stage in load_pipeline(suite.methods[0]).stages}
     suite = replace(suite, stage_settings={k: v for k, v in suite.stage_settings.items() if k in used})
     with tempfile.TemporaryDirectory() as folder:

@@ -1,25 +1,46 @@
-"""Pairs within a data set: an image and the clean one that its label `clean` names, for metrics.paired."""
+"""Occlusion: an image with something before the face is compared with the clean one that its label `clean` names.
+
+The metrics are those of metrics/paired.py. Images that are occluded by themselves, with the label `object: natural`,
+have a table of their own: no clean image agrees with them pixel by pixel.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.engine.store import InversionStore, Row
+from benchmarks.engine.types import Score
+from benchmarks.protocols.base import (
+    BlockedError,
+    Context,
+    Item,
+    Need,
+    Protocol,
+    file_stamp,
+    score_of,
+    without_value,
+)
+from datasets import assets
 from datasets.base import Manifest, Record
-from datasets.images import ImageError, pixel_sha256, read_rgb, to_tensor
-from metrics.base import Undefined
-from metrics.paired import PARSER, Input, PairedMetric
+from datasets.images import ImageError, pixel_sha256
+from metrics.base import MetricInfo, Undefined
+from metrics.paired import PARSER, Input, PairedMetric, occlusion_metrics
 from metrics.regions import load_parser
 
-NATURAL = "natural"  # the label `object` of images that are occluded by themselves
-NO_TWIN = "the image is occluded by itself: no clean picture agrees with it pixel by pixel"
+if TYPE_CHECKING:
+    from benchmarks.engine.plan import StageRun
+    from benchmarks.engine.run import Run
 
-Regions = Mapping[str, tuple[Tensor, str]]  # by id of a clean record: [1, H, W] and why there is none ("")
+TABLE, NATURAL_TABLE = "occluded", "occluded_natural"
+NATURAL = "natural"  # the label `object` of images that are occluded by themselves
+NO_TWIN = "the image is occluded by itself: no clean image agrees with it pixel by pixel"
 
 
 def pairs(manifest: Manifest) -> list[Record]:
@@ -27,73 +48,125 @@ def pairs(manifest: Manifest) -> list[Record]:
     return [record for record in manifest.records if "clean" in record.labels]
 
 
-def protocol_of(name: str, record: Record) -> str:
-    """The protocol of a record's rows: images that are occluded by themselves have tables of their own."""
-    return f"{name}_{NATURAL}" if record.labels.get("object") == NATURAL else name
+def table_of(record: Record) -> str:
+    """The table that a record's scores are in."""
+    return NATURAL_TABLE if record.labels.get("object") == NATURAL else TABLE
 
 
-def inapplicable(metric: PairedMetric, record: Record) -> str:
-    """Why the metric has no value for such a record, whatever the method; "" when it has."""
-    natural = record.labels.get("object") == NATURAL
-    return NO_TWIN if natural and {"clean_reconstruction", "region"} & set(metric.inputs) else ""
+def applies(metric: PairedMetric, record: Record) -> bool:
+    """Whether the metric is defined for a record, whatever the method."""
+    return table_of(record) == TABLE or not {"clean_reconstruction", "region"} & set(metric.inputs)
 
 
-def interest_regions(manifest: Manifest) -> Regions:
-    """The interest region of every clean image that has a pair."""
-    regions = {}
-    for id in dict.fromkeys(str(record.labels["clean"]) for record in pairs(manifest)):
-        clean = manifest.by_id[id]
-        if not clean.failure:
-            masks, reasons = load_parser(PARSER)(to_tensor(read_rgb(manifest.root / clean.file))[None])
-            regions[id] = masks[0], reasons[0]
-    return regions
+class Occlusion(Protocol):
+    """Distances to the clean image and to its inversion."""
 
+    needs: ClassVar[Need] = Need.PAIRS
 
-def inputs(
-    metric: PairedMetric,
-    record: Record,
-    manifest: Manifest,
-    store: InversionStore,
-    rows: Mapping[str, Row],
-    regions: Regions,
-) -> tuple[Tensor, ...]:
-    """What the metric takes for one record of a stage run with these rows.
+    def __init__(self, name: str, config: Any):
+        super().__init__(name, config)
+        self.loaded = {metric.info.name: metric for metric in occlusion_metrics()}
 
-    Raises ImageError for a picture that cannot be had and Undefined for a part that does not exist.
-    """
-    clean = manifest.by_id[str(record.labels["clean"])]
+    def resolve(self, context: Context) -> None:
+        for manifest in context.manifests.values():
+            for record in pairs(manifest):
+                if (clean := record.labels["clean"]) not in manifest.by_id:
+                    raise ValueError(
+                        f"data set {manifest.name}: {record.id} is taken without {clean}, which it is compared with; "
+                        "use the set's own option count instead of limit"
+                    )
+        self._counts = {name: Counter(map(table_of, pairs(manifest))) for name, manifest in context.manifests.items()}
 
-    def clean_reconstruction() -> Tensor:
-        row = rows.get(clean.id)
-        if clean.failure or row is None or row["status"] != "ok":
-            reason = clean.failure or (row["reason"] if row else "not run yet")
-            raise ImageError(f"the clean image's inversion failed: {reason}")
-        return to_tensor(read_rgb(store.picture(clean.id)))
+    def metrics(self) -> Mapping[str, Sequence[MetricInfo]]:
+        return {TABLE: [metric.info for metric in self.loaded.values()]}
 
-    def region() -> Tensor:
-        mask, reason = regions[clean.id]
-        if reason:
-            raise Undefined(f"no interest region of the clean image: {reason}")
-        left = mask * (1 - _object_mask(manifest, record))
-        if not left.any():
-            raise Undefined("the object covers the whole interest region")
-        return left
+    def assets(self) -> Sequence[str]:
+        return [metric.asset for metric in self.loaded.values() if metric.asset]
 
-    parts: dict[Input, Callable[[], Tensor]] = {
-        "reconstruction": lambda: to_tensor(read_rgb(store.picture(record.id))),
-        "clean_reconstruction": clean_reconstruction,
-        "clean_target": lambda: to_tensor(read_rgb(manifest.root / clean.file)),
-        "region": region,
-    }
-    return tuple(parts[name]() for name in metric.inputs)
+    def missing(self) -> Mapping[str, str]:
+        found = {name: assets.missing(metric.asset, name) for name, metric in self.loaded.items()}
+        return {name: reason for name, reason in found.items() if reason}
+
+    def expected(self, dataset: str) -> Mapping[str, int]:
+        return self._counts[dataset]
+
+    def items(self, run: Run, stage_run: StageRun) -> list[Item]:
+        rows, store, items = run.rows(stage_run), run.store(stage_run), []
+        for record in pairs(run.manifest(stage_run)):
+            if rows.get(record.id, {}).get("status") != "ok":
+                continue
+            stamps = {}
+            for name, metric in self.loaded.items():
+                if applies(metric, record):
+                    also = [str(record.labels["clean"])] if "clean_reconstruction" in metric.inputs else []
+                    stamps[name] = [file_stamp(store.picture(image)) for image in (record.id, *also)]
+            items.append(Item(stage_run, record.id, stamps))
+        return items
+
+    @torch.no_grad()
+    def measure(self, run: Run, items: Sequence[Item], device: torch.device) -> Iterable[Score]:
+        stage_run = items[0].stage_run
+        manifest, rows = run.manifest(stage_run), run.rows(stage_run)
+
+        @cache
+        def interest(id: str) -> tuple[Tensor, str]:
+            masks, reasons = load_parser(PARSER)(run.target(stage_run, id)[None])
+            return masks[0], reasons[0]
+
+        def inputs(record: Record) -> Mapping[Input, Callable[[], Tensor]]:
+            clean = manifest.by_id[str(record.labels["clean"])]
+
+            def clean_reconstruction() -> Tensor:
+                row = rows.get(clean.id)
+                if clean.failure or row is None or row["status"] != "ok":
+                    reason = clean.failure or (row["reason"] if row else "not run yet")
+                    raise BlockedError(f"the clean image's inversion failed: {reason}")
+                return run.reconstruction(stage_run, clean.id)
+
+            def region() -> Tensor:
+                mask, reason = interest(clean.id)
+                if reason:
+                    raise Undefined(f"no interest region of the clean image: {reason}")
+                left = mask * (1 - _object_mask(manifest, record))
+                if not left.any():
+                    raise Undefined("the object covers the interest region completely")
+                return left
+
+            return {
+                "reconstruction": lambda: run.reconstruction(stage_run, record.id),
+                "clean_reconstruction": clean_reconstruction,
+                "clean_target": lambda: run.target(stage_run, clean.id),
+                "region": region,
+            }
+
+        for item in items:
+            record = manifest.by_id[item.image]
+            parts = inputs(record)
+            for name in item.stamps:
+                metric = self.loaded[name]
+
+                def compute(metric: PairedMetric = metric, parts: Any = parts) -> Tensor:
+                    return metric(*(parts[part]().to(device)[None] for part in metric.inputs))[0]
+
+                yield score_of(table_of(record), metric.info, item.image, compute)
+
+    def results(self, run: Run, stage_run: StageRun, stored: Mapping[str, Mapping[str, Score]]) -> Iterable[Score]:
+        for record in pairs(run.manifest(stage_run)):
+            table = table_of(record)
+            for name, metric in self.loaded.items():
+                if not applies(metric, record):
+                    yield without_value(table, metric.info, record.id, "skipped", NO_TWIN)
+                else:
+                    score = stored[name].get(record.id)
+                    yield score or without_value(table, metric.info, record.id, "blocked", self.unscored)
 
 
 def _object_mask(manifest: Manifest, record: Record) -> Tensor:
     """[1, H, W], 1 where the object lies."""
     path = manifest.root / record.mask
     try:
-        with Image.open(path) as picture:
-            mask = picture.convert("L")
+        with Image.open(path) as image:
+            mask = image.convert("L")
     except OSError as error:
         raise ImageError(f"{path}: the object's mask cannot be read ({error}); build the set again") from error
     if pixel_sha256(mask) != record.mask_sha256:

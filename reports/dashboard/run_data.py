@@ -121,7 +121,7 @@ def _column(results: Results, protocol: str, metric: str) -> dict[str, Any]:
 
 def _failed(results: Results) -> set[tuple[str, str, str]]:
     """(method, set, image) of every inversion or score that failed."""
-    rows = results.losses[results.losses["status"] == "failed"]
+    rows = results.failures
     return set(zip(rows["method"], rows["dataset"], rows["image"], strict=True))
 
 

@@ -9,20 +9,19 @@ from torch import Tensor
 from datasets import assets
 from metrics import registry
 from metrics.paired import (
-    PROTOCOLS,
     Input,
     PairedMetric,
     change_lpips_alex,
     change_mse,
     error_mse,
     id_sface,
-    load_protocol,
+    occlusion_metrics,
 )
 from tests.drawn_faces import drawn_face
 
-ALL = [(protocol, metric) for protocol in PROTOCOLS for metric in load_protocol(protocol)]
-NAMES = [metric.info.name for _, metric in ALL]
-METRICS = pytest.mark.parametrize("metric", [metric for _, metric in ALL], ids=NAMES)
+ALL = occlusion_metrics()
+NAMES = [metric.info.name for metric in ALL]
+METRICS = pytest.mark.parametrize("metric", ALL, ids=NAMES)
 pytestmark = pytest.mark.assets
 
 
@@ -44,7 +43,7 @@ def value(metric: PairedMetric, **changed: Tensor) -> Tensor:
 
 def test_descriptions_are_complete_and_names_are_unlike():
     assert len(set(NAMES) | set(registry.names())) == len(NAMES) + len(registry.names())
-    for _, metric in ALL:
+    for metric in ALL:
         info = metric.info
         assert info.name and info.title and info.recipe and info.reference and info.version >= 1
         assert info.direction in ("lower", "higher") and 0 <= info.digits <= 6
@@ -111,8 +110,3 @@ def test_wrong_shapes_and_ranges_are_refused_with_what_was_found(metric):
         value(metric, **{last: parts()[last][:1]})
     with pytest.raises(ValueError, match="found minimum nan"):
         value(metric, **{last: parts()[last] * torch.nan})
-
-
-def test_an_unknown_protocol_names_the_near_miss():
-    with pytest.raises(KeyError, match="did you mean 'occluded'"):
-        load_protocol("oclcuded")

@@ -98,7 +98,7 @@ def test_picture_that_no_set_can_take_is_a_failed_row(world, suite, tmp_path):
         (["run", "smok"], "did you mean 'smoke'"),
         (["plan", "smok"], "did you mean 'smoke'"),
         (["run", "smoke", "sed=1"], "did you mean 'seed'"),
-        (["run", "smoke", "inline=[localty]"], "known: locality"),
+        (["run", "smoke", "inline=[localty]"], "did you mean 'locality'"),
         (["run", "smoke", "--shard", "2/2"], "--shard must be i/n"),
         (["run", "smoke", "--shard", "half"], "--shard must be i/n"),
         (["run", "smoke", "--shard", "0/0"], "--shard must be i/n"),

@@ -17,10 +17,12 @@ from safetensors.torch import load_file, save_file
 from benchmarks.cli import main
 from benchmarks.engine.claims import machine
 from benchmarks.engine.config import load_suite
+from benchmarks.engine.generate import pending
 from benchmarks.engine.plan import expand
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import InversionStore, read_lines
-from benchmarks.protocols.editing.measure import EditStore, cut, missing
+from benchmarks.protocols.editing.protocol import Editing
+from benchmarks.protocols.editing.store import EditStore, cut
 from datasets import assets
 from datasets.images import read_rgb, to_tensor
 from methods.editing.directions import Direction, in_strengths
@@ -29,7 +31,7 @@ from methods.editing.readers import Components
 from methods.editing.weights import save_directions
 from methods.generators import load_generator
 from metrics import attributes
-from metrics.edit_protocol import PROTOCOLS
+from metrics.edit_protocol import TABLES
 from metrics.editing import STEP
 from tests.drawn_faces import face_picture
 from tests.integration.tiny_suite import quick_report, tables
@@ -43,8 +45,9 @@ name: edits
 methods: [sg2_w, pti]
 datasets:
   - {name: folder, limit: 3, options: {path: PATH/faces, align: false}}
-metrics: [mse]
-editing: {images: 3, directions: [light, warm], source: PATH/directions.safetensors, again: 2}
+protocols:
+  reconstruction: {metrics: [mse]}
+  editing: {images: 3, directions: [light, warm], source: PATH/directions.safetensors, reinversion_images: 2}
 stage_settings:
   w_optimization: {steps: 2}
   pivotal_tuning: {steps: 2}
@@ -88,30 +91,29 @@ def reference(suite, tmp_path_factory):
 
 def rows_of(out: Path) -> pd.DataFrame:
     rows = pd.read_parquet(out / "results.parquet")
-    return rows[rows["protocol"].isin(PROTOCOLS)]
+    return rows[rows["protocol"].isin(TABLES)]
 
 
 def test_rows_of_every_protocol(reference):
     rows = rows_of(reference)
     counts = rows.groupby("protocol")["image"].nunique().to_dict()
-    assert counts == {name: 2 if name == "editing_consistency" else IMAGES for name in PROTOCOLS}
+    assert counts == {name: 2 if name == "reinversion" else IMAGES for name in TABLES}
     skipped = (rows["method"] == "pti") & (rows["metric"] == "edit_lec_latent")
     assert skipped.sum() == 2 and (rows[skipped]["status"] == "skipped").all()
     bad = rows[~skipped & (rows["status"] != "ok")]
     assert bad.empty, bad[["metric", "reason"]].drop_duplicates()
     text = (reference / "report" / "tables.md").read_text()
-    for name in PROTOCOLS:
+    for name in TABLES:
         assert f"protocol {name}".replace("_", "\\_") in text
 
 
 def test_effects_are_what_the_stored_pictures_show(reference, suite):
     plan = expand(load_suite(suite))
-    assert plan.editing is not None
     rows = rows_of(reference)
     for method in ("sg2_w", "pti"):
         key = plan.leaf[method, "folder"]
-        sheet, store = tiles(plan.editing.directions), EditStore(reference, key)
-        for image in plan.editing.images["folder"]:
+        sheet, store = tiles(plan.protocol("editing").directions), EditStore(reference, key)
+        for image in plan.protocol("editing").images["folder"]:
             pictures = cut(store.sheet(image))
             assert len(pictures) == len(sheet) == 2 * 4 + 2
             inverted = to_tensor(read_rgb(InversionStore(reference, key).picture(image)))[None]
@@ -128,8 +130,8 @@ def test_what_is_edited_is_not_edited_again(reference, suite, tmp_path, monkeypa
     out = tmp_path / "out"
     shutil.copytree(reference, out)
     plan = expand(load_suite(suite))
-    assert set(missing(Run(plan, out)).values()) == {0}
-    monkeypatch.setattr("benchmarks.protocols.editing.work.edit_images", lambda *_: pytest.fail("edited again"))
+    assert not pending(Run(plan, out))
+    monkeypatch.setattr(Editing, "generate", lambda *_: pytest.fail("edited again"))
     assert main(["run", suite, "--out", str(out)]) == 0
     assert tables(out) == tables(reference)
 
@@ -137,7 +139,7 @@ def test_what_is_edited_is_not_edited_again(reference, suite, tmp_path, monkeypa
 def test_new_inversions_by_shards_are_edited_again_and_give_the_same_tables(reference, suite, tmp_path):
     out, plan = tmp_path / "out", expand(load_suite(suite))
     shutil.copytree(reference, out)
-    key, digest = plan.leaf["pti", "folder"], plan.editing.digest
+    key, digest = plan.leaf["pti", "folder"], plan.protocol("editing").digest
     # Rows of an older version count nanoseconds: here of a clock that has jumped back since.
     for path in EditStore(out, key).row_files().paths():
         rows = [row | {"made": row["made"] + time.time_ns() * 2} for row in read_lines([path])]
@@ -158,14 +160,14 @@ def test_image_at_whose_editing_workers_died(deaths, code, reference, suite, tmp
     shutil.rmtree(out / "edits" / key)
     claims = out / "work" / "claims" / f"edits-{key}"
     claims.mkdir(exist_ok=True)
-    image = plan.editing.images["folder"][0]
+    image = plan.protocol("editing").images["folder"][0]
     for number in range(1, deaths + 1):
         (claims / f"{image}.{number}").write_text(json.dumps({"worker": f"gone{number}", "machine": machine()}))
     assert main(["run", suite, "--out", str(out)]) == code
     # Distances of sets want more pictures than are left.
     failed = rows_of(out).query("status == 'failed' and not metric.str.contains('frechet')")
     assert set(failed["image"]) == ({image} if code else set()) and not list(claims.iterdir())
-    assert failed["reason"].str.contains("the worker died 4 times as it edited this image: it was killed").all()
+    assert failed["reason"].str.contains("the worker died 4 times at this image: it was killed").all()
     assert code or tables(out) == tables(reference)
 
 
@@ -185,22 +187,22 @@ def test_weights_that_are_gone_are_failures_with_a_reason(reference, suite, tmp_
     assert main(["run", suite, "--out", str(out)]) == 1
     failed = rows_of(out).query("status == 'failed'")
     assert set(failed["method"]) == {"pti"}
-    row = next(iter(EditStore(out, store.folder.name).rows(plan.editing.digest).values()))
+    row = next(iter(EditStore(out, store.folder.name).rows(plan.protocol("editing").digest).values()))
     assert "tuned weights" in row["edits"]["reason"], json.dumps(row)
 
 
 def test_a_part_of_the_methods_may_be_run(suite, tmp_path):
-    settings = ["methods=[sg2_w]", "editing.again_methods=[sg2_w, psp]"]
+    settings = ["methods=[sg2_w]", "protocols.editing.reinversion_methods=[sg2_w, psp]"]
     plan = expand(load_suite(suite, settings))
-    assert plan.editing.again_keys == (plan.leaf["sg2_w", "folder"],)
+    assert plan.protocol("editing").reinversion_keys == (plan.leaf["sg2_w", "folder"],)
 
 
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("editing.directions=[ligth]", "did you mean 'light'"),
+        ("protocols.editing.directions=[ligth]", "did you mean 'light'"),
         ("editing.again_methods=[sg2w]", "did you mean 'sg2_w'"),
-        ("editing.source=nowhere.safetensors", "no file of directions nowhere.safetensors"),
+        ("protocols.editing.source=nowhere.safetensors", "no file of directions nowhere.safetensors"),
     ],
 )
 def test_wrong_names_start_nothing(suite, setting, said, tmp_path, capsys):

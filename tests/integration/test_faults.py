@@ -11,7 +11,7 @@ import pytest
 from tests.faults import run as faults
 from tests.faults.__main__ import main
 
-FEW = ["datasets[0].limit=2", "methods=[sg2_w]", "inline=[]", "metrics=[mse]"]
+FEW = ["datasets[0].limit=2", "methods=[sg2_w]", "protocols.locality=null", "protocols.reconstruction.metrics=[mse]"]
 
 
 def write(folder: Path, images: list[str], text: str = "same") -> Path:

@@ -16,15 +16,15 @@ from benchmarks.cli import main
 from benchmarks.engine import plan as planning
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.export import compact, describe
+from benchmarks.engine.measure import score
 from benchmarks.engine.plan import Plan, expand
 from benchmarks.engine.run import Run
-from benchmarks.engine.score import score
 from benchmarks.engine.store import InversionStore
 from benchmarks.protocols.occlusion import NO_TWIN
 from datasets.base import Manifest, Record
 from datasets.images import pixel_sha256, read_rgb, save_png, to_tensor
 from metrics.identity import id_sface
-from metrics.paired import load_protocol
+from metrics.paired import occlusion_metrics
 from metrics.regions import load_parser
 from tests.drawn_faces import face_picture
 from tests.integration.tiny_suite import reference, suite, world
@@ -32,7 +32,7 @@ from tests.integration.tiny_suite import reference, suite, world
 __all__ = ["reference", "suite", "world"]  # fixtures
 pytestmark = pytest.mark.assets
 
-METRICS = [metric.info.name for metric in load_protocol("occluded")]
+METRICS = [metric.info.name for metric in occlusion_metrics()]
 CHANGES = [name for name in METRICS if "change" in name]
 
 
@@ -118,7 +118,7 @@ def test_a_clean_inversion_that_failed_is_the_reason(run):
     for name in METRICS:
         row = rows.loc[(record.id, name)]
         if name in CHANGES:
-            assert row["status"] == "failed"
+            assert row["status"] == "blocked"
             assert row["reason"] == "the clean image's inversion failed: it diverged"
         else:
             assert row["value"] == before[record.id, name], "it needs the clean target only"
@@ -164,13 +164,13 @@ def test_natural_occlusion_has_a_table_of_its_own(suite, tmp_path, monkeypatch):
     assert rows.loc["occlusion_id_sface", "status"] == "ok"
     others = rows.drop("occlusion_id_sface")
     assert set(others["status"]) == {"skipped"} and set(others["reason"]) == {NO_TWIN}
-    assert describe(Run(plan, out))["datasets"]["occluded"]["protocols"] == {"occluded_natural": 1}
+    assert describe(plan)["datasets"]["occluded"]["protocols"] == {"occluded_natural": 1}
     assert rows_of(compact(Run(plan, out))).empty
 
 
 def test_without_the_protocol_there_are_no_such_rows(suite, reference):
-    plan = expand(load_suite(suite, ["protocols=[]"]))
+    plan = expand(load_suite(suite, ["protocols.occlusion=null"]))
     assert {stage_run.key for stage_run in plan.stage_runs} == {
         path.name for path in (reference / "inversions").iterdir()
     }
-    assert not describe(Run(plan, reference))["datasets"]["occluded"]["protocols"]
+    assert not describe(plan)["datasets"]["occluded"]["protocols"]

@@ -1,4 +1,4 @@
-"""A method, a metric and a data set from files beside a suite, as docs/extending.md shows them, with two workers."""
+"""Methods, metrics, data sets and protocols from files beside a suite, as docs/extending.md shows them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import methods
 import metrics
 from benchmarks.cli import main
 from benchmarks.engine.config import load_suite
+from benchmarks.engine.plan import load_protocols
 from benchmarks.errors import ConfigError
 from datasets.registry import DATASETS
 from inversion_bench.registry import search_beside
@@ -47,8 +48,8 @@ def importable(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_documents_files_are_short() -> None:
-    assert set(FILES) == {"truncate.py", "e4e_truncated.yaml", "l1.py", "gradients.py", "suite.yaml"}
-    for names in (("truncate.py", "e4e_truncated.yaml"), ("l1.py",), ("gradients.py",)):
+    assert set(FILES) == {"truncate.py", "e4e_truncated.yaml", "l1.py", "gradients.py", "brightness.py", "suite.yaml"}
+    for names in (("truncate.py", "e4e_truncated.yaml"), ("l1.py",), ("gradients.py",), ("brightness.py",)):
         assert sum(len(FILES[name].splitlines()) for name in names) < 40, names
 
 
@@ -65,9 +66,9 @@ def test_two_workers_use_files_beside_a_suite(
     quick_report(monkeypatch)
     assert main(["run", "suite.yaml", "--out", str(tmp_path / "out"), "--workers", "2", *executor]) == 0
     rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
-    scores = rows[rows["metric"].isin(["mse", "l1"])]
+    scores = rows[rows["metric"].isin(["mse", "l1", "brightness_change"])]
     assert set(scores["method"]) == {"e4e", "e4e_truncated"} and set(scores["dataset"]) == {"gradients"}
-    assert len(scores) == 2 * 2 * 4 and set(scores["status"]) == {"ok"}
+    assert len(scores) == 2 * 3 * 4 and set(scores["status"]) == {"ok"}
     means = scores.groupby(["method", "metric"])["value"].mean()
     assert means["e4e", "mse"] != means["e4e_truncated", "mse"]
     for method in ("e4e", "e4e_truncated"):
@@ -112,4 +113,4 @@ def test_what_is_wrong_outside_is_named(importable: Path) -> None:
         ("methods=[truncate:Trunkate]", "'truncate:Trunkate' cannot be imported"),
     ):
         with pytest.raises(ConfigError, match=message):
-            load_suite(str(importable / "suite.yaml"), [setting])
+            load_protocols(load_suite(str(importable / "suite.yaml"), [setting]))

@@ -17,7 +17,7 @@ from benchmarks.engine import store
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.executors import local as executor_local
 from benchmarks.engine.plan import Plan, expand
-from methods import inline
+from benchmarks.protocols.locality import Locality
 from methods.optimization.stage import WOptimization
 from methods.tuning.stage import PivotalTuning
 from metrics.base import SampleMetric
@@ -48,7 +48,7 @@ def full_disk() -> OSError:
 def test_resume_all_and_none(suite, tmp_path, reference, capsys):
     arguments = ["run", suite, "--out", str(tmp_path), "--resume"]
     assert main([*arguments, "none"]) == 1
-    assert rows(tmp_path) == 0 and set(states(tmp_path)) == {"failed"}
+    assert rows(tmp_path) == 0 and set(states(tmp_path)) == {"blocked"}
     assert "not run yet" in (tmp_path / "report" / "tables.md").read_text()
     assert main([*arguments, "all"]) == 0 and tables(tmp_path) == tables(reference)
     assert main([*arguments, "all"]) == 0 and tables(tmp_path) == tables(reference)
@@ -105,7 +105,7 @@ def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, c
     [
         (store.InversionStore, "save", 3),
         (store.JsonLines, "append", 2),
-        (results, "write_atomically", 1),
+        (results, "write_bytes", 1),
         (report, "write_text", 2),
     ],
 )
@@ -196,7 +196,7 @@ def test_torn_file_is_made_again(name, suite, tmp_path, reference):
 
 def test_measurement_that_a_stored_image_lacks_is_said(suite, tmp_path, reference):
     arguments = ["run", suite, "--out", str(tmp_path)]
-    assert main([*arguments, "--only", "invert", "inline=[]"]) == 0
+    assert main([*arguments, "--only", "invert", "protocols.locality=null"]) == 0
     assert main(arguments) == 1
     assert "not measured when the image was inverted; run with --resume all" in (
         tmp_path / "report" / "tables.md"
@@ -206,7 +206,7 @@ def test_measurement_that_a_stored_image_lacks_is_said(suite, tmp_path, referenc
 def test_measurement_that_failed_is_tried_again(suite, tmp_path, reference, monkeypatch):
     arguments = ["run", suite, "--out", str(tmp_path)]
     with monkeypatch.context() as patch:
-        patch.setattr(inline, "measure", once(inline.measure, RuntimeError("out of memory"), at=5))
+        patch.setattr(Locality, "values", once(Locality.values, RuntimeError("out of memory"), at=5))
         assert main(arguments) == 1
     assert "out of memory" in (tmp_path / "report" / "tables.md").read_text()
     assert main([*arguments, "--resume", "failed"]) == 0

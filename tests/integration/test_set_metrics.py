@@ -17,7 +17,11 @@ from metrics.set_distances import frechet_influences
 from tests.integration.tiny_suite import world  # noqa: F401
 
 FID = "fid_inception_torchfidelity_256"
-SUITE = ["methods=[sg2_w]", "protocols=[]", "datasets=[{name: folder, options: {path: PATH, align: false}}]"]
+SUITE = [
+    "methods=[sg2_w]",
+    "protocols.occlusion=null",
+    "datasets=[{name: folder, options: {path: PATH, align: false}}]",
+]
 
 
 def means(images: Tensor) -> Tensor:
@@ -65,13 +69,14 @@ def test_a_sets_number_is_the_mean_of_its_rows(run, tmp_path: Path, monkeypatch:
     text = (tmp_path / "out" / "report" / "tables.md").read_text()
     assert "Plain distance" in text and f"{rows['value'].mean():.4f}" in text
     large = frame.loc["frechet_large"]
-    assert set(large["value"].isna()) == {True} and "undefined: it is defined at 1024 px, these images have 64" in set(
+    assert set(large["value"].isna()) == {True} and "it is defined at 1024 px, these images have 64" in set(
         large["reason"]
     )
+    assert set(large["status"]) == {"undefined"}
     absent = frame.loc[FID]
     assert set(absent["status"]) == {"skipped"} and "weights-inception-2015-12-05" in absent["reason"].iloc[0]
     # A second run computes nothing again, and a changed set all of it.
-    monkeypatch.setattr("benchmarks.engine.set_scores._features", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("benchmarks.protocols.set_distances._features", lambda *_: pytest.fail("computed again"))
     run("metrics=[frechet_plain]")
 
 
@@ -79,7 +84,7 @@ def test_one_image_is_no_set(run) -> None:
     rows = run("metrics=[frechet_plain]", "datasets[0].limit=1")
     rows = rows[rows["metric"] == "frechet_plain"]
     assert rows["value"].isna().all()
-    assert set(rows["reason"]) == {"undefined: a distance of sets needs at least 2 pictures, found 1"}
+    assert set(rows["reason"]) == {"a distance of sets needs at least 2 images, found 1"}
 
 
 def test_weights_that_do_not_load_fail_in_the_rows_alone(run, tmp_path: Path) -> None:

@@ -31,8 +31,9 @@ datasets:
   - name: occluded
     methods: [sg2_w]
     options: {base: folder, base_options: {path: PATH/faces, align: false}, count: 2, variants: 1}
-metrics: [mse, psnr]
-protocols: [occluded]
+protocols:
+  reconstruction: {metrics: [mse, psnr]}
+  occlusion: {}
 stage_settings:
   w_optimization: {steps: 2}
   pivotal_tuning: {steps: 2}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.engine.config import SuiteConfig, load_suite, suite_names
+from benchmarks.engine.plan import load_protocols
 from benchmarks.errors import ConfigError
-from methods import inline
 from methods.registry import load_pipeline
-from metrics import registry as metrics_registry
 
 
 def refused(*overrides: str, suite: str = "smoke") -> str:
@@ -33,8 +32,7 @@ def test_shipped_suites_resolve(name):
     assert suite.name == name and suite.title
     stages = {s.name for method in suite.methods for s in load_pipeline(method, suite.stage_settings).stages}
     assert set(suite.stage_settings) <= stages
-    assert all(metrics_registry.find(metric).info.name == metric for metric in suite.metrics)
-    assert all(inline.infos(measurement) for measurement in suite.inline)
+    assert [protocol.name for protocol in load_protocols(suite)] == list(suite.protocols)
     assert suite.reference_method in suite.methods
 
 
@@ -51,7 +49,7 @@ def test_overrides():
         "datasets.0.options={a: 1}",
         "stage_settings.pivotal_tuning.lr=1e-4",
         "methods=[sg2_w, pti]",
-        "metrics[0]=psnr",
+        "protocols.reconstruction.metrics[0]=psnr",
         "seed=3",
         "workers=2",
         "save_weights=true",
@@ -60,7 +58,7 @@ def test_overrides():
     suite = load_suite("smoke", settings)
     assert suite.datasets[0].limit == 7 and suite.datasets[0].options == {"a": 1}
     assert suite.stage_settings["pivotal_tuning"] == {"steps": 3, "lr": 1e-4}
-    assert suite.methods == ["sg2_w", "pti"] and suite.metrics[:2] == ["psnr", "psnr"]
+    assert suite.methods == ["sg2_w", "pti"] and suite.protocols["reconstruction"]["metrics"][:2] == ["psnr", "psnr"]
     assert (suite.seed, suite.workers, suite.save_weights, suite.title) == (3, 2, True, "a=b")
     assert load_suite("smoke", ["datasets[0].limit=null"]).datasets[0].limit is None
     assert load_suite("smoke").datasets[0].limit == 4, "an override must not reach a later load"
@@ -103,10 +101,45 @@ def test_wrong_override_is_named(override, said):
         ("batch_size=0", "batch_size is 0, expected at least 1"),
         ("workers=-1", "workers is -1, expected at least 0"),
         ("stage_settings.w_optimization=3", "expected settings as key: value"),
+        ("protocols.locality=3", "expected settings as key: value"),
     ],
 )
 def test_contradictions_are_named(override, said):
     assert said in refused(override)
+
+
+def test_protocols_merge_by_name_and_leave_with_null():
+    suite = load_suite("faces64", ["protocols.editing.images=3", "protocols.occlusion=null"])
+    assert suite.protocols["editing"]["images"] == 3 and suite.protocols["editing"]["reinversion_images"] == 6
+    assert list(suite.protocols) == ["reconstruction", "interest_region", "locality", "latent", "editing"]
+
+
+def test_former_keys_say_the_same(written, caplog):
+    former = """
+generator: toy
+methods: [pti]
+datasets: [{name: orl}]
+metrics: [mse, fid_inception_torchfidelity_256, psnr, mse_interest]
+inline: [latent]
+protocols: [occluded]
+editing: {images: 4, directions: [yaw], again: 2, again_methods: [pti]}
+"""
+    suite = load_suite(written(former))
+    assert suite.protocols == {
+        "reconstruction": {"metrics": ["mse"]},
+        "set_distances": {"metrics": ["fid_inception_torchfidelity_256"]},
+        "reconstruction_3": {"protocol": "reconstruction", "metrics": ["psnr"]},
+        "interest_region": {"metrics": ["mse_interest"]},
+        "occlusion": {},
+        "latent": {},
+        "editing": {"images": 4, "directions": ["yaw"], "reinversion_images": 2, "reinversion_methods": ["pti"]},
+    }
+    overrides = ["metrics=[psnr]", "inline=[]", "protocols=[]", "editing.again=0"]
+    suite = load_suite("faces64", overrides)
+    assert suite.protocols["reconstruction"] == {"metrics": ["psnr"]}
+    assert list(suite.protocols) == ["reconstruction", "editing"]
+    assert suite.protocols["editing"]["reinversion_images"] == 0 and suite.protocols["editing"]["images"] == 12
+    assert sum("former keys" in record.message for record in caplog.records) <= 1
 
 
 def test_wrong_suite():

@@ -115,7 +115,7 @@ def test_an_edit_that_goes_the_wrong_way_reaches_nothing_and_has_a_negative_effe
 def test_an_unreadable_input_has_no_value_and_an_unreadable_inversion_reaches_nothing():
     edits = linear()
     blind = Edits({"yaw": math.nan, "smile": 1.0}, edits.inversion, edits.single, edits.sequence)
-    assert at_equal_effect(blind, YAW)[0] == (None, "undefined: yaw cannot be read from the target")
+    assert at_equal_effect(blind, YAW)[0] == (None, "yaw cannot be read from the target")
     lost = Edits(edits.target_values, Reading(0.5, {"yaw": math.nan, "smile": math.nan}), edits.single, edits.sequence)
     assert at_equal_effect(lost, YAW) == ((0, ""), (0, ""))
     (value, reason), (identity, _) = same_step(lost, YAW)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.protocols.latent import latent_distances
 from methods.base import Inversion
 from methods.encoders import e4e, interestyle
 from methods.encoders.designs import DESIGNS
@@ -19,8 +20,7 @@ from methods.encoders.latent_discriminator import LatentDiscriminator, LatentPoo
 from methods.encoders.networks import EncoderConfig, Flat, Pyramid, base_and_deltas, independent_layers
 from methods.encoders.training import EncoderTrainingConfig
 from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder, start_from, toy_encoder
-from methods.generators import load_generator
-from methods.latent_distance import latent_distance
+from methods.generators import Generator, load_generator
 from methods.resizing import pooled, shrunk
 from methods.training.losses import w_norm
 
@@ -196,14 +196,18 @@ def test_budget_counts_passes(name: str, extra: dict[str, object], cost: float) 
     assert config.cost == pytest.approx(cost)
 
 
-def test_latent_distance_of_a_code_by_hand() -> None:
+def distances(generator: Generator, inversion: Inversion) -> dict[str, float]:
+    return {name: float(value) for name, value in latent_distances(generator, inversion).items()}
+
+
+def test_latent_distances_of_a_code_by_hand() -> None:
     generator = load_generator("toy")
     w = generator.w_mean
     rows = w.expand(1, generator.num_ws, -1).clone()
     zeros = torch.zeros(1)
     flat = Inversion(("a",), rows, "W+", torch.zeros(1, 3, 64, 64), zeros)
-    assert latent_distance(generator, flat, 0) == pytest.approx({"row_spread": 0.0, "centre_distance": 0.0}, abs=1e-5)
+    assert distances(generator, flat) == pytest.approx({"layer_spread": 0.0, "centre_distance": 0.0}, abs=1e-5)
     rows = rows.clone()
     rows[0, : generator.num_ws // 2, 0] += 2.0  # half of the rows 2 away: each 1 from their mean
-    found = latent_distance(generator, replace(flat, latent=rows), 0)
-    assert found == pytest.approx({"row_spread": 1.0, "centre_distance": 1.0}, abs=1e-5)
+    found = distances(generator, replace(flat, latent=rows))
+    assert found == pytest.approx({"layer_spread": 1.0, "centre_distance": 1.0}, abs=1e-5)

@@ -11,7 +11,7 @@ def frame(*rows):
 
 
 FINE = ("orl", "a", "ok", "")
-LOST_FACE = ("orl", "b", "failed", "undefined: yaw cannot be read from the inversion")
+LOST_FACE = ("orl", "b", "undefined", "yaw cannot be read from the inversion")
 BROKEN = ("orl", "c", "failed", "the loss became nan")
 
 
@@ -21,6 +21,7 @@ BROKEN = ("orl", "c", "failed", "the loss became nan")
         ((FINE,), 0, ()),
         ((FINE, LOST_FACE, LOST_FACE), 0, ("1 images have undefined metrics; reasons are in tables.md",)),
         ((LOST_FACE, BROKEN), 1, ("1 images have failed rows", "1 images have undefined metrics")),
+        ((FINE, ("orl", "e", "blocked", "not scored yet")), 1, ("1 images have failed rows",)),
         ((FINE, ("orl", "d", "skipped", "no weights")), 0, ()),
     ],
 )

@@ -27,7 +27,7 @@ SUITE = SuiteConfig(
     generator="toy",
     methods=["sg2_w", "pti", "w_plus_pti"],
     datasets=[DatasetEntry("synthetic")],
-    metrics=["mse"],
+    protocols={"reconstruction": {"metrics": ["mse"]}},
     stage_settings={"pivotal_tuning": {"steps": 3}},
 )
 
@@ -95,12 +95,15 @@ def test_key_depends_on_what_changes_results(monkeypatch, tmp_path):
 
 def test_key_does_not_depend_on_how_it_is_run():
     before = keys()
-    assert keys(replace(SUITE, batch_size=1, workers=2, save_weights=True, inline=["locality"], title="b")) == before
+    assert (
+        keys(replace(SUITE, batch_size=1, workers=2, save_weights=True, protocols={"locality": {}}, title="b"))
+        == before
+    )
     limited = replace(SUITE, datasets=[DatasetEntry("synthetic", limit=3)])
     assert keys(limited) == before and len(expand(limited).manifests["synthetic"].ids) == 3
     unused = {"pivotal_tuning": {"steps": 3}, "w_optimization": {}}
     assert keys(replace(SUITE, methods=["sg2_w"], stage_settings=unused, reference_method="pti")) == before[:1]
-    named = keys(replace(SUITE, methods=["w_plus_pti", "pti"], metrics=[]))
+    named = keys(replace(SUITE, methods=["w_plus_pti", "pti"], protocols={}))
     assert set(named) == set(before), "names, order and metrics of a suite are no part of a key"
 
 
@@ -114,12 +117,12 @@ def test_a_data_set_may_take_some_methods_only():
 
 
 def test_pairs_are_taken_whole_or_not_at_all():
-    suite = replace(SUITE, protocols=["occluded"], datasets=[DatasetEntry("pairs", limit=4)])
+    suite = replace(SUITE, protocols={"occlusion": {}}, datasets=[DatasetEntry("pairs", limit=4)])
     assert len(expand(suite).manifests["pairs"].ids) == 4
     torn = replace(suite, datasets=[DatasetEntry("pairs", limit=2)])
     with pytest.raises(ConfigError, match=r"taken without i0\d.*count instead of limit"):
         expand(torn)
-    assert expand(replace(torn, protocols=[])).manifests["pairs"].ids
+    assert expand(replace(torn, protocols={})).manifests["pairs"].ids
 
 
 def test_key_of_a_group_depends_on_who_is_in_it():
@@ -157,9 +160,16 @@ def test_shards_are_a_partition_and_hold_their_parents(methods, of, tmp_path):
     ("change", "said"),
     [
         ({"methods": ["pto"]}, "did you mean 'pti'"),
-        ({"metrics": ["msee"]}, "did you mean 'mse'"),
-        ({"inline": ["localty"]}, "known: locality"),
-        ({"protocols": ["ocluded"]}, "did you mean 'occluded'"),
+        ({"protocols": {"reconstruction": {"metrics": ["msee"]}}}, "did you mean 'mse'"),
+        ({"protocols": {"reconstruction": {"metrics": ["mse_interest"]}}}, "a metric of the protocol interest_region"),
+        ({"protocols": {"interest_region": {"metrics": ["mse"]}}}, "a metric of the protocol reconstruction"),
+        ({"protocols": {"set_distances": {"metrics": ["mse"]}}}, "mse is a metric of single images"),
+        ({"protocols": {"reconstruction": {"metrcs": ["mse"]}}}, "no setting 'metrcs': did you mean 'metrics'"),
+        ({"protocols": {"reconstruction": {}, "more": {"protocol": "reconstruction"}}}, "have a metric 'mse'"),
+        ({"protocols": {"localty": {}}}, "did you mean 'locality'"),
+        ({"protocols": {"locality": {"samples": 3}}}, "no setting 'samples': known: none"),
+        ({"protocols": {"mine": {"protocol": "nowhere:Mine"}}}, "'nowhere:Mine' cannot be imported"),
+        ({"protocols": {"editing": {"images": -1}}}, "images is -1"),
         ({"datasets": [DatasetEntry("synthetic", methods=["pto"])]}, "did you mean 'pti'"),
         ({"datasets": [DatasetEntry("synthetic", methods=["pti_multi_id"])]}, "takes any of the methods sg2_w, pti"),
         ({"generator": "nothing"}, "no generator 'nothing'"),

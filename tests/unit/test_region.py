@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmarks.engine.score import measure
+from benchmarks.protocols.reconstruction import measure
 from metrics import perceptual, pixel, region, regions, registry
 from metrics.networks.lpips import Lpips
-from metrics.paired import load_protocol
+from metrics.paired import occlusion_metrics
 from tests.drawn_faces import drawn_face
 
 seeds = st.integers(0, 2**31 - 1)
@@ -185,8 +185,11 @@ def test_metrics_are_orientated_and_in_range_on_drawn_faces(seed: int) -> None:
 
 def test_a_target_without_a_face_is_a_row_without_a_value_that_says_why() -> None:
     good, bad = drawn_face(), torch.zeros(3, 64, 64)
-    rows = measure(registry.load("mse_interest"), [(good, good), (good, bad)])
-    assert rows == [(0.0, ""), (None, "undefined: no face found in the target (region landmark_ellipse)")]
+    scores = [measure(registry.load("mse_interest"), "a", good, target) for target in (good, bad)]
+    assert [(score.value, score.status, score.reason) for score in scores] == [
+        (0.0, "ok", ""),
+        (None, "undefined", "no face found in the target (region landmark_ellipse)"),
+    ]
 
 
 class Counting:
@@ -253,7 +256,7 @@ def test_the_parser_is_in_the_recipe_and_another_one_in_the_name() -> None:
 
 
 def test_the_definition_of_a_region_is_said_once_for_all_of_its_metrics() -> None:
-    infos = [registry.load(name).info for name in region.KINDS] + [each.info for each in load_protocol("occluded")[:3]]
+    infos = [registry.load(name).info for name in region.KINDS] + [each.info for each in occlusion_metrics()[:3]]
     (shared,) = {info.shared for info in infos}
     assert regions.load_parser("landmark_ellipse").recipe in shared
     assert all("half axes" not in info.recipe and "(landmark_ellipse)" in info.recipe for info in infos)

@@ -1,7 +1,13 @@
 "use strict";
 // Images without a value, grouped by reason.
 
-const STATUS_WORDS = { failed: "Failed", missing: "Not run", skipped: "Skipped on purpose" };
+const STATUS_WORDS = {
+  failed: "Failed",
+  undefined: "Undefined",
+  blocked: "Blocked by an earlier result",
+  missing: "Not run",
+  skipped: "Skipped on purpose",
+};
 
 Bench.views.failures = {
   loads: true,

@@ -1,17 +1,22 @@
 """What tuning did to the generator elsewhere: the change of images at random latents near and far from the pivot.
 
-Protocol (ours; the paper shows it in pictures only): 8 random z an image, fixed by seed and image; w = mapping(z)
-at truncation 0.7. "far" compares tuned and frozen generator at w, "near" at pivot + 0.25 (w - pivot), both without
-noise, by LPIPS-AlexNet and by mean squared error.
+The protocol is this suite's; the paper shows the effect in images only. For each image 8 random z, fixed by seed and
+image; w = mapping(z) at truncation 0.7. "far" compares tuned and frozen generator at w, "near" at pivot + 0.25 (w -
+pivot), both without noise, by LPIPS (AlexNet) and by mean squared error.
 """
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Mapping, Sequence
 
+import torch
+from torch import Tensor
+
+from benchmarks.protocols.base import SkippedError
+from benchmarks.protocols.inline import InlineProtocol
 from methods.base import Inversion, image_seed, synthesise
 from methods.features import mean_square, perceptual
-from methods.generators.stylegan2 import Generator
+from methods.generators import Generator
 from metrics.base import MetricInfo
 
 SAMPLES = 8
@@ -38,11 +43,11 @@ def _info(place: str, measure: str) -> MetricInfo:
 INFOS = [_info(place, measure) for place in ("near", "far") for measure in ("lpips", "mse")]
 
 
-def locality(generator: Generator, inversion: Inversion, seed: int) -> dict[str, float]:
-    """The four values for one image; none when its generator was not tuned."""
+def locality(generator: Generator, inversion: Inversion, seed: int) -> dict[str, Tensor]:
+    """The four values of one image. Raises SkippedError where its generator was not tuned."""
     weights = inversion.weights[0]
     if weights is None:
-        return {}
+        raise SkippedError("the generator is not tuned")
     stream = torch.Generator().manual_seed(image_seed(seed, inversion.ids[0], "locality"))
     z = torch.randn(SAMPLES, generator.z_dim, generator=stream).to(inversion.latent)
     w = generator.mapping(z, truncation=TRUNCATION)
@@ -52,6 +57,19 @@ def locality(generator: Generator, inversion: Inversion, seed: int) -> dict[str,
     for place, codes in (("near", pivot + STEP_NEAR * (w - pivot)), ("far", w)):
         old = generator.synthesis(codes, "none").clamp(-1, 1)
         new = synthesise(generator, codes, weights, None, noise_mode="none").clamp(-1, 1)
-        values[f"change_{place}_lpips"] = float(lpips(new, old).mean())
-        values[f"change_{place}_mse"] = float(mean_square(new, old).mean())
+        values[f"change_{place}_lpips"] = lpips(new, old).mean()
+        values[f"change_{place}_mse"] = mean_square(new, old).mean()
     return values
+
+
+class Locality(InlineProtocol):
+    """Change of a tuned generator at random latents."""
+
+    def metrics(self) -> Mapping[str, Sequence[MetricInfo]]:
+        return {"locality": INFOS}
+
+    def assets(self) -> Sequence[str]:
+        return ["lpips_alex"]
+
+    def values(self, generator: Generator, inversion: Inversion, seed: int) -> Mapping[str, Tensor]:
+        return locality(generator, inversion, seed)

@@ -1,0 +1,126 @@
+"""Measuring what a run has stored: every protocol's missing scores, one loop for all protocols; it never inverts.
+
+    DIR/scores/<stage run>/<metric>-v<version>.jsonl   a line an image: its Score, and the stamp of what was measured
+
+The last line of an image counts. Scores of inline protocols are in the rows of the inversions instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+
+from benchmarks.engine.plan import StageRun
+from benchmarks.engine.run import Run
+from benchmarks.engine.store import JsonLines, read_lines
+from benchmarks.engine.types import Score
+from benchmarks.protocols.base import Item, Need, Protocol, without_value
+from methods.base import Inversion
+from metrics.base import MetricInfo
+
+CHUNK = 64  # images whose scores are written at once
+FINAL = ("ok", "undefined")  # statuses that stay while the files do; whatever else was missing may be there now
+
+log = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def score(run: Run, progress: bool = True) -> int:
+    """Compute what is missing of every pipeline; returns the number of scores computed."""
+    stage_runs = [run.plan.stage_run(key) for key in dict.fromkeys(run.plan.leaf.values())]
+    todo = [(protocol, stage_run) for protocol in run.plan.protocols if Need.INLINE not in protocol.needs
+            for stage_run in stage_runs]  # fmt: skip
+    return sum(_score(run, *each) for each in tqdm(todo, desc="scoring", disable=not progress))
+
+
+def _score(run: Run, protocol: Protocol, stage_run: StageRun) -> int:
+    """Compute and store the scores of a stage run that are missing or of older files; returns how many."""
+    lines = {info.name: _Lines(run.out, stage_run, info) for info in protocol.infos()
+             if info.name not in run.plan.skipped}  # fmt: skip
+    items = protocol.items(run, stage_run)
+    stale: dict[str, set[str]] = {
+        name: {item.image for item in items if name in item.stamps and not each.fresh(item.image, item.stamps[name])}
+        for name, each in lines.items()
+    }
+    if Need.SETS in protocol.needs:
+        everything = {item.image for item in items}
+        stale = {name: everything if images else images for name, images in stale.items()}
+    todo = []
+    for item in items:
+        if stamps := {name: stamp for name, stamp in item.stamps.items() if item.image in stale.get(name, ())}:
+            todo.append(replace(item, stamps=stamps))
+    size = max(1, len(todo) if Need.SETS in protocol.needs else CHUNK)
+    for start in range(0, len(todo), size):
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        chunk = todo[start : start + size]
+        stamps = {item.image: item.stamps for item in chunk}
+        for one in measured(run, protocol, chunk):
+            found[one.metric].append(asdict(one) | {"stamp": stamps[one.image][one.metric]})
+        for name, rows in found.items():
+            lines[name].file.append(*rows)
+    return sum(len(item.stamps) for item in todo)
+
+
+def measured(run: Run, protocol: Protocol, items: Sequence[Item]) -> Iterator[Score]:
+    """What a protocol measures of items of one stage run; where it raises, the rest are failures."""
+    left = {(item.image, name) for item in items for name in item.stamps}
+    try:
+        for one in protocol.measure(run, items, run.device):
+            if (one.image, one.metric) in left:
+                left.remove((one.image, one.metric))
+                yield one
+        reason = "the protocol gave no score"
+    except Exception as error:  # of a protocol that may be anyone's: it must not cost the scores of the others
+        log.exception("protocol %s", protocol.name)
+        reason = f"{type(error).__name__}: {error}"
+    tables = {info.name: (table, info) for table, infos in protocol.metrics().items() for info in infos}
+    for image, name in sorted(left):
+        yield without_value(*tables[name], image, "failed", reason)
+
+
+def measure_inline(run: Run, stage_run: StageRun, inversion: Inversion) -> list[Score]:
+    """Scores of the inline protocols for an inversion of length 1, which has its tuned weights."""
+    image = inversion.ids[0].partition("/")[2]
+    scores: list[Score] = []
+    for protocol in run.plan.protocols:
+        if Need.INLINE in protocol.needs:
+            names = [info.name for info in protocol.infos() if info.name not in run.plan.skipped]
+            scores += measured(run, protocol, [Item(stage_run, image, dict.fromkeys(names), inversion)])
+    return scores
+
+
+def stored_scores(run: Run, protocol: Protocol, stage_run: StageRun) -> Mapping[str, Mapping[str, Score]]:
+    """The stored scores of a stage run by metric and image, those of inline protocols included."""
+    if Need.INLINE not in protocol.needs:
+        return {info.name: _Lines(run.out, stage_run, info).scores() for info in protocol.infos()}
+    found: dict[str, dict[str, Score]] = {info.name: {} for info in protocol.infos()}
+    versions = {info.name: info.version for info in protocol.infos()}
+    for image, row in run.rows(stage_run).items():
+        for each in row.get("scores", ()):
+            if versions.get(each["metric"]) == each["version"]:
+                found[each["metric"]][image] = Score(**each)
+    return found
+
+
+class _Lines:
+    """The score file of one metric of a stage run."""
+
+    def __init__(self, out: Path, stage_run: StageRun, info: MetricInfo):
+        path = out / "scores" / stage_run.key / f"{info.name}-v{info.version}.jsonl"
+        self.file = JsonLines(path)
+        self.rows = {row["image"]: row for row in read_lines([path] if path.exists() else [])}
+
+    def fresh(self, image: str, stamp: Any) -> bool:
+        row = self.rows.get(image)
+        return row is not None and row["stamp"] == stamp and row["status"] in FINAL
+
+    def scores(self) -> dict[str, Score]:
+        return {image: Score(**{key: value for key, value in row.items() if key != "stamp"})
+                for image, row in self.rows.items()}  # fmt: skip
