@@ -34,8 +34,8 @@ class ManifestError(ValueError):
 class Record:
     """One image of a set. file: relative to the manifest's root, "" when there is no image; then failure says why.
 
-    sha256: images.pixel_sha256 of the picture. mask: a grey PNG, relative too, that is 255 where something lies over
-    the picture and 0 elsewhere, "" when there is none; mask_sha256: images.pixel_sha256 of it.
+    sha256: images.pixel_sha256 of the image. mask: a grey PNG, relative too, that is 255 where an object occludes the
+    image and 0 elsewhere, "" when there is none; mask_sha256: images.pixel_sha256 of the mask.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Record:
     mask_sha256: str = ""
 
     def content(self) -> dict[str, Any]:
-        """All that the record says; a set without masks says nothing of them."""
+        """The record as plain data, without empty mask fields: keys of sets without masks do not depend on them."""
         return {key: value for key, value in asdict(self).items() if value or not key.startswith("mask")}
 
 
@@ -89,7 +89,7 @@ class Manifest:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 (hex) of what the set is: the same wherever it lies."""
+        """SHA-256 (hex) of the set's content; it does not depend on where the set is stored."""
         content = {
             "name": self.name,
             "version": self.version,

@@ -1,4 +1,4 @@
-"""What every builder shares: find, align and write many pictures, once, into the cache."""
+"""What all builders of data sets share: align and write many images, once, into the cache."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DETECTION_SIDES = (320, 1024)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A picture that may become an image of the set.
+    """A source image that may become an image of the set.
 
-    picture: opens it as RGB, may raise ImageError or NoFaceError. mask: opens the record's mask (mode L, the size of
-    the prepared picture), for a picture with something laid over it.
+    read: opens it as RGB, may raise ImageError or NoFaceError. mask: opens the record's mask (mode L, the size of the
+    prepared image), for an occluded image.
     """
 
     id: str
-    picture: Callable[[], Image.Image]
+    read: Callable[[], Image.Image]
     labels: Mapping[str, Label] = field(default_factory=dict)
     mask: Callable[[], Image.Image] | None = None
 
@@ -46,22 +46,22 @@ Prepare = Callable[[Candidate, int], Image.Image]
 
 def aligned(candidate: Candidate, resolution: int) -> Image.Image:
     """The candidate's largest face in the suite's frame. Raises ImageError or NoFaceError."""
-    picture = candidate.picture()
+    image = candidate.read()
     low, high = DETECTION_SIDES
-    long = max(picture.size)
-    if min(picture.size) * min(max(long, low), high) / long < MIN_SHORT_SIDE:
-        raise alignment.NoFaceError(f"a strip of {picture.width}x{picture.height} px is too narrow for a face")
-    return alignment.align(picture, alignment.find_face(picture, low, high), resolution)
+    long = max(image.size)
+    if min(image.size) * min(max(long, low), high) / long < MIN_SHORT_SIDE:
+        raise alignment.NoFaceError(f"a strip of {image.width}x{image.height} px is too narrow for a face")
+    return alignment.align(image, alignment.find_face(image, low, high), resolution)
 
 
 def as_is(candidate: Candidate, resolution: int) -> Image.Image:
-    """A square picture that is in the frame already, brought to the resolution, bicubic. Raises ImageError."""
-    picture = candidate.picture()
-    if picture.width != picture.height:
+    """A square image that is aligned already, resized to the resolution, bicubic. Raises ImageError."""
+    image = candidate.read()
+    if image.width != image.height:
         raise images.ImageError(
-            f"expected a square picture, found {picture.width}x{picture.height} px; crop it or set align=true"
+            f"expected a square image, found {image.width}x{image.height} px; crop it or set align=true"
         )
-    return picture if picture.width == resolution else picture.resize((resolution,) * 2, Image.Resampling.BICUBIC)
+    return image if image.width == resolution else image.resize((resolution,) * 2, Image.Resampling.BICUBIC)
 
 
 def build(
@@ -72,11 +72,18 @@ def build(
     prepare: Prepare = aligned,
     workers: int = 1,
 ) -> Manifest:
-    """The set from the cache, or made of `candidates` and put there as a whole.
+    """The set from the cache; where it is not there yet, it is made of `candidates`.
 
-    head: the manifest without records. identity: what else the content depends on (options, hashes of sources).
-    A picture that cannot be read or aligned becomes a record with its failure, and a line of failures.tsv. workers:
-    threads that prepare pictures side by side, for candidates that do not depend on one another; the set is the same.
+    An image that cannot be read or aligned becomes a record with its failure, and a line of failures.tsv.
+
+    Args:
+        head: the manifest without records.
+        identity: what else the content depends on (options, hashes of sources).
+        candidates: makes the source images; called only when the set is built.
+        total: how many there are, for the progress bar.
+        prepare: brings a source image to the resolution; `aligned` detects the face, `as_is` takes a square.
+        workers: threads that prepare images in parallel, for candidates that do not depend on one another; the set
+            does not depend on it.
     """
     folder = cached_folder(head, identity)
     if not folder.exists():
@@ -99,7 +106,7 @@ def build(
 
 
 def _report(records: Sequence[Record], folder: Path) -> None:
-    """failures.tsv: id and reason of each picture that is not in the set, where there is any."""
+    """failures.tsv: id and reason of the images that are not in the set, where there are any."""
     failed = [f"{record.id}\t{' '.join(record.failure.split())}\n" for record in records if record.failure]
     if failed:
         (folder / FAILURES).write_text("id\treason\n" + "".join(failed), encoding="utf-8")
@@ -108,11 +115,11 @@ def _report(records: Sequence[Record], folder: Path) -> None:
 def _summary(records: Sequence[Record]) -> str:
     failed = [record for record in records if record.failure]
     named = ", ".join(record.id for record in failed[:3])
-    return f"{len(failed)} of {len(records)} pictures could not be taken ({named}{' ...' if len(failed) > 3 else ''})"
+    return f"{len(failed)} of {len(records)} images could not be used ({named}{' ...' if len(failed) > 3 else ''})"
 
 
 def cached_folder(head: Manifest, identity: Mapping[str, Any]) -> Path:
-    """Where the set lies in the cache: its name, version and a hash of all that its content depends on."""
+    """Where the set lies in the cache: its name, version and a hash of everything that its content depends on."""
     content = {"recipe": head.recipe, "resolution": head.resolution, **identity}
     tag = hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()[:12]
     return assets.cache_dir() / "datasets" / f"{head.name}-v{head.version}-{tag}"

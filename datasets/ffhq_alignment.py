@@ -8,13 +8,13 @@ corners replace them; this recipe is called `mtcnn5_ffhq`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from datasets import alignment, building
+from inversion_bench.registry import load_object
 
 RECIPE = "mtcnn5_ffhq"
 RECIPE_68 = "ffhq_68"
@@ -115,14 +115,13 @@ def _padded(image: Image.Image, corners: np.ndarray, side: float, border: int) -
 
 def preparer(landmarks: str) -> building.Prepare:
     """`prepare` by the 68 landmarks of a predictor "module:function". Raises ValueError if it cannot be imported."""
-    module, _, function = landmarks.partition(":")
     try:
-        predict = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+        predict = load_object(landmarks)
+    except ValueError as error:
         raise ValueError(f"no predictor of landmarks {landmarks!r}, expected module:function ({error})") from error
 
     def prepare_by_68(candidate: building.Candidate, resolution: int) -> Image.Image:
-        picture = candidate.picture()
+        picture = candidate.read()
         points = predict(np.asarray(picture))
         if points is None:
             raise alignment.NoFaceError(f"{landmarks} finds no face in a picture of {picture.width}x{picture.height}")
@@ -133,5 +132,5 @@ def preparer(landmarks: str) -> building.Prepare:
 
 def prepare(candidate: building.Candidate, resolution: int) -> Image.Image:
     """The candidate's largest face in FFHQ's frame, by MTCNN's five points. Raises ImageError or NoFaceError."""
-    picture = candidate.picture()
+    picture = candidate.read()
     return align(picture, frame_of_5(alignment.find_face(picture)), resolution)

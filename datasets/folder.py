@@ -80,7 +80,7 @@ PREPARE: dict[str, building.Prepare] = {
     alignment.RECIPE: building.aligned,
     ffhq_alignment.RECIPE: ffhq_alignment.prepare,
     building.AS_IS: building.as_is,
-    LETTERBOX: lambda candidate, side: ImageOps.pad(candidate.picture(), (side, side), Image.Resampling.BICUBIC),
+    LETTERBOX: lambda candidate, side: ImageOps.pad(candidate.read(), (side, side), Image.Resampling.BICUBIC),
 }
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing single pictures: any file becomes 8-bit RGB, any tensor in [-1, 1] becomes a PNG."""
+"""Reading and writing single images: any file becomes 8-bit RGB, any tensor in [-1, 1] becomes a PNG."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 class ImageError(ValueError):
-    """A picture cannot be read; the message names the file, what was found and what to do."""
+    """An image cannot be read; the message names the file, what was found and what to do."""
 
 
 def read_rgb(path: str | Path) -> Image.Image:
-    """The first frame of a picture as 8-bit RGB, turned as its EXIF orientation says.
+    """The first frame of an image file as 8-bit RGB, rotated by its EXIF orientation.
 
-    Grey, palette, CMYK and 16-bit pictures (divided by 257) are converted; transparency is laid over white.
+    Grey, palette, CMYK and 16-bit images (divided by 257) are converted; transparency is composited over white.
     Raises ImageError for a missing, empty, truncated or unknown file.
     """
     path = Path(path)
@@ -39,7 +39,7 @@ def read_rgb(path: str | Path) -> Image.Image:
 
 
 def read_rgb_bytes(data: bytes, name: str) -> Image.Image:
-    """The same for an encoded picture in memory; name: what messages call it."""
+    """The same for an encoded image in memory; name: what messages call it."""
     return _read(io.BytesIO(data), name)
 
 
@@ -48,9 +48,9 @@ def _read(source: Path | io.BytesIO, name: str) -> Image.Image:
         with Image.open(source) as image:
             image.load()
             if 0 in image.size:
-                raise ImageError(f"{name}: the picture is {image.width}x{image.height} px; export it again")
+                raise ImageError(f"{name}: the image is {image.width}x{image.height} px; export it again")
             if image.mode == "F":
-                raise ImageError(f"{name}: floating-point pixels have no agreed range; export 8 or 16 bits")
+                raise ImageError(f"{name}: floating-point pixels have no standard range; export 8 or 16 bits")
             return _to_rgb(ImageOps.exif_transpose(image))
     except ImageError:
         raise
@@ -58,7 +58,7 @@ def _read(source: Path | io.BytesIO, name: str) -> Image.Image:
         raise ImageError(f"{name}: too large to be read ({error}); reduce it first") from error
     except _BROKEN as error:
         raise ImageError(
-            f"{name}: not a readable picture ({type(error).__name__}: {error}); expected a whole PNG, JPEG, WebP "
+            f"{name}: not a readable image ({type(error).__name__}: {error}); expected a complete PNG, JPEG, WebP "
             "or the like: fetch or export it again"
         ) from error
 
@@ -74,15 +74,15 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """An RGB picture as float32 [3, H, W] in [-1, 1]."""
+    """An RGB image as float32 [3, H, W] in [-1, 1]."""
     if image.mode != "RGB":
-        raise ValueError(f"expected an RGB picture, found mode {image.mode}; read it with read_rgb")
+        raise ValueError(f"expected an RGB image, found mode {image.mode}; read it with read_rgb")
     pixels = torch.from_numpy(np.array(image))  # [H, W, 3]
     return pixels.permute(2, 0, 1).float() / 127.5 - 1
 
 
 def to_image(tensor: Tensor) -> Image.Image:
-    """A tensor [3, H, W] as an 8-bit RGB picture: clamped to [-1, 1], rounded half up.
+    """A tensor [3, H, W] as an 8-bit RGB image: clamped to [-1, 1], rounded half up.
 
     Raises ValueError for another shape and for NaN.
     """
@@ -102,7 +102,7 @@ def save_png(image: Image.Image, path: str | Path) -> None:
 
 
 def pixel_sha256(image: Image.Image) -> str:
-    """SHA-256 of an RGB picture's size and pixels: unlike the file's, it does not depend on the PNG encoder."""
+    """SHA-256 of an RGB image's size and pixels: unlike the file's, it does not depend on the PNG encoder."""
     digest = hashlib.sha256(f"{image.mode} {image.width}x{image.height}\n".encode())
     digest.update(image.tobytes())
     return digest.hexdigest()

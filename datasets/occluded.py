@@ -70,7 +70,7 @@ def build(
     identity = {"base": whole.key, "count": count, "variants": variants, "natural": natural, "seed": seed}
     candidates = partial(_candidates, whole, chosen, design(len(chosen), variants, seed), pairs, seed)
     total = len(chosen) * (1 + variants) + len(pairs)
-    return building.build(head, identity, candidates, total, prepare=lambda candidate, _: candidate.picture())
+    return building.build(head, identity, candidates, total, prepare=lambda candidate, _: candidate.read())
 
 
 def design(count: int, variants: int, seed: int) -> list[list[Variant]]:

@@ -85,7 +85,7 @@ def test_folder_without_pictures(cold_cache, tmp_path):
     with pytest.raises(NotADirectoryError, match="absent"):
         registry.load("folder", path=str(tmp_path / "absent"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no picture"):
+    with pytest.raises(FileNotFoundError, match="no image in"):
         registry.load("folder", path=str(tmp_path / "empty"))
 
 
@@ -129,7 +129,7 @@ def test_photographs_are_aligned_by_any_predictor_side_by_side(cold_cache, tmp_p
     manifest = registry.load("folder", **options)
     assert manifest.ids == [f"p{n}" for n in range(6)] and manifest.recipe.startswith("ffhq_68 by ")
     said = capsys.readouterr().err
-    assert "folder: 1 of 7 pictures could not be taken (dark)" in said
+    assert "folder: 1 of 7 images could not be used (dark)" in said
     reported = (manifest.root / building.FAILURES).read_text()
     assert reported.startswith("id\treason\ndark\t") and "finds no face in a picture of 128x128" in reported
     wanted = ffhq_alignment.align(

@@ -106,5 +106,5 @@ def test_a_photograph_without_a_face_stops_nothing(world, tmp_path, capsys):
     arguments = ["edit", "sg2_w", str(world / "text.png"), str(world / "me.png"), "--out", str(tmp_path)]
     few = ["--suite", "smoke", "--set", "stage_settings.w_optimization.steps=2"]
     assert main([*arguments, *few, "--directions", str(world / "d.safetensors"), "--edit", "light=-3"]) == 1
-    assert "not a readable picture" in capsys.readouterr().err
+    assert "not a readable image" in capsys.readouterr().err
     assert (tmp_path / "me" / "edited.png").exists()

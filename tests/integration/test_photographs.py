@@ -55,11 +55,11 @@ def test_every_kind_of_file(face, tmp_path, capsys):
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty.png").touch()
     bad = {
-        "truncated.jpg": "not a readable picture",
+        "truncated.jpg": "not a readable image",
         "tiny.png": "no face found in an image of 1x1 px",
         "strip.png": "too narrow for a face",
         "faceless.png": "no face found in an image of 200x200 px",
-        "text.png": "not a readable picture",
+        "text.png": "not a readable image",
         "empty.png": "0 bytes",
         "absent.png": "no such file",
         "other": "no such file",

@@ -144,7 +144,7 @@ def test_broken_image_fails_alone_and_is_retried(built, suite, tmp_path, referen
     assert set(failed["image"]) == {"p1"} and set(failed["method"]) == {"sg2_w", "pti"}
     assert (frame[(frame["image"] != "p1") & (frame["metric"] == "mse")]["status"] == "ok").all()
     said = (tmp_path / "report" / "tables.md").read_text()
-    assert "not a readable picture" in said
+    assert "not a readable image" in said
     attempted = rows(tmp_path)
     assert main(arguments) == 1 and rows(tmp_path) == attempted, "a plain run does not try failed images again"
     built.write_bytes(good)

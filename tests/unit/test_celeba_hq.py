@@ -123,7 +123,7 @@ def test_copies_that_count_from_one_are_told(tmp_path: Path) -> None:
 def test_a_broken_picture_is_a_failure_of_its_own(folder: Path) -> None:
     (folder / "CelebA-HQ-img" / "4.jpg").write_bytes(b"no picture")
     found = load(folder)
-    assert found.ids == ["00010"] and "not a readable picture" in found.failures["00004"]
+    assert found.ids == ["00010"] and "not a readable image" in found.failures["00004"]
 
 
 def test_the_rule_and_the_count() -> None:

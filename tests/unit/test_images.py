@@ -27,7 +27,7 @@ def test_truncated(tmp_path, photograph, name):
     photograph.resize((320, 240)).save(tmp_path / name)
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 3])
-    with pytest.raises(images.ImageError, match=f"{name}: not a readable picture"):
+    with pytest.raises(images.ImageError, match=f"{name}: not a readable image"):
         images.read_rgb(tmp_path / name)
 
 
@@ -47,7 +47,7 @@ def test_missing_empty_text_and_folder(tmp_path):
     for name, found in {
         "missing.png": "no such file",
         "empty.png": "empty",
-        "text.png": "not a readable picture",
+        "text.png": "not a readable image",
         "folder.png": "no such file",
     }.items():
         with pytest.raises(images.ImageError, match=found) as caught:
