@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from reports import figures
 from reports.build import build
 from reports.figures import choose_images
 from reports.frame import ReportError, read
@@ -26,6 +27,12 @@ def small_run(directory: Path, seconds: float = 1.0) -> Path:
     frame = rows(12, seconds=seconds)
     lose(frame, "fine", lambda image: image in ("im001", "im002", "im003", "im004"), "diverged: loss is nan")
     return write(directory, frame.sample(frac=1, random_state=int(seconds)), run_json(12), pictures=12)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the texts: figures take most of a report's time."""
+    monkeypatch.setattr(figures, "draw", lambda *_: [])
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -74,6 +81,7 @@ def test_timings_and_commits_stay_out_of_the_tables(tmp_path: Path) -> None:
     assert b"toy.pt" in left["tables.md"] and b"2.15.0" in left["tables.md"]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_failed_rows_are_reported_with_reason_count_and_first_ids(directory: Path) -> None:
     build(directory)
     text = (directory / "report" / "tables.md").read_text(encoding="utf-8")
@@ -95,6 +103,7 @@ def test_images_that_were_never_run_are_counted(tmp_path: Path) -> None:
     assert not list((tmp_path / "report" / "figures").glob("grid*"))
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_set_where_a_method_is_skipped_as_a_whole(tmp_path: Path) -> None:
     frame = rows(12)
     whole = frame[frame["method"] == "twin"].iloc[[0]]
@@ -106,6 +115,7 @@ def test_a_set_where_a_method_is_skipped_as_a_whole(tmp_path: Path) -> None:
     assert "Left out, without any value (skipped: needs a GPU): Title of twin." in text and "n/a" not in text
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_set_that_some_methods_do_not_run_on_compares_the_others(tmp_path: Path) -> None:
     about = run_json(12)
     about["datasets"]["more"] = {**about["datasets"]["faces"], "title": "More"}
@@ -141,6 +151,7 @@ def test_images_are_chosen_from_worst_to_best(directory: Path) -> None:
         choose_images(results, "faces", "standard", 3, metric="no", method="plain")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_layouts_are_written_when_they_are_asked_for(directory: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("groups: [{columns: [{metric: gain_b, name: Gain, digits: 0}]}]\n", encoding="utf-8")
