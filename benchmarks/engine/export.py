@@ -21,7 +21,7 @@ from benchmarks.engine.store import Row
 from benchmarks.protocols.base import Need
 from datasets import assets
 from inversion_bench.files import atomic, write_bytes, write_text
-from methods.encoders.weights import OFFICIAL
+from methods.checkpoints.trained import OFFICIAL
 from methods.registry import StageSpec, flatten
 
 SCHEMA = {

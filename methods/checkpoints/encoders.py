@@ -123,7 +123,7 @@ def load_encoder(path: str | Path, name: str | None = None, generator: Generator
     weights = part(state, "encoder.")
     if not weights:
         raise ValueError(f"{path}: holds no encoder (no tensor below `encoder.`); its first keys are {list(state)[:3]}")
-    options = _options(checkpoint, path)
+    options = read_options(checkpoint, path)
     design, config = _shape(weights, options, name, path)
     mean = checkpoint.get("latent_avg")
     decoder = part(state, "decoder.")
@@ -149,7 +149,8 @@ def load_encoder(path: str | Path, name: str | None = None, generator: Generator
     return OfficialEncoder(encoder, generator, options)
 
 
-def _options(checkpoint: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+def read_options(checkpoint: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """The options that a published file was trained with."""
     options = checkpoint.get("opts", {})
     options = vars(options) if hasattr(options, "__dict__") else options
     if not isinstance(options, Mapping):

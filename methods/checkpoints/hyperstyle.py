@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from datasets.checkpoints import assemble, part, read_checkpoint, tensors
 from methods.base import Inversion
-from methods.checkpoints.encoders import OfficialEncoder, load_encoder
+from methods.checkpoints.encoders import OfficialEncoder, load_encoder, read_options
 from methods.generators.readers import config_from_state, from_state
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS, HypernetConfig, Hypernetwork, layers_of
@@ -83,7 +83,10 @@ def load_hyperstyle(
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         keys = ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise ValueError(f"{path}: a HyperStyle file holds state_dict, latent_avg and opts; found {keys}")
-    options = _options(checkpoint, path)
+    options = read_options(checkpoint, path)
+    kind = options.get("encoder_type", "SharedWeightsHyperNetResNet")
+    if kind != "SharedWeightsHyperNetResNet":
+        raise ValueError(f"{path}: its options say encoder_type {kind!r}; SharedWeightsHyperNetResNet is what is read")
     state = tensors(checkpoint["state_dict"], path, "state_dict")
     weights, decoder = part(state, "hypernet."), part(state, "decoder.")
     if not weights:
@@ -115,17 +118,6 @@ def load_hyperstyle(
         elif mean is not None:
             raise ValueError(f"{path}: latent_avg is {list(mean.shape)}, expected {list(average.shape)}")
     return OfficialHyperStyle(hypernet, generator, encoder, options)
-
-
-def _options(checkpoint: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
-    options = checkpoint.get("opts", {})
-    options = vars(options) if hasattr(options, "__dict__") else options
-    if not isinstance(options, Mapping):
-        raise ValueError(f"{path}: opts is no dictionary but of type {type(options).__name__}")
-    kind = options.get("encoder_type", "SharedWeightsHyperNetResNet")
-    if kind != "SharedWeightsHyperNetResNet":
-        raise ValueError(f"{path}: its options say encoder_type {kind!r}; SharedWeightsHyperNetResNet is what is read")
-    return options
 
 
 def _shape(weights: Mapping[str, Tensor], generator: Generator, path: Path) -> HypernetConfig:

@@ -12,8 +12,9 @@ from torch import Tensor
 from methods.base import Inversion, Method, rendered
 from methods.batching import padded
 from methods.checkpoints import encoders as published
+from methods.checkpoints.trained import OFFICIAL, TOY, file_hash
 from methods.encoders.encoder import Design, Encoder, refine
-from methods.encoders.weights import OFFICIAL, TOY, file_hash, find, load_encoder, toy_encoder
+from methods.encoders.weights import find, load_encoder, toy_encoder
 from methods.generators.stylegan2 import Generator
 
 

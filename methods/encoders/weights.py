@@ -1,83 +1,34 @@
-"""Weights of trained encoders: safetensors with their shape and the generator that they serve in the header."""
+"""Encoders with trained, random or untrained weights."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 
-from datasets import assets
+from methods.checkpoints import trained
 from methods.encoders.encoder import SMALL, Design, Encoder
 from methods.encoders.networks import EncoderConfig, SingleCode, StyleBlock
-from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
 
 FOLDER = Path(__file__).parent / "weights"
-TOY = "toy"
-OFFICIAL = (".pt", ".pth")  # published files, which methods/checkpoints/encoders.py reads
-
-
-def embedded() -> list[str]:
-    """Names of the encoders that the suite carries."""
-    return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
 def find(source: str, trained_by: str) -> Path:
-    """The file of an embedded name, an asset or a path; FileNotFoundError (AssetMissingError) says how to get it."""
-    source = assets.resolve(source)
-    path = Path(source) if source.endswith((".safetensors", *OFFICIAL)) else FOLDER / f"{source}.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"no encoder weights {source!r}: neither a .safetensors or .pt file nor one of "
-            f"{', '.join(embedded()) or 'none'}; "
-            f"`python -m benchmarks train {trained_by}` trains one"
-        )
-    return path
-
-
-@cache
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, for results' keys."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """The file of a bundled name, an asset or a path; FileNotFoundError (AssetMissingError) says how to get it."""
+    return trained.find(source, FOLDER, "encoder", f"`python -m benchmarks train {trained_by}` trains one")
 
 
 def save_encoder(encoder: Encoder, generator: Generator, path: Path, half: bool, card: dict[str, str]) -> None:
     """Write an encoder; half: float16, for files that are committed."""
-    state = {k: v.detach().cpu() for k, v in encoder.state_dict().items() if not k.endswith("num_batches_tracked")}
-    state = {k: (v.half() if half else v).contiguous() for k, v in state.items()}
-    header = {"encoder": json.dumps(asdict(encoder.config)), "generator": fingerprint(generator), **card}
-    save_file(state, path, header)
+    trained.save(path, "encoder", encoder, encoder.config, generator, half, card)
 
 
 def load_encoder(path: Path, design: Design, generator: Generator) -> Encoder:
     """An encoder in eval mode, ready for its generator. Raises ValueError that names the file and the fix."""
-    try:
-        with safe_open(path, framework="pt") as handle:
-            header = handle.metadata() or {}
-            state = {key: handle.get_tensor(key).float() for key in handle.keys()}  # noqa: SIM118
-        shape = json.loads(header["encoder"])
-        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}
-        config = EncoderConfig(**settings)
-        encoder = Encoder(design, config)
-        missing, unexpected = encoder.load_state_dict(state, strict=False)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}: no encoder of this design ({type(error).__name__}: {error})") from error
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ValueError(f"{path}: lacks {missing[:3]}, has {unexpected[:3]} beyond this design")
-    if header["generator"] != fingerprint(generator):
-        raise ValueError(
-            f"{path}: trained for the generator {header['generator'][:12]}, this one is "
-            f"{fingerprint(generator)[:12]}; train the encoder again on it"
-        )
-    return encoder.set_average_image(generator).eval().requires_grad_(False)
+    encoder = trained.load(path, "encoder", lambda shape: Encoder(design, EncoderConfig(**shape)), generator)
+    return encoder.set_average_image(generator)
 
 
 def toy_encoder(design: Design, generator: Generator, seed: int = 0) -> Encoder:

@@ -16,7 +16,7 @@ from torch import Tensor
 from methods.base import Inversion, Method, MethodInfo
 from methods.batching import slices
 from methods.checkpoints.hyperstyle import load_hyperstyle
-from methods.encoders.weights import OFFICIAL, TOY, file_hash
+from methods.checkpoints.trained import OFFICIAL, TOY, file_hash
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS
 from methods.hypernetworks.refine import last_step

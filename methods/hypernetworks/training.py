@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from methods.base import Inversion, rendered
+from methods.checkpoints.trained import TOY
 from methods.encoders.designs import DESIGNS
 from methods.encoders.encoder import Encoder
-from methods.encoders.weights import TOY, load_encoder, toy_encoder
 from methods.encoders.weights import find as find_encoder
+from methods.encoders.weights import load_encoder, toy_encoder
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS, HypernetConfig, Hypernetwork
 from methods.hypernetworks.refine import last_step, refine

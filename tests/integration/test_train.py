@@ -43,7 +43,7 @@ def test_training_resumes_and_exports(tmp_path: Path) -> None:
     generator = load_generator(out / "faces64.safetensors")
     assert generator.resolution == 64 and bool(generator(torch.randn(1, 100)).isfinite().all())
     state = out / "faces64-state.safetensors"
-    again = GeneratorTraining(TrainingConfig(data="digiface_gan", start=str(state)))
+    again = GeneratorTraining(TrainingConfig(data="digiface_gan", distil_images=100, start=str(state)))
     assert int(again.images) == 24 and not again.adversarial
     assert torch.allclose(again.generator(torch.ones(1, 100)), generator(torch.ones(1, 100)), atol=1e-3)
     assert "Frechet distance" in (out / "faces64.md").read_text()
