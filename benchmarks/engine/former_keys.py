@@ -9,11 +9,14 @@ editing: {..}     editing, with `again` for reinversion_images and `again_method
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import cache
 from itertools import groupby
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from benchmarks.protocols.registry import protocol_of
 
 KEYS = ("protocols", "metrics", "inline", "editing")
 METRICS = ("reconstruction", "interest_region", "set_distances")
@@ -55,7 +58,7 @@ def with_former(protocols: DictConfig | None, layer: DictConfig) -> DictConfig |
         else:
             names = ["occlusion" if name == "occluded" else name for name in value]
             found = _without(found, INLINE if key == "inline" else PAIRED) | {name: {} for name in names}
-    return OmegaConf.create(_ordered(found))
+    return OmegaConf.create(dict(sorted(found.items(), key=_place)))
 
 
 def _of_metrics(names: list[str]) -> dict[str, Any]:
@@ -67,17 +70,10 @@ def _of_metrics(names: list[str]) -> dict[str, Any]:
     return found
 
 
-def _kind(name: str) -> str:
-    from metrics import registry
-    from metrics.base import SetMetric
-
-    try:
-        metric = registry.find(name)
-    except (KeyError, ValueError):
-        return METRICS[0]  # which says what is wrong with the name
-    if isinstance(metric, SetMetric):
-        return "set_distances"
-    return "interest_region" if metric.region else "reconstruction"
+def _kind(metric: str) -> str:
+    with suppress(KeyError, ValueError):  # the protocol says what is wrong with the name
+        return protocol_of(metric)
+    return METRICS[0]
 
 
 def _without(protocols: dict[str, Any], kinds: tuple[str, ...]) -> dict[str, Any]:
@@ -85,15 +81,11 @@ def _without(protocols: dict[str, Any], kinds: tuple[str, ...]) -> dict[str, Any
             if ((settings or {}).get("protocol") or name) not in kinds}  # fmt: skip
 
 
-def _ordered(protocols: dict[str, Any]) -> dict[str, Any]:
-    """Protocols in the order that tables had: metrics, occlusion, inline ones, editing."""
-    order = (*METRICS, *PAIRED, *INLINE, "editing")
-
-    def place(name: str) -> int:
-        kind = (protocols[name] or {}).get("protocol") or name
-        return 0 if kind in METRICS else order.index(kind) if kind in order else len(order)
-
-    return {name: protocols[name] for name in sorted(protocols, key=place)}
+def _place(protocol: tuple[str, Any]) -> int:
+    """Tables had the order metrics, occlusion, inline protocols, editing."""
+    kind = (protocol[1] or {}).get("protocol") or protocol[0]
+    order = (*PAIRED, *INLINE, "editing")
+    return -1 if kind in METRICS else order.index(kind) if kind in order else len(order)
 
 
 @cache

@@ -84,8 +84,7 @@ class Occlusion(Protocol):
         return [metric.asset for metric in self.loaded.values() if metric.asset]
 
     def missing(self) -> Mapping[str, str]:
-        found = {name: assets.missing(metric.asset, name) for name, metric in self.loaded.items()}
-        return {name: reason for name, reason in found.items() if reason}
+        return {name: why for name, each in self.loaded.items() if (why := assets.missing(each.asset, name))}
 
     def expected(self, dataset: str) -> Mapping[str, int]:
         return self._counts[dataset]

@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.engine.plan import load_protocols
 from benchmarks.engine.types import Score
 from benchmarks.protocols.base import BROKEN, Item, Protocol, score_of, status_of, without_value
+from benchmarks.protocols.registry import protocol_of
 from metrics import registry as metrics_registry
 from metrics.base import MetricInfo, SampleMetric, Undefined
 
@@ -37,20 +38,21 @@ class InterestRegionConfig:
     metrics: list[str] = field(default_factory=lambda: ["mse_interest", "lpips_alex_interest", "mse_outside"])
 
 
-class Reconstruction(Protocol):
-    """Per-image metrics of the stored image and the target."""
+class RegisteredMetrics(Protocol):
+    """A protocol whose metrics a suite names; they share the table of reconstruction."""
 
-    Config: ClassVar[type] = ReconstructionConfig
+    kind: ClassVar[str]  # the protocol's name in the registry
 
     def __init__(self, name: str, config: Any):
         super().__init__(name, config)
-        self.loaded = {name: metrics_registry.load(name) for name in declared(config.metrics)}
-        for metric in self.loaded.values():
-            self._check(metric)
-
-    def _check(self, metric: SampleMetric) -> None:
-        if metric.region:
-            raise ValueError(f"protocols.{self.name}: {metric.info.name} is a metric of the protocol interest_region")
+        short = {name: metrics_registry.declare(name) for name in config.metrics}
+        for metric, count in Counter(short.values()).items():
+            if count > 1:
+                raise ValueError(f"two different metrics are called {metric!r}; results are told apart by the name")
+        self.loaded: dict[str, Any] = {metric: metrics_registry.find(metric) for metric in short.values()}
+        for metric in self.loaded:
+            if (kind := protocol_of(metric)) != self.kind:
+                raise ValueError(f"protocols.{name}: {metric} is a metric of the protocol {kind}")
 
     def metrics(self) -> Mapping[str, Sequence[MetricInfo]]:
         return {TABLE: [metric.info for metric in self.loaded.values()]}
@@ -60,6 +62,13 @@ class Reconstruction(Protocol):
 
     def missing(self) -> Mapping[str, str]:
         return {name: reason for name in self.loaded if (reason := metrics_registry.missing(name))}
+
+
+class Reconstruction(RegisteredMetrics):
+    """Per-image metrics of the stored image and the target."""
+
+    Config: ClassVar[type] = ReconstructionConfig
+    kind = "reconstruction"
 
     def measure(self, run: Run, items: Sequence[Item], device: torch.device) -> Iterable[Score]:
         for item in items:
@@ -76,10 +85,7 @@ class InterestRegion(Reconstruction):
     """Per-image metrics of the target's interest region, or of what lies outside it."""
 
     Config: ClassVar[type] = InterestRegionConfig
-
-    def _check(self, metric: SampleMetric) -> None:
-        if not metric.region:
-            raise ValueError(f"protocols.{self.name}: {metric.info.name} is a metric of the protocol reconstruction")
+    kind = "interest_region"
 
 
 @torch.no_grad()
@@ -103,15 +109,6 @@ def measure(metric: SampleMetric, image: str, reconstruction: Tensor, target: Te
         return value
 
     return score_of(TABLE, metric.info, image, compute)
-
-
-def declared(names: Iterable[str]) -> list[str]:
-    """The short names of metrics. Raises ValueError for two metrics of one name."""
-    short = {name: metrics_registry.declare(name) for name in names}
-    for name, count in Counter(short.values()).items():
-        if count > 1:
-            raise ValueError(f"two different metrics are called {name!r}; results are told apart by the name")
-    return list(short.values())
 
 
 def sample_metrics(suite: SuiteConfig) -> list[SampleMetric]:

@@ -55,3 +55,14 @@ def create(name: str, settings: Mapping[str, Any] | None = None) -> Protocol:
             what = f"no setting {str(error.key)!r}: {near_miss(str(error.key), known)}"
         raise ValueError(f"protocols.{name}: {what.strip()} known: {', '.join(known) or 'none'}") from error
     return cls(name, config)
+
+
+def protocol_of(metric: str) -> str:
+    """The protocol that a registered metric belongs to. Raises ValueError or KeyError for an unknown one."""
+    from metrics import registry
+    from metrics.base import SetMetric
+
+    found = registry.find(metric)
+    if isinstance(found, SetMetric):
+        return "set_distances"
+    return "interest_region" if found.region else "reconstruction"

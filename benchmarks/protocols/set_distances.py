@@ -16,10 +16,9 @@ from torch import Tensor
 
 from benchmarks.engine.plan import digest
 from benchmarks.engine.types import Score
-from benchmarks.protocols.base import BROKEN, Item, Need, Protocol, score_of, status_of, without_value
-from benchmarks.protocols.reconstruction import TABLE, declared
-from metrics import registry as metrics_registry
-from metrics.base import Features, MetricInfo, SetMetric, Undefined
+from benchmarks.protocols.base import BROKEN, Item, Need, score_of, status_of, without_value
+from benchmarks.protocols.reconstruction import TABLE, RegisteredMetrics
+from metrics.base import Features, SetMetric
 
 if TYPE_CHECKING:
     from benchmarks.engine.plan import StageRun
@@ -36,75 +35,50 @@ class SetDistancesConfig:
     metrics: list[str] = field(default_factory=lambda: ["fid_inception_torchfidelity_256"])
 
 
-class SetDistances(Protocol):
-    """FID, KID and the like. Keeps the networks, and the targets' features, which all methods share."""
+class SetDistances(RegisteredMetrics):
+    """FID, KID and the like."""
 
     needs: ClassVar[Need] = Need.SETS
     Config: ClassVar[type] = SetDistancesConfig
+    kind = "set_distances"
 
     def __init__(self, name: str, config: Any):
         super().__init__(name, config)
-        self.loaded: dict[str, SetMetric] = {}
-        for metric in map(metrics_registry.find, declared(config.metrics)):
-            if not isinstance(metric, SetMetric):
-                raise ValueError(f"protocols.{name}: {metric.info.name} is a metric of single images")
-            self.loaded[metric.info.name] = metric
         self._networks: dict[str, Features] = {}
+        # The targets' features by network, data set and image; all methods share them.
         self._targets: dict[tuple[str, str, str], Tensor | Exception] = {}
 
-    def metrics(self) -> Mapping[str, Sequence[MetricInfo]]:
-        return {TABLE: [metric.info for metric in self.loaded.values()]}
-
-    def assets(self) -> Sequence[str]:
-        return [metric.asset for metric in self.loaded.values() if metric.asset]
-
-    def missing(self) -> Mapping[str, str]:
-        return {name: reason for name in self.loaded if (reason := metrics_registry.missing(name))}
-
     def items(self, run: Run, stage_run: StageRun) -> list[Item]:
-        items = super().items(run, stage_run)
+        items = super().items(run, stage_run) if self.loaded else []
         stamp = digest([[item.image, next(iter(item.stamps.values()))] for item in items])
         return [replace(item, stamps=dict.fromkeys(item.stamps, stamp)) for item in items]
 
     @torch.no_grad()
     def measure(self, run: Run, items: Sequence[Item], device: torch.device) -> Iterable[Score]:
+        stage_run, images = items[0].stage_run, [item.image for item in items]
         metrics = sorted((self.loaded[name] for name in items[0].stamps), key=lambda metric: metric.network)
         for network, group in groupby(metrics, lambda metric: metric.network):
-            members = list(group)
+            members: list[SetMetric] = list(group)
             try:
                 if network not in self._networks:
                     self._networks[network] = members[0].features()
-                pairs = self._pairs(run, items, network, device)
+                features = partial(_features, self._networks[network], device)
+                keys = [(network, stage_run.dataset, image) for image in images]
+                absent = [image for image, key in zip(images, keys, strict=True) if key not in self._targets]
+                for image, found in features(absent, partial(run.target, stage_run)).items():
+                    self._targets[network, stage_run.dataset, image] = found
+                ours = features(images, partial(run.reconstruction, stage_run))
             except (*BROKEN, ModuleNotFoundError) as error:
-                yield from (without_value(TABLE, metric.info, item.image, *status_of(error))
-                            for metric in members for item in items)  # fmt: skip
+                yield from (without_value(TABLE, metric.info, image, *status_of(error))
+                            for metric in members for image in images)  # fmt: skip
                 continue
+            pairs = {image: (ours[image], self._targets[key]) for image, key in zip(images, keys, strict=True)}
             for metric in members:
                 yield from _influences(metric, pairs)
 
-    def _pairs(
-        self, run: Run, items: Sequence[Item], network: str, device: torch.device
-    ) -> dict[str, tuple[Tensor, Tensor] | Exception]:
-        """Features of reconstruction and target by image, or why an image has none."""
-        stage_run, features = items[0].stage_run, self._networks[network]
-        images = [item.image for item in items]
-        keys = {image: (network, stage_run.dataset, image) for image in images}
-        absent = [image for image in images if keys[image] not in self._targets]
-        for image, found in _features(features, absent, lambda image: run.target(stage_run, image), device).items():
-            self._targets[keys[image]] = found
-        pairs: dict[str, tuple[Tensor, Tensor] | Exception] = {}
-        ours = _features(features, images, lambda image: run.reconstruction(stage_run, image), device)
-        for image in images:
-            one, other = ours[image], self._targets[keys[image]]
-            if isinstance(one, Exception):
-                pairs[image] = one
-            else:
-                pairs[image] = other if isinstance(other, Exception) else (one, other)
-        return pairs
-
 
 def _features(
-    network: Features, images: Sequence[str], load: Callable[[str], Tensor], device: torch.device
+    network: Features, device: torch.device, images: Sequence[str], load: Callable[[str], Tensor]
 ) -> dict[str, Tensor | Exception]:
     """Features [D] by image, or the error of an image that cannot be read."""
     found: dict[str, Tensor | Exception] = {}
@@ -120,20 +94,22 @@ def _features(
     return found
 
 
-def _influences(metric: SetMetric, pairs: Mapping[str, tuple[Tensor, Tensor] | Exception]) -> Iterator[Score]:
+def _influences(
+    metric: SetMetric, pairs: Mapping[str, tuple[Tensor | Exception, Tensor | Exception]]
+) -> Iterator[Score]:
     """The share of each image, given its features and those of its target."""
-    good = {image: pair for image, pair in pairs.items() if not isinstance(pair, Exception)}
-    values: Sequence[float] = [0.0] * len(good)
-    error: Exception | None = None
-    if len(good) < LEAST:
-        error = Undefined(f"a distance of sets needs at least {LEAST} images, found {len(good)}")
-    else:
-        ours, targets = (torch.stack(side) for side in zip(*good.values(), strict=True))
-        values = metric.influences(ours, targets).tolist()
-    known = dict(zip(good, values, strict=True))
-    for image, pair in pairs.items():
-        why = pair if isinstance(pair, Exception) else error
-        if why:
-            yield without_value(TABLE, metric.info, image, *status_of(why))
+    good: dict[str, tuple[Tensor, Tensor]] = {}
+    for image, (ours, target) in pairs.items():
+        if isinstance(ours, Tensor) and isinstance(target, Tensor):
+            good[image] = ours, target
         else:
-            yield score_of(TABLE, metric.info, image, partial(known.__getitem__, image))
+            error = ours if isinstance(ours, Exception) else target
+            assert isinstance(error, Exception)
+            yield without_value(TABLE, metric.info, image, *status_of(error))
+    if len(good) < LEAST:
+        reason = f"a distance of sets needs at least {LEAST} images, found {len(good)}"
+        yield from (without_value(TABLE, metric.info, image, "undefined", reason) for image in good)
+        return
+    sides = (torch.stack(side) for side in zip(*good.values(), strict=True))
+    for image, value in zip(good, metric.influences(*sides).tolist(), strict=True):
+        yield score_of(TABLE, metric.info, image, partial(float, value))

@@ -163,7 +163,7 @@ def test_shards_are_a_partition_and_hold_their_parents(methods, of, tmp_path):
         ({"protocols": {"reconstruction": {"metrics": ["msee"]}}}, "did you mean 'mse'"),
         ({"protocols": {"reconstruction": {"metrics": ["mse_interest"]}}}, "a metric of the protocol interest_region"),
         ({"protocols": {"interest_region": {"metrics": ["mse"]}}}, "a metric of the protocol reconstruction"),
-        ({"protocols": {"set_distances": {"metrics": ["mse"]}}}, "mse is a metric of single images"),
+        ({"protocols": {"set_distances": {"metrics": ["mse"]}}}, "mse is a metric of the protocol reconstruction"),
         ({"protocols": {"reconstruction": {"metrcs": ["mse"]}}}, "no setting 'metrcs': did you mean 'metrics'"),
         ({"protocols": {"reconstruction": {}, "more": {"protocol": "reconstruction"}}}, "have a metric 'mse'"),
         ({"protocols": {"localty": {}}}, "did you mean 'locality'"),
