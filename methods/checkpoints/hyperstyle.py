@@ -46,7 +46,7 @@ class OfficialHyperStyle(nn.Module):
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Images [N, 3, 256, 256] in [-1, 1], RGB -> W+ [N, num_ws, w_dim] with equal rows."""
+        """Images [N, 3, 256, 256] in [-1, 1], RGB -> W+ [N, num_ws, w_dim] with equal layers."""
         if self.encoder is None:
             raise ValueError("no W encoder was read with this hypernetwork; give load_hyperstyle its w_encoder_path")
         return self.encoder.encode(images)
@@ -149,7 +149,7 @@ def _shape(weights: Mapping[str, Tensor], generator: Generator, path: Path) -> H
         # The first convolution of a shared head keeps the side, every further one halves it, down to one.
         resolution = 16 * 2 ** (len(numbers(rf"refinement_blocks\.{shared[0]}\.convs\.(\d+)\.")) - 1)
     if log2(resolution) > 10:
-        raise ValueError(f"{path}: its heads are for pictures of {resolution} px")
+        raise ValueError(f"{path}: its heads are for images of {resolution} px")
     return HypernetConfig(
         generator.config.channels,
         tuple(layers),

@@ -1,9 +1,9 @@
 """Edit directions in W+ under one unit of strength.
 
-Files of the field scale their vectors differently: InterFaceGAN's .pt are unit vectors of one row, its .npy
-boundaries are unit over all rows, GANSpace's components come with standard deviations. Here strength 1 is always one
+Files of the field scale their vectors differently: InterFaceGAN's .pt are unit vectors of one layer, its .npy
+boundaries are unit over all layers, GANSpace's components come with standard deviations. Here strength 1 is always one
 standard deviation of what the generator's own samples spread along the direction: with n the unit normal over all
-rows and w a sample of W repeated over them, `vector` = n std(<n, w>).
+layers and w a sample of W repeated over them, `vector` = n std(<n, w>).
 
 References: Shen et al., InterFaceGAN, arXiv 2005.09635; Harkonen et al., GANSpace, arXiv 2004.02546.
 """
@@ -80,7 +80,7 @@ def w_samples(generator: Generator) -> Tensor:
 
 
 def in_strengths(raw: Tensor, generator: Generator) -> Tensor:
-    """The vector [num_ws, w_dim] of strength 1 along `raw`, of any length: [w_dim] for all rows, or [num_ws, w_dim].
+    """The vector [num_ws, w_dim] of strength 1 along `raw`, of any length: [w_dim] for all layers, or [num_ws, w_dim].
 
     Raises ValueError for another shape or a vector of length zero.
     """

@@ -1,7 +1,7 @@
 """The field's files of directions, in the suite's unit of strength.
 
-InterFaceGAN: `.pt` of PTI and e4e, [1, w_dim] of length 1 or [1, num_ws, w_dim] whose every row has it; `.npy`
-boundaries of the Feature-Style encoder, [1, num_ws w_dim] of length 1 over all rows. GANSpace: `.pt` with mean
+InterFaceGAN: `.pt` of PTI and e4e, [1, w_dim] of length 1 or [1, num_ws, w_dim] whose every layer has it; `.npy`
+boundaries of the Feature-Style encoder, [1, num_ws w_dim] of length 1 over all layers. GANSpace: `.pt` with mean
 [1, w_dim], comp [K, 1, w_dim] and std [K]. However long a vector is, `in_strengths` gives it the same step.
 """
 
@@ -28,20 +28,20 @@ class Components:
     spreads: Tensor
 
     def direction(self, generator: Generator, index: int, start: int = 0, end: int | None = None) -> Direction:
-        """Component `index` in rows start to end - 1 as a direction. Raises ValueError for what is not there."""
+        """Component `index` in layers start to end - 1 as a direction. Raises ValueError for what is not there."""
         self._check(index, start, end, generator.num_ws)
-        rows = torch.zeros(generator.num_ws, generator.w_dim)
-        rows[start:end] = self.axes[index]
+        layers = torch.zeros(generator.num_ws, generator.w_dim)
+        layers[start:end] = self.axes[index]
         stop = generator.num_ws if end is None else end
         name = f"pca{index}" + ("" if (start, stop) == (0, generator.num_ws) else f"[{start}:{stop}]")
-        return Direction(name, "", in_strengths(rows, generator), source="principal component of W (GANSpace)")
+        return Direction(name, "", in_strengths(layers, generator), source="principal component of W (GANSpace)")
 
     def moved_to(self, latent: Tensor, index: int, start: int, end: int, place: float) -> Tensor:
-        """GANSpace's own edit: latents [N, L, w_dim] whose rows start to end - 1 are moved so that row 0 would stand
-        `place` standard deviations along the component.
+        """GANSpace's own edit: latents [N, L, w_dim] whose layers start to end - 1 are moved so that layer 0 would
+        stand `place` standard deviations along the component.
 
-        It is absolute, where every other edit here is relative. The coordinate is row 0's for all rows, as in the
-        released code (omertov/encoder4editing, editings/ganspace.py), also where the rows differ.
+        It is absolute, where every other edit here is relative. The coordinate is layer 0's for all layers, as in the
+        released code (omertov/encoder4editing, editings/ganspace.py), also where the layers differ.
         """
         self._check(index, start, end, latent.shape[1])
         axis, spread = self.axes[index].to(latent), float(self.spreads[index])
@@ -50,11 +50,11 @@ class Components:
         moved[:, start:end] += ((place - coordinate) * spread)[:, None, None] * axis
         return moved
 
-    def _check(self, index: int, start: int, end: int | None, rows: int) -> None:
+    def _check(self, index: int, start: int, end: int | None, layers: int) -> None:
         if not 0 <= index < len(self.axes):
             raise ValueError(f"component {index}: there are {len(self.axes)}, from 0 on")
-        if not 0 <= start < (rows if end is None else end) <= rows:
-            raise ValueError(f"rows {start} to {end}: the latents have {rows}")
+        if not 0 <= start < (layers if end is None else end) <= layers:
+            raise ValueError(f"layers {start} to {end}: the latents have {layers}")
 
 
 def read_direction(path: Path, generator: Generator) -> Direction:
@@ -63,17 +63,17 @@ def read_direction(path: Path, generator: Generator) -> Direction:
     Nothing in the file is run. Raises FileNotFoundError, or ValueError that names the file and what was found.
     """
     raw = _tensor(path)
-    rows, width = generator.num_ws, generator.w_dim
+    layers, width = generator.num_ws, generator.w_dim
     shapes: dict[tuple[int, ...], tuple[int, ...]] = {
         (1, width): (width,),
         (width,): (width,),
-        (1, rows, width): (rows, width),
-        (rows, width): (rows, width),
-        (1, rows * width): (rows, width),
+        (1, layers, width): (layers, width),
+        (layers, width): (layers, width),
+        (1, layers * width): (layers, width),
     }
     if tuple(raw.shape) not in shapes:
         raise ValueError(
-            f"{path}: a direction for this generator is [1, {width}], [1, {rows}, {width}] or [1, {rows * width}], "
+            f"{path}: a direction for this generator is [1, {width}], [1, {layers}, {width}] or [1, {layers * width}], "
             f"found {list(raw.shape)}; it was made for another one"
         )
     try:

@@ -43,7 +43,7 @@ def load_directions(path: Path | None, generator: Generator, foreign: bool = Fal
     foreign: take directions that were learned on another generator of the same shape, too. Raises FileNotFoundError,
     or ValueError that names the file, what was found and the fix.
     """
-    found = embedded(generator) if path is None else path
+    found = bundled(generator) if path is None else path
     header, tensors = _read(found)
     _check_generator(found, header["generator"], generator, foreign)
     directions = {}
@@ -60,13 +60,13 @@ def load_directions(path: Path | None, generator: Generator, foreign: bool = Fal
 
 def load_components(path: Path | None, generator: Generator, foreign: bool = False) -> Components:
     """The principal components of W in the same file; arguments and errors as `load_directions`."""
-    found = embedded(generator) if path is None else path
+    found = bundled(generator) if path is None else path
     header, tensors = _read(found)
     _check_generator(found, header["generator"], generator, foreign)
     return Components(*(tensors[f"pca.{part}"] for part in _PCA))
 
 
-def embedded(generator: Generator) -> Path:
+def bundled(generator: Generator) -> Path:
     """The file that the suite carries for a generator; FileNotFoundError says how to make one."""
     files = sorted(FOLDER.glob("directions-*.safetensors"))
     wanted = fingerprint(generator)

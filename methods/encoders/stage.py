@@ -20,7 +20,7 @@ from methods.generators.stylegan2 import Generator
 
 @dataclass(frozen=True)
 class EncoderStageConfig:
-    """weights: an embedded name, a .safetensors file or a published one (.pt); "" for the stage's own on faces64, "toy"
+    """weights: a bundled name, a .safetensors file or a published one (.pt); "" for the stage's own on faces64, "toy"
     for random ones.
 
     iterations: refinement steps of an iterative encoder; 0 for as many as its design has. batch_size: images encoded at

@@ -40,7 +40,7 @@ def toy_encoder(design: Design, generator: Generator, seed: int = 0) -> Encoder:
 
 
 def fresh_encoder(design: Design, generator: Generator, seed: int) -> Encoder:
-    """An untrained encoder of the embedded size; its offsets begin near zero, so that it starts at the mean of W."""
+    """An untrained encoder of the bundled size; its offsets begin near zero, so that it starts at the mean of W."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         encoder = Encoder(design, design.config(generator, **SMALL))
@@ -62,7 +62,7 @@ def start_from(encoder: Encoder, path: Path) -> list[str]:
     """Take over what another encoder's file has under the same name and shape; returns the names taken.
 
     A first convolution for fewer input channels fills the first ones; the others begin at zero, so that a second
-    picture beside the image changes nothing at first.
+    image beside the target changes nothing at first.
     """
     with safe_open(path, framework="pt") as handle:
         stored = {key: handle.get_tensor(key).float() for key in handle.keys()}  # noqa: SIM118

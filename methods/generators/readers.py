@@ -30,7 +30,7 @@ GENERATORS: Registry[Callable[[], Generator]] = Registry(
 )
 
 
-def embedded() -> dict[str, Path]:
+def bundled() -> dict[str, Path]:
     """Generators that the suite carries, by name."""
     return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
 
@@ -41,7 +41,7 @@ def load_generator(source: str | Path) -> Generator:
     A file without the mean of W is warned of, and the mean is computed with a fixed seed (`mean_source`).
 
     Args:
-        source: a name in GENERATORS ("toy": random weights, for tests), of an embedded generator (`faces64`) or of an
+        source: a name in GENERATORS ("toy": random weights, for tests), of a bundled generator (`faces64`) or of an
             asset; `package.module:function` that returns a Generator; or a file: .safetensors of this suite, .pt of
             config-f (`g_ema`, `latent_avg`; an encoder's file gives its decoder), or .pkl of StyleGAN2-ADA (G_ema;
             nothing in it is run).
@@ -54,7 +54,7 @@ def load_generator(source: str | Path) -> Generator:
         >>> load_generator("faces64").resolution
         64
     """
-    name, named = str(source), embedded()
+    name, named = str(source), bundled()
     readers = {
         ".safetensors": _load_safetensors,
         ".pt": _load_config_f,

@@ -218,8 +218,8 @@ class _Constant(nn.Module):
 class Generator(nn.Module):
     """StyleGAN2 with skip connections.
 
-    Images are [N, 3, R, R], RGB, about [-1, 1] and unclamped. Latents in W+ are [N, num_ws, w_dim]; row use is
-    conv1 0, to_rgb1 1, then per level rows i, i+1 for the convolutions and i+2 for the RGB layer (shared with
+    Images are [N, 3, R, R], RGB, about [-1, 1] and unclamped. Latents in W+ are [N, num_ws, w_dim]; layers are used by
+    conv1 0, to_rgb1 1, then per level layers i, i+1 for the convolutions and i+2 for the RGB layer (shared with
     the next level's first convolution).
     """
 
@@ -277,18 +277,18 @@ class Generator(nn.Module):
         return [getattr(self.noises, f"noise_{i}") for i in range(self.num_ws - 1)]
 
     def mapping(self, z: Tensor, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
-        """z [N, z_dim] -> W+ [N, num_ws, w_dim] with equal rows, pulled towards `w_mean` by `truncation`.
+        """z [N, z_dim] -> W+ [N, num_ws, w_dim] with equal layers, pulled towards `w_mean` by `truncation`.
 
-        cutoff: truncate the first `cutoff` rows only (all when None).
+        cutoff: truncate the first `cutoff` layers only (all when None).
         """
         if z.ndim != 2 or z.shape[1] != self.z_dim:
             raise ValueError(f"z must be [N, {self.z_dim}], found {list(z.shape)}")
         w_plus = self.style(z)[:, None].expand(-1, self.num_ws, -1)
         if truncation == 1.0:
             return w_plus
-        rows = self.num_ws if cutoff is None else cutoff
-        moved = self.w_mean.lerp(w_plus[:, :rows], truncation)
-        return torch.cat([moved, w_plus[:, rows:]], dim=1)
+        layers = self.num_ws if cutoff is None else cutoff
+        moved = self.w_mean.lerp(w_plus[:, :layers], truncation)
+        return torch.cat([moved, w_plus[:, layers:]], dim=1)
 
     def _noise_maps(self, noise: Noise, batch: int) -> Sequence[Tensor | None]:
         buffers = self.noise_buffers()
@@ -313,18 +313,18 @@ class Generator(nn.Module):
             raise ValueError(f"w_plus must be [N, {self.num_ws}, {self.w_dim}], found {list(w_plus.shape)}")
         n = len(w_plus)
         maps = self._noise_maps(noise, n)
-        rows = w_plus.unbind(1)
+        codes = w_plus.unbind(1)
         x = self.input.input.expand(n, -1, -1, -1)
         if own_layout and x.device.type == "cpu":
             # Every later map inherits the layout; it is the faster one for CPU convolutions.
             x = x.contiguous(memory_format=torch.channels_last)
-        x = self.conv1(x, rows[0], maps[0])
-        image = self.to_rgb1(x, rows[1], None)
+        x = self.conv1(x, codes[0], maps[0])
+        image = self.to_rgb1(x, codes[1], None)
         for level, to_rgb in enumerate(self.to_rgbs):
             i = 2 * level + 1
-            x = self.convs[i - 1](x, rows[i], maps[i])
-            x = self.convs[i](x, rows[i + 1], maps[i + 1])
-            image = to_rgb(x, rows[i + 2], image)
+            x = self.convs[i - 1](x, codes[i], maps[i])
+            x = self.convs[i](x, codes[i + 1], maps[i + 1])
+            image = to_rgb(x, codes[i + 2], image)
         return image
 
     def forward(self, z: Tensor, noise: Noise = "const", truncation: float = 1.0) -> Tensor:

@@ -1,4 +1,4 @@
-"""HyperStyle's hypernetwork: a photograph and its reconstruction to relative changes of the generator's convolutions.
+"""HyperStyle's hypernetwork: an image and its reconstruction to relative changes of the generator's convolutions.
 
 Reference: Alaluf et al., "HyperStyle: StyleGAN Inversion with HyperNetworks for Real Image Editing", arXiv 2111.15666,
 section 3; yuval-alaluf/hyperstyle@21193fb models/hypernetworks. Names and shapes of parameters are those of its files.
@@ -41,7 +41,7 @@ class Layer:
 def layers_of(channels: tuple[int, ...]) -> list[Layer]:
     """All convolutions of a generator with these widths at 4, 8, ... px: 26 at 1024 px, 23 at 512, 20 at 256.
 
-    The order is that of the picture's way: two convolutions a level (one at 4 px), then the level's RGB layer.
+    The order is that of synthesis: two convolutions a level (one at 4 px), then the level's RGB layer.
     """
     found = [("conv1", channels[0], channels[0]), ("to_rgb1", channels[0], 3)]
     for level, (before, width) in enumerate(pairwise(channels)):

@@ -26,7 +26,7 @@ from methods.resizing import shrunk
 
 @dataclass(frozen=True)
 class HyperStyleConfig:
-    """weights: an embedded name, a .safetensors file, an asset or the authors' file (.pt); "" for the one trained for
+    """weights: a bundled name, a .safetensors file, an asset or the authors' file (.pt); "" for the one trained for
     faces64, "toy" for random ones.
 
     steps: refinement steps, T = 5 in the paper; 0 leaves the pivot as it is. batch_size: images of one call,

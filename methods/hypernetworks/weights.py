@@ -67,7 +67,7 @@ def toy_hypernet(generator: Generator, seed: int = 0) -> Hypernetwork:
 
 
 def fresh_hypernet(generator: Generator, seed: int) -> Hypernetwork:
-    """An untrained hypernetwork of the embedded size, whose changes begin near zero."""
+    """An untrained hypernetwork of the bundled size, whose changes begin near zero."""
     hypernet = _random(generator, seed, SMALL)
     for name, parameter in hypernet.named_parameters():
         if ".output." in name or name.endswith((".w1", ".b1")):

@@ -55,7 +55,7 @@ class Draws(Protocol):
         """Initial noise map `index` of all images, `shape` [N, 1, r, r], standard normal."""
 
     def perturbation(self, step: int, shape: tuple[int, ...]) -> Tensor:
-        """Noise on w at `step`, `shape` [N, rows, w_dim], standard normal."""
+        """Noise on w at `step`, `shape` [N, layers, w_dim], standard normal."""
 
 
 class StreamDraws:
@@ -76,7 +76,7 @@ class StreamDraws:
 
 @dataclass(frozen=True)
 class ProjectionStep:
-    """State after a step: codes [N, rows, w_dim], noise maps, feature distance [N] and whole loss [N] before it."""
+    """State after a step: codes [N, layers, w_dim], noise maps, feature distance [N] and loss [N] before it."""
 
     w: Tensor
     noise: list[Tensor]
@@ -120,18 +120,18 @@ def projection(
     features: FeatureFunction,
     config: ProjectorConfig,
     draws: Draws,
-    per_row: bool,
+    per_layer: bool,
     start: Tensor | None = None,
 ) -> Iterator[ProjectionStep]:
     """Optimise codes for targets [N, 3, R, R] in [-1, 1]; yields the state after every step.
 
     features: images in [-1, 1] (about; not clamped) -> [N, D]; the squared Euclidean distance to the target's
-    features is the loss. per_row: one code a row of W+ instead of one for all. start: codes [N, num_ws, w_dim]
+    features is the loss. per_layer: one code for each W+ layer instead of one for all. start: codes [N, num_ws, w_dim]
     to begin at, the mean of W when None.
     """
-    n, rows = len(targets), generator.num_ws if per_row else 1
+    n, layers = len(targets), generator.num_ws if per_layer else 1
     centre, deviation = w_statistics(generator, config.w_avg_samples, config.w_avg_seed)
-    first = centre.expand(n, rows, -1) if start is None else start[:, :rows]
+    first = centre.expand(n, layers, -1) if start is None else start[:, :layers]
     w = first.detach().clone().requires_grad_(True)
     buffers = generator.noise_buffers()
     noise = buffers

@@ -31,7 +31,7 @@ class LatentOptimizationConfig(ProjectorConfig):
 
 class _LatentOptimization(Method):
     Config = LatentOptimizationConfig
-    per_row: bool
+    per_layer: bool
     config: LatentOptimizationConfig
 
     @classmethod
@@ -59,7 +59,7 @@ class _LatentOptimization(Method):
             projector_features(self.config.features, images),
             self.config,
             StreamDraws(streams),
-            per_row=self.per_row,
+            per_layer=self.per_layer,
             start=start,
         )
         if self.config.steps == 0:
@@ -86,7 +86,7 @@ class _LatentOptimization(Method):
 class WOptimization(_LatentOptimization):
     """One code of W for all layers."""
 
-    per_row = False
+    per_layer = False
     info = MethodInfo(
         name="w_optimization",
         title="SG2 W",
@@ -102,7 +102,7 @@ class WOptimization(_LatentOptimization):
 class WPlusOptimization(_LatentOptimization):
     """Its own code for every layer. Starts at the stage before it, or at the mean of W."""
 
-    per_row = True
+    per_layer = True
     info = MethodInfo(
         name="w_plus_optimization",
         title="SG2 W+",

@@ -84,7 +84,7 @@ def _card(generator: Generator, images: int, out: Path, config: TrainingConfig) 
         own=own,
         found=found,
         found_in_data=found_in_data,
-        judged=config.detection_images,
+        evaluated=config.detection_images,
     )
 
 

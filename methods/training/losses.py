@@ -1,7 +1,7 @@
 """What the encoders minimise, in one place: L2, LPIPS (AlexNet), identity, and the norm of w.
 
 Reference: Richardson et al., arXiv 2008.00951, section 3.2. Identity is 1 - cosine of a frozen recognition network
-(SFace in the embedded world, IR-SE50 at the official configuration).
+(SFace for the bundled generators, IR-SE50 at the official configuration).
 """
 
 from __future__ import annotations

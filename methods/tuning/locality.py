@@ -23,7 +23,7 @@ class LocalityConfig:
 
     weight: factor of the whole term; 0 turns it off, as the released code does since June 2021 for speed.
     alpha: length of the step from the pivot towards a sample, one norm over the whole code [num_ws, w_dim]: with
-    equal rows a row moves by alpha / sqrt(num_ws), 7.07 for 18 rows. samples: N_r of the paper. interval:
+    equal layers a layer moves by alpha / sqrt(num_ws), 7.07 for 18 layers. samples: N_r of the paper. interval:
     evaluate at every k-th step, the first included (the released code counts over all images of a run).
     """
 
@@ -37,7 +37,7 @@ class LocalityConfig:
 
 
 def interpolated_code(pivot: Tensor, w: Tensor, alpha: float) -> Tensor:
-    """w_r = w_p + alpha (w - w_p) / ||w - w_p||_2 with one norm over each whole code. Both [N, num_ws, w_dim]."""
+    """w_r = w_p + alpha (w - w_p) / ||w - w_p||_2 with one norm over each code. Both [N, num_ws, w_dim]."""
     direction = w - pivot
     return pivot + alpha * direction / direction.flatten(1).norm(dim=1)[:, None, None]
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from methods.generators import Generator, load_generator
-from methods.generators.readers import embedded, save_generator
+from methods.generators.readers import bundled, save_generator
 
 
-@pytest.fixture(scope="module", params=["toy", *embedded()])
+@pytest.fixture(scope="module", params=["toy", *bundled()])
 def generator(request: pytest.FixtureRequest, device: torch.device) -> Generator:
     torch.set_num_threads(1)
     return load_generator(request.param).to(device)

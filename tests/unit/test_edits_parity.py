@@ -63,5 +63,5 @@ def test_ganspace_is_absolute() -> None:
     torch.testing.assert_close(unit.moved_to(once, 3, 0, 18, 2.0), once)
     with pytest.raises(ValueError, match="there are 80"):
         unit.moved_to(latents, 80, 0, 18, 1.0)
-    with pytest.raises(ValueError, match="rows 7 to 19"):
+    with pytest.raises(ValueError, match="layers 7 to 19"):
         unit.moved_to(latents, 3, 7, 19, 1.0)

@@ -41,7 +41,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_projector(name: str) -> None:
     case = parity.Case(name)
-    config, per_row = CASES[name]
+    config, per_layer = CASES[name]
     g = ada("ada_small_64")
     feat = parity.plainfeat().feat
     target = (case["in_target"] * (2 / 255) - 1)[None]
@@ -49,14 +49,14 @@ def test_projector(name: str) -> None:
     def features(images: Tensor) -> Tensor:
         return feat((images + 1) * (255 / 2))
 
-    steps = list(islice(projection(g, target, features, config, StoredDraws(case, g), per_row), 5))
+    steps = list(islice(projection(g, target, features, config, StoredDraws(case, g), per_layer), 5))
     case.assert_close("dist", torch.cat([s.distance for s in steps]), 1e-8)
     case.assert_close("loss", torch.cat([s.loss for s in steps]), 1e-8)
     if name == "proj_nv_1000":
         case.assert_close("w_steps", torch.cat([s.w[:, 0] for s in steps]), 1e-8)
     else:
         # The released code repeats w 18 times whatever the generator; one row says it all.
-        final = steps[-1].w.expand(-1, 18, -1) if not per_row else steps[-1].w
+        final = steps[-1].w.expand(-1, 18, -1) if not per_layer else steps[-1].w
         case.assert_close("w_final", final, 1e-8)
         mean, deviation = w_statistics(g, config.w_avg_samples, config.w_avg_seed)
         case.assert_close("w_avg", mean.reshape(1, 1, -1))
