@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from reports import latex, markdown, tables_csv
-from reports.frame import ReportError, Results, check
+from reports.frame import ReportError, Results, check, read
 from reports.table import Cell, Table, letter, number
 from reports.tabulate import costs, means, paired
 from tests.unit.simulated_run import lose, rows, run_json
@@ -245,3 +246,30 @@ def test_csv_keeps_every_cell_and_every_name() -> None:
     assert {line["method"] for line in lines} == set(HOSTILE)
     lost = [line for line in lines if line["table"] == "means" and line["method"] == HOSTILE[0]]
     assert all(line["value"] == "" and "bad | reason" in line["reason"] for line in lost)
+
+
+def test_undefined_and_blocked_scores_count_as_failures() -> None:
+    frame = rows(20)
+    for image, status, reason in (("im000", "undefined", "no face"), ("im001", "blocked", "not scored yet")):
+        here = (frame["method"] == "fine") & (frame["metric"] == "gain_b") & (frame["image"] == image)
+        frame.loc[here, ["value", "status", "reason"]] = [np.nan, status, reason]
+    found = results(frame)
+    assert cell(means(found, "faces", "standard"), "fine", "gain_b").failures == 2
+    lose(frame, "fine", lambda image: image > "im001", "it broke off")
+    frame.loc[frame["status"] == "failed", ["status", "reason"]] = ["undefined", "no face"]
+    assert (
+        "images failed: undefined: no face" in cell(means(results(frame), "faces", "standard"), "fine", "gain_b").reason
+    )
+
+
+def test_results_of_an_earlier_version_are_read_under_the_present_names(tmp_path: Path) -> None:
+    about, frame = run_json(20), rows(20)
+    about["metrics"] = {"row_spread" if name == "gain_b" else name: info for name, info in about["metrics"].items()}
+    about["datasets"]["faces"]["protocols"] = {"editing_lines": 20}
+    frame["metric"], frame["protocol"] = frame["metric"].replace("gain_b", "row_spread"), "editing_lines"
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    frame.to_parquet(tmp_path / "results.parquet")
+    found = read(tmp_path)
+    assert found.parts == (("faces", "interpolation"),) and "layer_spread" in found.metrics
+    assert found.values("layer_spread", "faces", "interpolation").notna().to_numpy().all()
+    assert found.run["datasets"]["faces"]["protocols"] == {"interpolation": 20}
