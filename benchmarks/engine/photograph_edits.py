@@ -15,7 +15,7 @@ from benchmarks.engine.store import finite
 from benchmarks.errors import ConfigError
 from datasets.images import save_png, to_image
 from methods.editing.directions import Direction, apply, find
-from methods.editing.pictures import edited
+from methods.editing.images import edited
 from methods.editing.readers import read_direction
 from methods.editing.reading import identities
 from methods.editing.weights import load_directions

@@ -13,7 +13,7 @@ from benchmarks.engine.store import InversionStore, Row
 from datasets.base import Manifest
 from datasets.images import ImageError, read_rgb, to_tensor
 from methods.base import Inversion
-from methods.editing.pictures import faithful
+from methods.editing.images import faithful
 from methods.generators import Generator
 
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""From edited pictures to readings: identity to the input, attributes, change outside the interest region."""
+"""From edited images to readings: identity to the input, attributes, change outside the interest region."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from methods.editing.pictures import Tile
+from methods.editing.images import Tile
 from metrics import attributes, identity, perceptual
 from metrics.editing import Edits, Reading
 from metrics.paired import PARSER
@@ -15,9 +15,9 @@ from metrics.region import masked_mse
 from metrics.regions import load_parser
 
 
-def identities(pictures: Tensor, targets: Tensor) -> Tensor:
-    """SFace's cosine [N] of pictures and targets [N or 1, 3, R, R], by the recipe of id_sface."""
-    return _cosines(identity.embed(pictures, "sface"), identity.embed(targets, "sface"))
+def identities(images: Tensor, targets: Tensor) -> Tensor:
+    """SFace's cosine [N] of images and targets [N or 1, 3, R, R], by the recipe of id_sface."""
+    return _cosines(identity.embed(images, "sface"), identity.embed(targets, "sface"))
 
 
 def _cosines(a: Tensor, b: Tensor) -> Tensor:
@@ -25,16 +25,23 @@ def _cosines(a: Tensor, b: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def read_edits(target: Tensor, inversion: Tensor, pictures: Tensor, tiles: Sequence[Tile]) -> Edits:
-    """All that the metrics take, of one image: input and inversion [1, 3, R, R], edited pictures [K, 3, R, R]."""
+def read_edits(target: Tensor, inversion: Tensor, images: Tensor, tiles: Sequence[Tile]) -> Edits:
+    """What the metrics of editing take, of one image.
+
+    Args:
+        target: [1, 3, R, R].
+        inversion: its reconstruction [1, 3, R, R].
+        images: edited images [K, 3, R, R].
+        tiles: what each edited image shows.
+    """
     names = list(dict.fromkeys(tile.attribute for tile in tiles if tile.attribute))
-    shown = torch.cat([target, inversion, pictures])
-    values = attributes.predict(names, shown)
-    faces = identity.embed(shown, "sface")
+    everything = torch.cat([target, inversion, images])
+    values = attributes.predict(names, everything)
+    faces = identity.embed(everything, "sface")
     similar, kept = _cosines(faces, faces[:1]), _cosines(faces, faces[1:2])
     masks, _ = load_parser(PARSER)(target)
     outside = masked_mse(
-        shown[1:], inversion.expand_as(shown[1:]), (1 - masks).expand(len(shown) - 1, -1, -1, -1)
+        everything[1:], inversion.expand_as(everything[1:]), (1 - masks).expand(len(everything) - 1, -1, -1, -1)
     ).sqrt()
     if not masks.any():
         outside = torch.full_like(outside, torch.nan)  # no region: nothing is inside or outside
@@ -54,5 +61,5 @@ def read_edits(target: Tensor, inversion: Tensor, pictures: Tensor, tiles: Seque
 
 @torch.no_grad()
 def lpips(a: Tensor, b: Tensor) -> Tensor:
-    """LPIPS (AlexNet) [N] of pictures [N, 3, R, R]."""
+    """LPIPS (AlexNet) [N] of images [N, 3, R, R]."""
     return perceptual.network("alex", a.device, a.dtype)(a, b)

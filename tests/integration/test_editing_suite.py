@@ -26,7 +26,7 @@ from benchmarks.protocols.editing.store import EditStore, cut
 from datasets import assets
 from datasets.images import read_rgb, to_tensor
 from methods.editing.directions import Direction, in_strengths
-from methods.editing.pictures import tiles
+from methods.editing.images import tiles
 from methods.editing.readers import Components
 from methods.editing.weights import save_directions
 from methods.generators import load_generator

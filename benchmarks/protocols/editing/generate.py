@@ -29,7 +29,7 @@ from benchmarks.protocols.editing.store import (
 from datasets.images import save_png
 from methods.base import Inversion
 from methods.editing.directions import Direction
-from methods.editing.pictures import edited, line, mixed, tiles, undone
+from methods.editing.images import edited, interpolate, mixed, tiles, undone
 from methods.editing.reading import identities, lpips, read_edits
 from metrics.edit_protocol import SEGMENTS
 from metrics.editing import STEP, detour, latent_distance, path_length
@@ -81,7 +81,7 @@ def _interpolate(run: Run, store: EditStore, stage_run: StageRun, task: Task) ->
     try:
         ends = [run.inversion(stage_run, image) for image in (task.image, task.other)]
         targets = torch.stack([run.target(stage_run, image) for image in (task.image, task.other)]).to(run.device)
-        stops = line(run.generator, ends[0], ends[1], SEGMENTS)
+        stops = interpolate(run.generator, ends[0], ends[1], SEGMENTS)
         mixture = mixed(run.generator, ends[0], ends[1])
         middle = stops[SEGMENTS // 2][None]
         both = identities(torch.cat([middle, middle, mixture, mixture]), torch.cat([targets, targets]))

@@ -44,7 +44,7 @@ from datasets.base import Manifest
 from datasets.registry import names as dataset_names
 from inversion_bench.registry import near_miss
 from methods.editing.directions import Direction
-from methods.editing.pictures import tiles
+from methods.editing.images import tiles
 from methods.editing.weights import load_directions
 from methods.registry import names as method_names
 from metrics import attributes, edit_protocol

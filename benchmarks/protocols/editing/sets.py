@@ -11,7 +11,7 @@ from benchmarks.protocols.editing.store import EditStore, cut
 from datasets.base import Manifest
 from datasets.images import read_rgb, to_tensor
 from methods.editing.directions import Direction
-from methods.editing.pictures import tiles
+from methods.editing.images import tiles
 from metrics.attributes import predict
 from metrics.base import Undefined
 from metrics.distribution import AlexFeatures

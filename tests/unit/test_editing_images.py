@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from methods.base import Inversion, render
 from methods.editing.directions import Direction
-from methods.editing.pictures import between, edited, eight_bit, faithful, line, mixed, tiles, undone
+from methods.editing.images import between, edited, eight_bit, faithful, interpolate, mixed, tiles, undone
 from metrics.editing import STEP, STRENGTHS, latent_distance
 
 SHAPE, SIDE = (4, 3), 2  # rows and width of a code; 12 numbers make the 12 of a picture
@@ -119,7 +119,7 @@ def test_an_encoder_that_ignores_the_edit_pays_its_length():
 
 def test_a_line_leads_evenly_from_one_picture_to_the_other():
     both = inversion(codes(), ["x", "y"])
-    stops = line(GENERATOR, both[:1], both[1:], 4)
+    stops = interpolate(GENERATOR, both[:1], both[1:], 4)
     torch.testing.assert_close(stops[[0, -1]], both.image)
     torch.testing.assert_close(stops[2], both.image.mean(dim=0), rtol=0, atol=1.1 / 255)
 
@@ -132,7 +132,7 @@ def test_a_line_leads_through_the_weights_and_the_noise_of_tuned_generators():
     middle = between(GENERATOR, a, b, 0.5)
     assert middle.weights[0] is not None and float(middle.weights[0]["gain"]) == pytest.approx(0.4)
     assert middle.noise[0] is not None and float(middle.noise[0][0].mean()) == pytest.approx(0.1)
-    stops = line(GENERATOR, a, b, 2)
+    stops = interpolate(GENERATOR, a, b, 2)
     torch.testing.assert_close(stops[0], eight_bit(a.image)[0])
     torch.testing.assert_close(stops[1], eight_bit(0.4 * code.reshape(1, 3, SIDE, SIDE) + 0.1)[0])
     assert between(GENERATOR, b, b, 0.5).weights == (None,)
