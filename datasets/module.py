@@ -38,8 +38,8 @@ class _Images(Dataset[_Item]):
 class ImageDataModule(pl.LightningDataModule):
     """The images of chosen ids, in their order, for Trainer.predict.
 
-    A batch is a dict: ids (list of N), images [N, 3, H, W] float32 in [-1, 1] and failures (reason by id of the
-    images that could not be read; they are missing from ids and images, and N may be 0).
+    A batch is a dict: ids (list of N, each "data set/image"), images [N, 3, H, W] float32 in [-1, 1] and failures
+    (reason by id of the images that could not be read; they are missing from ids and images, and N may be 0).
 
     Args:
         manifest: the data set.
@@ -66,13 +66,17 @@ class ImageDataModule(pl.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[_Item]:
         data = _Images(self.manifest, self.image_ids)
-        return DataLoader(data, batch_size=self.batch_size, shuffle=False, collate_fn=self._collate)
+        return DataLoader(data, batch_size=self.batch_size, shuffle=False, collate_fn=self.collate)
 
-    def _collate(self, items: list[_Item]) -> dict[str, Any]:
+    def collate(self, items: list[_Item]) -> dict[str, Any]:
         side = self.manifest.resolution
         good = [(item.id, item.image) for item in items if item.image is not None]
         return {
-            "ids": [id for id, _ in good],
+            "ids": [self._key(id) for id, _ in good],
             "images": torch.stack([image for _, image in good]) if good else torch.empty(0, 3, side, side),
-            "failures": {item.id: item.failure for item in items if item.image is None},
+            "failures": {self._key(item.id): item.failure for item in items if item.image is None},
         }
+
+    def _key(self, id: str) -> str:
+        """What methods know an image by, and seed its random streams with."""
+        return f"{self.manifest.name}/{id}"

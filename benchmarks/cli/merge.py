@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
 
     output.prepare(options.out)
     done = merge(options.out, options.folders, options.across)
-    print(f"{options.out}: {done.images} images and {done.scores} scores merged, {done.stage_runs} new stage runs")
+    counts = f"{done.images} images, {done.scores} scores and {done.made} edited images"
+    print(f"{options.out}: {counts} merged, {done.stage_runs} new stage runs")
     for what, values in sorted(done.measured_with.items()):
         if len(values - {""}) > 1:
             logger.warning("the rows come from different %s: %s", what, ", ".join(sorted(values - {""})))

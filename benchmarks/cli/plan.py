@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"  data set {name}: {len(manifest.ids)} images, {len(manifest.failures)} without a face or unreadable")
     for stage_run in plan.stage_runs:
         stages = " + ".join(stage.name for stage in stage_run.stages)
-        done = sum(row["status"] == "ok" for row in stored.rows(stage_run).values())
+        done = sum(row.status == "ok" for row in stored.rows(stage_run).values())
         methods = [m for (m, dataset), key in plan.leaf.items() if (dataset, key) == (stage_run.dataset, stage_run.key)]
         print(f"  {stage_run.key}  {stage_run.dataset:14} {stages:40} {done:5} done   {', '.join(methods)}")
     for name, reason in plan.skipped.items():

@@ -13,7 +13,7 @@ from benchmarks.cli.parsing import Parser, add_device, add_suite, add_wandb, at_
 from benchmarks.errors import ConfigError
 
 if TYPE_CHECKING:
-    from benchmarks.engine.runner import Shard
+    from benchmarks.engine.types import Shard
 
 RESUME = ["missing", "failed", "all", "none"]
 EXAMPLES = """  python -m benchmarks run faces64
@@ -38,10 +38,11 @@ def add_arguments(parser: Parser) -> None:
         "--shard", default="0/1", metavar="I/N", help="every N-th image from I on, for several machines"
     )
     parser.add_argument(
+        "--phase",
         "--only",
         type=one_of("phase", ["invert", "generate"]),
         metavar="invert|generate",
-        help="stop after inverting, or only make the images that protocols need, as edited ones",
+        help="stop after inverting, or only make the images of protocols, as edited ones (--only: its former name)",
     )
     parser.add_argument(
         "--executor",
@@ -77,7 +78,7 @@ def add_arguments(parser: Parser) -> None:
     add_wandb(parser)
     # Of workers that an executor starts.
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--before", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--planned", default="", help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -89,25 +90,32 @@ def run(options: argparse.Namespace) -> int:
     from filelock import FileLock
 
     from benchmarks.cli import output, report, score
+    from benchmarks.engine.executors.base import EXECUTORS
     from benchmarks.engine.generate import generate
-    from benchmarks.engine.runner import Duty, invert
-    from benchmarks.engine.workers import EXECUTORS, Fleet, execute, options_of
+    from benchmarks.engine.runner import invert
+    from benchmarks.engine.types import WorkerOptions
+    from benchmarks.engine.workers import Fleet, execute, options_of
 
     shard = parse_shard(options.shard)
     EXECUTORS.target(options.executor)  # raises where there is none
     fleet = Fleet(
-        options.executor, options.workers, options.threads, options.timeout, options_of(options.executor_option)
+        options.executor,
+        options.workers,
+        options.threads,
+        options.timeout,
+        options_of(options.executor_option),
+        options.debug,
     )
     run = load_run(options, options.device)
     output.prepare(run.out, options.worker)
-    if options.only or shard.of > 1:
+    if options.phase or shard.of > 1:
         torch.set_num_threads(options.threads or 1)
-        duty = Duty(options.worker, options.workers or 1, options.timeout, options.before)
-        if options.only != "generate":
-            invert(run, options.resume, shard, progress=False, duty=duty)
-        if options.only != "invert":
-            generate(run, shard, progress=False, duty=duty)
-        if options.only:
+        worker = WorkerOptions(options.worker, options.workers or 1, options.timeout, options.planned, options.debug)
+        if options.phase != "generate":
+            invert(run, options.resume, shard, progress=False, options=worker)
+        if options.phase != "invert":
+            generate(run, shard, progress=False, options=worker)
+        if options.phase:
             return 0
     else:
         execute(run, options.suite, options.overrides, options.resume, fleet)
@@ -118,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
 
 def parse_shard(text: str) -> Shard:
     """The part of the images that `i/n` names. Raises ConfigError."""
-    from benchmarks.engine.runner import Shard
+    from benchmarks.engine.types import Shard
 
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or int(match[1]) >= int(match[2]):

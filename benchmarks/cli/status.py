@@ -22,8 +22,8 @@ def run(options: argparse.Namespace) -> int:
     missing = 0
     for (method, dataset), key in stored.plan.leaf.items():
         rows, manifest = stored.rows(key), stored.plan.manifests[dataset]
-        states = Counter(rows[image]["status"] if image in rows else "missing" for image in manifest.ids)
-        states["failed"] += len(manifest.failures)
+        states = Counter(rows[image].status if image in rows else "missing" for image in manifest.ids)
+        states["failed"] += states["blocked"] + len(manifest.failures)
         missing += states["missing"]
         print(
             f"{method:20} {dataset:14} ok {states['ok']:5}  failed {states['failed']:4}  missing {states['missing']:5}"

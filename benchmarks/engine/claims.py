@@ -1,13 +1,13 @@
 """Who works on what: claims in the output folder, by which any number of processes share a run.
 
-    DIR/work/workers/<name>          a worker: locked while it lives, with a counter that goes up while it lives
-    DIR/work/workers/<name>.ended    how it ended, when that was not by itself
+    DIR/work/workers/<name>          a worker: locked while it lives, with a heartbeat that counts up
+    DIR/work/workers/<name>.ended    why it ended, when it did not finish
     DIR/work/claims/<key>/<image>.<n>  the n-th claim of an image (of a group: of its first image)
 
-A claim appears whole and once (a hard link of a finished file), and goes when the image's row is written. One whose
-worker is dead counts as a death at that image; the next claim has the next number. Nothing here asks what time it is:
-clocks jump. A worker on this machine lives while its lock is held; one on another machine, where locks cannot be
-trusted, while its counter has moved within PATIENCE of the watcher's own seconds.
+A claim appears complete and once (a hard link of a finished file), and is removed when the image's row is written. One
+whose worker is dead counts as a death at that image; the next claim has the next number. Nothing here asks what time it
+is: clocks jump. A worker on this machine lives while its lock is held; one on another machine, where locks cannot be
+trusted, while its heartbeat has moved within HEARTBEAT_TIMEOUT of the observer's own seconds.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import time
 import uuid
 from pathlib import Path
 
-from benchmarks.engine.store import write_atomically
+from inversion_bench.files import write_text
 
-BEAT = 5.0
-PATIENCE = 60.0
+HEARTBEAT_INTERVAL = 5.0
+HEARTBEAT_TIMEOUT = 60.0
 RETRIES = 3  # of an image at which a worker died
+KILLED = "it was killed"
 
 
 def machine() -> str:
@@ -34,29 +35,35 @@ def machine() -> str:
     return boot.read_text().strip() if boot.exists() else platform.node()
 
 
-class Presence:
+def worker_name(slot: int | None = None) -> str:
+    """A new name for a worker: of a supervisor's slot, or of this process."""
+    begin = f"{platform.node()}-{os.getpid()}" if slot is None else f"w{slot}"
+    return f"{begin}-{uuid.uuid4().hex[:12]}"
+
+
+class Heartbeat:
     """This process's sign of life, until `close` or its death."""
 
     def __init__(self, out: Path, name: str = ""):
-        self.name = name or f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.name = name or worker_name()
         self.path = out / "work" / "workers" / self.name
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread = threading.Thread(target=self._count, daemon=True)
         self._thread.start()
 
-    def _beat(self) -> None:
-        beats = 0
+    def _count(self) -> None:
+        count = 0
         while not self._stopped.is_set():
-            beats += 1
-            os.pwrite(self._handle, b"%020d" % beats, 0)
-            self._stopped.wait(BEAT)
+            count += 1
+            os.pwrite(self._handle, b"%020d" % count, 0)
+            self._stopped.wait(HEARTBEAT_INTERVAL)
 
-    def ended(self, why: str) -> None:
-        """Leave word of why this worker is about to end."""
-        write_ending(self.path, why)
+    def record_end(self, cause: str) -> None:
+        """Leave the cause for which this worker is about to end."""
+        record_end(self.path, cause)
 
     def close(self) -> None:
         self._stopped.set()
@@ -65,21 +72,21 @@ class Presence:
         os.close(self._handle)
 
 
-def write_ending(worker: Path, why: str) -> None:
-    """Say how a worker ended, unless it said so itself."""
+def record_end(worker: Path, cause: str) -> None:
+    """Write down why a worker ended, unless it did so itself."""
     path = worker.with_name(f"{worker.name}.ended")
     if not path.exists():
-        write_atomically(path, why.encode())
+        write_text(path, cause)
 
 
-class Watch:
+class WorkerMonitor:
     """Which workers live, as far as this process can tell."""
 
     def __init__(self, out: Path):
         self.folder = out / "work" / "workers"
         self._seen: dict[str, tuple[bytes, float]] = {}
 
-    def lives(self, name: str, where: str) -> bool:
+    def alive(self, name: str, where: str) -> bool:
         path = self.folder / name
         if path.with_name(f"{name}.ended").exists():
             return False
@@ -88,21 +95,22 @@ class Watch:
         except FileNotFoundError:
             return False
         try:
-            return _locked(handle) if where == machine() else self._moves(name, os.pread(handle, 20, 0))
+            return _locked(handle) if where == machine() else self._counts(name, os.pread(handle, 20, 0))
         finally:
             os.close(handle)
 
-    def _moves(self, name: str, beat: bytes) -> bool:
+    def _counts(self, name: str, heartbeat: bytes) -> bool:
         now = time.monotonic()
-        old, since = self._seen.setdefault(name, (beat, now))
-        if beat != old:
-            self._seen[name] = (beat, now)
+        old, since = self._seen.setdefault(name, (heartbeat, now))
+        if heartbeat != old:
+            self._seen[name] = (heartbeat, now)
             return True
-        return now - since < PATIENCE
+        return now - since < HEARTBEAT_TIMEOUT
 
-    def ending(self, name: str) -> str:
+    def cause(self, name: str) -> str:
+        """Why a dead worker ended."""
         path = self.folder / f"{name}.ended"
-        return path.read_text() if path.exists() else "it was killed"
+        return path.read_text() if path.exists() else KILLED
 
 
 def _locked(handle: int) -> bool:
@@ -116,34 +124,34 @@ def _locked(handle: int) -> bool:
 class Claims:
     """The claims of one stage run, as one worker sees and makes them."""
 
-    def __init__(self, out: Path, key: str, presence: Presence, watch: Watch):
+    def __init__(self, out: Path, key: str, heartbeat: Heartbeat, monitor: WorkerMonitor):
         self.folder = out / "work" / "claims" / key
-        self.presence, self.watch = presence, watch
+        self.heartbeat, self.monitor = heartbeat, monitor
         self.held: set[str] = set()
 
-    def standing(self) -> dict[str, int]:
-        """Units that are claimed, by living workers or dead ones, with the number of their last claim."""
-        found: dict[str, int] = {}
+    def latest(self) -> dict[str, int]:
+        """The number of the last claim of every unit that is claimed, by living workers or dead ones."""
+        numbers: dict[str, int] = {}
         for name in os.listdir(self.folder) if self.folder.exists() else ():
             unit, _, number = name.rpartition(".")
             if number.isdigit():
-                found[unit] = max(found.get(unit, 0), int(number))
-        return found
+                numbers[unit] = max(numbers.get(unit, 0), int(number))
+        return numbers
 
-    def take(self, unit: str, standing: dict[str, int]) -> bool:
+    def take(self, unit: str, latest: dict[str, int]) -> bool:
         """Claim a unit; False when a living worker has it, or was faster."""
-        number = standing.get(unit, 0)
+        number = latest.get(unit, 0)
         if number and self._owner_lives(unit, number):
             return False
         self.folder.mkdir(parents=True, exist_ok=True)
-        whole = self.folder / f".{uuid.uuid4().hex}.tmp"
+        finished = self.folder / f".{uuid.uuid4().hex}.tmp"
         try:
-            whole.write_text(json.dumps({"worker": self.presence.name, "machine": machine()}))
-            os.link(whole, self.folder / f"{unit}.{number + 1}")
+            finished.write_text(json.dumps({"worker": self.heartbeat.name, "machine": machine()}))
+            os.link(finished, self.folder / f"{unit}.{number + 1}")
         except FileExistsError:
             return False
         finally:
-            whole.unlink(missing_ok=True)
+            finished.unlink(missing_ok=True)
         self.held.add(unit)
         return True
 
@@ -151,33 +159,33 @@ class Claims:
         try:
             owner = json.loads((self.folder / f"{unit}.{number}").read_text())
         except FileNotFoundError:
-            return True  # just let go; whoever looks next knows more
+            return True  # just released; the next poll knows more
         except ValueError:
             return False  # empty after a power cut
-        return self.watch.lives(owner["worker"], owner["machine"])
+        return self.monitor.alive(owner["worker"], owner["machine"])
 
-    def endings(self, unit: str, deaths: int) -> list[str]:
-        """How the workers ended that died at a unit."""
-        found = []
+    def causes(self, unit: str, deaths: int) -> list[str]:
+        """Why the workers ended that died at a unit."""
+        causes = []
         for number in range(1, deaths + 1):
             path = self.folder / f"{unit}.{number}"
             try:
-                found.append(self.watch.ending(json.loads(path.read_text())["worker"]))
+                causes.append(self.monitor.cause(json.loads(path.read_text())["worker"]))
             except (FileNotFoundError, ValueError):
-                found.append("it was killed")
-        return found
+                causes.append(KILLED)
+        return causes
 
     def release(self, unit: str) -> None:
-        """Let go of a unit that is done, and forget the deaths at it."""
+        """Remove the claims of a unit that is done, deaths included."""
         for path in list(self.folder.iterdir()):
             if path.name.rpartition(".")[0] == unit:
                 path.unlink(missing_ok=True)
         self.held.discard(unit)
 
     def give_back(self) -> None:
-        """Let go of what this worker holds and has not done, as if it had never been claimed; deaths stay counted."""
+        """Remove this worker's own claims of what is not done, as if they had never been made; deaths stay counted."""
         for unit in list(self.held):
-            number = self.standing().get(unit, 0)
+            number = self.latest().get(unit, 0)
             if number:
                 (self.folder / f"{unit}.{number}").unlink(missing_ok=True)
             self.held.discard(unit)

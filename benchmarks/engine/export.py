@@ -17,7 +17,8 @@ import pandas as pd
 from benchmarks.engine.measure import stored_scores
 from benchmarks.engine.plan import Plan
 from benchmarks.engine.run import Run
-from benchmarks.engine.store import Row
+from benchmarks.engine.store import JsonRow
+from benchmarks.engine.types import Provenance
 from benchmarks.protocols.base import Need
 from datasets import assets
 from inversion_bench.files import atomic, write_bytes, write_text
@@ -30,7 +31,6 @@ SCHEMA = {
     "precision": "str", "batch_size": "int64", "attempt": "int64", "torch": "str", "commit": "str",
     "metric_version": "int64", "method_version": "int64",
 }  # fmt: skip
-PROVENANCE = {"device": "", "precision": "", "batch_size": 0, "attempt": 0, "torch": "", "commit": ""}
 COSTS = "reconstruction"  # the table that seconds and memory of inverting are in
 
 
@@ -49,35 +49,35 @@ def compact(run: Run) -> pd.DataFrame:
     return frame
 
 
-def _rows(run: Run) -> Iterator[Row]:
+def _rows(run: Run) -> Iterator[JsonRow]:
     """Rows of results.parquet: the scores and costs of every image, by pipeline and data set."""
     plan = run.plan
     inversions = {stage_run.key: run.rows(stage_run) for stage_run in plan.stage_runs}
     for (method, dataset), key in plan.leaf.items():
         stage_run, lineage = plan.stage_run(key), _lineage(plan, key)
-        commons: dict[str, Row] = {}
+        commons: dict[str, JsonRow] = {}
         for record in plan.manifests[dataset].records:
             row = inversions[key].get(record.id)
-            status, reason = (row["status"], row["reason"]) if row else ("blocked", "not run yet")
+            status, reason = (row.status, row.reason) if row else ("blocked", "not run yet")
             if record.failure:
                 status, reason = "failed", record.failure
             spent = [inversions[k][record.id] for k in lineage if record.id in inversions[k]]
-            provenance = {name: (row or {}).get(name, absent) for name, absent in PROVENANCE.items()}
+            provenance = asdict(row.provenance if row else Provenance())
             commons[record.id] = common = {
                 "suite": plan.suite.name, "method": method, "dataset": dataset, "seed": plan.suite.seed,
                 "image": record.id, "value": None, "status": status, "reason": reason,
-                "seconds": sum(r["seconds"] for r in spent), "method_version": stage_run.stage.cls.info.version,
-                **provenance,
+                "seconds": sum(r.seconds for r in spent), "method_version": stage_run.stage.cls.info.version,
+                "attempt": row.attempt if row else 0, **provenance,
             }  # fmt: skip
             if status == "ok":
-                memory = [r["peak_memory_mb"] for r in spent if r["peak_memory_mb"] is not None]
+                memory = [r.peak_memory_mb for r in spent if r.peak_memory_mb is not None]
                 costs = {"seconds": common["seconds"], "peak_memory_mb": max(memory, default=None)}
                 for name, value in costs.items():
                     yield common | {"protocol": COSTS, "metric": name, "metric_version": 1, "value": value}
         for protocol in plan.protocols:
             for score in protocol.results(run, stage_run, stored_scores(run, protocol, stage_run)):
                 common = commons[score.image]
-                state: Row = {"protocol": score.protocol, "metric": score.metric, "metric_version": score.version}
+                state: JsonRow = {"protocol": score.protocol, "metric": score.metric, "metric_version": score.version}
                 if common["status"] != "ok" and Need.INLINE in protocol.needs:
                     continue
                 if score.metric in plan.skipped:

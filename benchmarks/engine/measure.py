@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from benchmarks.engine.plan import StageRun
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import JsonLines, read_lines
-from benchmarks.engine.types import Score
+from benchmarks.engine.types import ImageKey, Score
 from benchmarks.protocols.base import Item, Need, Protocol, without_value
 from methods.base import Inversion
 from metrics.base import MetricInfo
@@ -87,7 +87,7 @@ def measured(run: Run, protocol: Protocol, items: Sequence[Item]) -> Iterator[Sc
 
 def measure_inline(run: Run, stage_run: StageRun, inversion: Inversion) -> list[Score]:
     """Scores of the inline protocols for an inversion of length 1, which has its tuned weights."""
-    image = inversion.ids[0].partition("/")[2]
+    image = ImageKey.parse(inversion.ids[0]).image
     scores: list[Score] = []
     for protocol in run.plan.protocols:
         if Need.INLINE in protocol.needs:
@@ -103,9 +103,9 @@ def stored_scores(run: Run, protocol: Protocol, stage_run: StageRun) -> Mapping[
     found: dict[str, dict[str, Score]] = {info.name: {} for info in protocol.infos()}
     versions = {info.name: info.version for info in protocol.infos()}
     for image, row in run.rows(stage_run).items():
-        for each in row.get("scores", ()):
-            if versions.get(each["metric"]) == each["version"]:
-                found[each["metric"]][image] = Score(**each)
+        for each in row.scores:
+            if versions.get(each.metric) == each.version:
+                found[each.metric][image] = each
     return found
 
 

@@ -1,36 +1,37 @@
-"""Merging the results of several machines: the union of their stage runs and scores, an image's files from one of them.
+"""Merging the results of several machines: the union of their stage runs, scores and protocols' own images.
 
-A stage run's folder is named by the hash of everything that its results depend on, so equal folders hold the same thing
-and can be filled from anywhere. What the machines did twice is decided as the store decides between attempts: ok before
-failed, then the later attempt, then the folder named first. Running the command again changes nothing.
+A stage run's folder is named by the hash of everything that its results depend on, so equal folders hold the same
+results and can be filled from anywhere. What the machines did twice is decided as the store decides between attempts:
+ok before failed, then the later attempt, then the folder named first. Running the command again changes nothing.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine.store import InversionStore, JsonLines, Row, rank, read_lines, write_atomically
+from benchmarks.engine.store import InversionStore, JsonLines, JsonRow, RowFiles, check_version, read_lines
 from benchmarks.errors import ConfigError
+from inversion_bench.files import atomic, write_bytes
 
 ACROSS = ("settings",)
-SEPARATOR = "\0"  # what follows tells apart what is said alike
+SEPARATOR = "\0"  # what follows distinguishes entries of one text
+MADE = ("edits",)  # folders of images that protocols make, with rows of their own
 
 
 @dataclass
 class Merged:
-    """What was done. conflicts: an image that two folders have with different pictures, and which was kept."""
+    """What was done. conflicts: images that differ between the folders, and which was kept."""
 
     stage_runs: int = 0
     images: int = 0
     scores: int = 0
+    made: int = 0
     conflicts: list[str] = field(default_factory=list)
     measured_with: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
@@ -45,6 +46,8 @@ def merge(out: Path, folders: Sequence[Path], across: Sequence[str] = ()) -> Mer
             raise ConfigError(
                 f"{folder}: no results there (no inversions/*/stage.json); give the --out folders of runs"
             )
+    for folder in (out, *folders):
+        check_version(folder)
     resolved = [folder.resolve() for folder in folders]
     if out.resolve() in resolved:
         raise ConfigError(f"{out}: the merged results would go into one of the folders to merge; name it first only")
@@ -54,7 +57,7 @@ def merge(out: Path, folders: Sequence[Path], across: Sequence[str] = ()) -> Mer
     for key in sorted(
         {path.parent.name for source in sources for path in (source / "inversions").glob("*/stage.json")}
     ):
-        _merge_cell(out, [source for source in sources if (source / "inversions" / key).is_dir()], key, done)
+        _merge_stage_run(out, [source for source in sources if (source / "inversions" / key).is_dir()], key, done)
     return done
 
 
@@ -64,13 +67,13 @@ def refuse_mixed(sources: Sequence[Path], across: Sequence[str] = ()) -> None:
     A folder may hold several recipes: variants of one suite, or what an older state of the code left. So a difference
     is one that no folder bridges by holding all that the others hold. across=["settings"] merges other settings, too.
     """
-    said: dict[str, dict[Path, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))  # what, folder, value as text
+    values_of: dict[str, dict[Path, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))  # what, folder, value
     for source in sources:
         for path in sorted((source / "inversions").glob("*/stage.json")):
             for what, value, shown in _recipe(_description(path)):
-                said[what][source][value] = shown
+                values_of[what][source][value] = shown
     problems = []
-    for what, by_source in said.items():
+    for what, by_source in values_of.items():
         everything = set().union(*by_source.values())
         if any(set(values) == everything for values in by_source.values()):
             continue
@@ -84,7 +87,7 @@ def refuse_mixed(sources: Sequence[Path], across: Sequence[str] = ()) -> None:
         raise ConfigError(f"the folders hold different recipes: {'; '.join(problems)}")
 
 
-def _recipe(stage_run: Row) -> Iterator[tuple[str, str, str]]:
+def _recipe(stage_run: JsonRow) -> Iterator[tuple[str, str, str]]:
     """(what, value, value for people) of all that stage runs have to agree in to be of one recipe."""
     yield "generators", _text(stage_run["generator"]), str(stage_run["generator"])[:12]
     yield "seeds", _text(stage_run["seed"]), str(stage_run["seed"])
@@ -102,7 +105,7 @@ def _recipe(stage_run: Row) -> Iterator[tuple[str, str, str]]:
     )
 
 
-def _description(path: Path) -> Row:
+def _description(path: Path) -> JsonRow:
     try:
         stage_run: Any = json.loads(path.read_text(encoding="utf-8"))
         return {key: stage_run[key] for key in ("key", "stages", "dataset", "seed", "generator", "parent")}
@@ -114,55 +117,52 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _merge_cell(out: Path, sources: Sequence[Path], key: str, done: Merged) -> None:
+def _merge_stage_run(out: Path, sources: Sequence[Path], key: str, done: Merged) -> None:
     target = InversionStore(out, key)
     stores = {source: InversionStore(source, key) for source in sources}
-    standing = {source: store.rows() for source, store in stores.items()}
+    rows = {source: store.rows() for source, store in stores.items()}
     description = target.folder / "stage.json"
     if not description.exists():
-        write_atomically(description, (stores[sources[0]].folder / "stage.json").read_bytes())
+        write_bytes(description, (stores[sources[0]].folder / "stage.json").read_bytes())
         done.stage_runs += 1
     taken: dict[Path, list[str]] = defaultdict(list)
-    for image in sorted(set().union(*standing.values())):
-        having = [source for source in sources if image in standing[source]]
-        best = max(having, key=lambda source: rank(standing[source][image]))  # of equals the first
-        _note_conflict(image, key, [s for s in having if standing[s][image]["status"] == "ok"], best, stores, done)
-        row = standing[best][image]
-        done.measured_with["torch"].add(str(row.get("torch", "")))
-        done.measured_with["device"].add(str(row.get("device", "")))
+    for image in sorted(set().union(*rows.values())):
+        having = [source for source in sources if image in rows[source]]
+        best = max(having, key=lambda source: rows[source][image].rank)  # of equals the first
+        _note_conflict(image, key, [s for s in having if rows[s][image].status == "ok"], best, stores, done)
+        provenance = rows[best][image].provenance
+        done.measured_with["torch"].add(provenance.torch)
+        done.measured_with["device"].add(provenance.device)
         if best != out:
             taken[best].append(image)
-    if not taken:
-        return  # a writer is named before it writes: merging again must leave no trace
-    lines = target.writer()
+    # A writer is named before it writes: merging again must leave no trace.
+    lines = target.writer() if taken else None
     for source, images in taken.items():
+        assert lines is not None
         chosen = set(images)
         for image in images:
-            if standing[source][image]["status"] == "ok":
-                # The picture last, as everywhere: it marks the image as done.
+            if rows[source][image].status == "ok":
+                # The image last, as everywhere: it marks the inversion as done.
                 _copy(stores[source].latent(image), target.latent(image))
                 _copy(stores[source].picture(image), target.picture(image))
-        rows = [row for row in _attempts(stores[source]) if row["image"] in chosen]
-        lines.append(*rows)
+        lines.append(*(row for row in read_lines(stores[source].row_files().paths()) if row["image"] in chosen))
         done.images += len(images)
         done.scores += _merge_scores(out, source, key, chosen)
-
-
-def _attempts(store: InversionStore) -> Iterator[Row]:
-    return read_lines(store.row_files().paths())
+    for source in sources:
+        done.made += sum(_merge_made(out, source, folder, key) for folder in MADE if source != out)
 
 
 def _note_conflict(
     image: str, key: str, ok: list[Path], best: Path, stores: dict[Path, InversionStore], done: Merged
 ) -> None:
-    pictures = {source: stores[source].picture(image).read_bytes() for source in ok}
-    other = [source for source in ok if pictures[source] != pictures[best]] if best in pictures else []
+    files = {source: stores[source].picture(image).read_bytes() for source in ok}
+    other = [source for source in ok if files[source] != files[best]] if best in files else []
     if other:
         done.conflicts.append(f"{key}/{image}: kept {best}, differs from {', '.join(map(str, other))}")
 
 
 def _merge_scores(out: Path, source: Path, key: str, images: set[str]) -> int:
-    """Append the images' scores; they go by the picture's time stamp, which a copy keeps."""
+    """Append the images' scores; they go by the image's time stamp, which a copy keeps."""
     count = 0
     for path in sorted((source / "scores" / key).glob("*.jsonl")):
         rows = {row["image"]: row for row in read_lines([path]) if row["image"] in images}
@@ -172,12 +172,36 @@ def _merge_scores(out: Path, source: Path, key: str, images: set[str]) -> int:
     return count
 
 
+def _merge_made(out: Path, source: Path, name: str, key: str) -> int:
+    """Copy what a protocol made from inversions that are the merged ones; returns the number of images."""
+    target = RowFiles(out / name / key, out / "work" / "rows" / f"{name}-{key}")
+    stores = InversionStore(out, key), InversionStore(source, key)
+    known = [_content(row) for row in read_lines(target.paths())]
+    rows: dict[str, list[JsonRow]] = defaultdict(list)
+    known_images = set()
+    for row in read_lines(RowFiles(source / name / key, out).paths()):
+        known_images.add(row["image"])
+        if _content(row) not in known and _same_file(*(store.picture(row["image"]) for store in stores)):
+            rows[row["image"]].append(row)
+    for path in (source / name / key).glob("*.png"):
+        owners = [image for image in known_images if path.name.startswith(f"{image}.")]
+        if owners and max(owners, key=len) in rows:
+            _copy(path, target.folder / path.name)
+    if rows:
+        target.writer().append(*(row for found in rows.values() for row in found))
+    return len(rows)
+
+
+def _content(row: JsonRow) -> JsonRow:
+    """A row without what differs between two computations of it."""
+    return {key: value for key, value in row.items() if key != "seconds"}
+
+
+def _same_file(first: Path, second: Path) -> bool:
+    return first.exists() and second.exists() and first.stat().st_mtime_ns == second.stat().st_mtime_ns
+
+
 def _copy(source: Path, target: Path) -> None:
-    """The file with its time stamp, which appears whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
+    """The file with its time stamp."""
+    with atomic(target) as temporary:
         shutil.copy2(source, temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

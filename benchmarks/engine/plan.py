@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.engine.config import DatasetEntry, SuiteConfig
+from benchmarks.engine.types import STORE_VERSION
 from benchmarks.errors import ConfigError
 from benchmarks.protocols.base import Context, Protocol
 from benchmarks.protocols.registry import create
@@ -21,9 +22,6 @@ from datasets.base import Manifest
 from methods.generators import Generator, load_generator
 from methods.generators.fingerprint import fingerprint
 from methods.registry import PipelineSpec, StageSpec, load_pipeline, resolve_stage
-
-# Goes up when the harness itself changes what a stored stage run holds.
-STORE_VERSION = 1
 
 
 @dataclass(frozen=True)

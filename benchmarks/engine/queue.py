@@ -1,143 +1,192 @@
-"""Dealing work: hands of images, claimed one by one as a worker asks for them, so that nobody idles or works twice.
+"""Work queues: chunks of images, claimed one by one as a worker asks for them, so that nobody idles or works twice.
 
-A worker goes through the stage runs in order and takes what is free and ready. What others hold, and what waits for the
-stage before, it comes back to. An image at which a worker died is tried again alone, so that the next death is surely
-its own, and after RETRIES more deaths it is a failed row.
+A worker goes through the queues in order and takes what is free and ready. It comes back to what others hold and to
+what waits for the stage before. An image at which a worker died is tried again alone, so that the next death is surely
+its own, and after RETRIES more deaths it has failed.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import math
-import os
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
-from benchmarks.engine.claims import RETRIES, Claims
-from benchmarks.engine.plan import StageRun
+from tqdm.auto import tqdm
+
+from benchmarks.engine.claims import RETRIES, Claims, Heartbeat, WorkerMonitor
 from benchmarks.engine.store import RowFiles
+from benchmarks.engine.types import WorkerOptions
+from benchmarks.engine.watchdog import Watchdog
 
-HUNG = 75  # exit code of a worker that took too long at an image
+T = TypeVar("T")
+Item = TypeVar("Item", contravariant=True)
 
 
-class Attempts:
-    """The number of attempts at each image of a stage run, kept up to date by reading only what is new."""
+class Tracker(Protocol[Item]):
+    """Knows which items are done, by this worker or others."""
+
+    def refresh(self) -> None:
+        """Read what is new on disk."""
+
+    def done(self, item: Item) -> bool: ...
+
+
+class MadeRows:
+    """The rows of images that a protocol makes."""
 
     def __init__(self, files: RowFiles):
         self.files = files
-        self.count: dict[str, int] = {}
+        self.rows: dict[str, list[dict[str, Any]]] = {}
 
-    def refresh(self) -> dict[str, int]:
+    def refresh(self) -> None:
         for row in self.files.new_rows():
-            self.count[row["image"]] = max(self.count.get(row["image"], 0), row["attempt"])
-        return self.count
+            self.rows.setdefault(row["image"], []).append(row)
+
+    def done(self, task: Any) -> bool:
+        return any(map(task.done, self.rows.get(task.image, ())))
 
 
 @dataclass(frozen=True)
-class Hand:
-    """What a worker does next: images of one stage run, or the reasons why some will not be tried again."""
+class Chunk(Generic[T]):
+    """Items that a worker has claimed together. failure: why they are not tried again; "" to process them."""
 
-    images: list[str]
-    failures: dict[str, str] = field(default_factory=dict)
+    items: list[T]
+    failure: str = ""
 
 
-@dataclass
-class Work:
-    """The images of a stage run that are to be inverted. before: attempts at each when the run began."""
+class WorkQueue(Generic[T]):
+    """The items of a stage run that a process may work on, shared with other workers.
 
-    stage_run: StageRun
-    units: list[list[str]]
-    before: dict[str, int]
-    attempts: Attempts
-    claims: Claims
-    parent: Work | None = None
+    Args:
+        units: items that are claimed and done together.
+        claims: of the stage run; a unit is claimed under the name of its first item.
+        tracker: knows what is done.
+        size: items of a chunk, from the number of those that are left.
+        name: the image of an item.
+        parent: what has to be done for an item before it can be processed; None for nothing.
+    """
 
-    def settled(self, image: str) -> bool:
-        return self.attempts.count.get(image, 0) > self.before.get(image, -1)
+    def __init__(
+        self, units: Sequence[list[T]], claims: Claims, tracker: Tracker[T], size: Callable[[int], int],
+        name: Callable[[T], str], parent: Tracker[T] | None = None,
+    ):  # fmt: skip
+        self.units, self.claims, self.tracker, self.parent = list(units), claims, tracker, parent
+        self.size, self.name = size, name
 
-    def left(self) -> bool:
-        self.attempts.refresh()
-        self.units = [unit for unit in self.units if not all(map(self.settled, unit))]
+    def pending(self) -> bool:
+        """Whether anything is left, for this worker or another one."""
+        self.tracker.refresh()
+        self.units = [unit for unit in self.units if not all(map(self.tracker.done, unit))]
         return bool(self.units)
 
-    def hands(self, size: Callable[[int], int]) -> Iterator[Hand]:
-        """One pass. size: images of a hand from the number of those that are left."""
+    def __iter__(self) -> Iterator[Chunk[T]]:
+        """Claims chunks of what is free and ready now, each when it is asked for."""
         if self.parent:
-            self.parent.attempts.refresh()
-        hand: list[str] = []
-        claimed = self.claims.standing()
-        # A hand is claimed only when it is asked for, and what peers have done meanwhile is not tried.
+            self.parent.refresh()
+        items: list[T] = []
+        latest = self.claims.latest()
         for n, unit in enumerate(list(self.units)):
-            if all(map(self.settled, unit)) or (self.parent and not all(map(self.parent.settled, unit))):
+            name = self.name(unit[0])
+            if all(map(self.tracker.done, unit)) or (self.parent and not all(map(self.parent.done, unit))):
                 continue
-            if not self.claims.take(unit[0], claimed):
+            if not self.claims.take(name, latest):
                 continue
-            self.attempts.refresh()
-            if all(map(self.settled, unit)):
-                self.claims.release(unit[0])
+            self.tracker.refresh()
+            if all(map(self.tracker.done, unit)):  # by another worker, meanwhile
+                self.claims.release(name)
                 continue
-            deaths = claimed.get(unit[0], 0)
-            if deaths > RETRIES:
-                yield Hand([], dict.fromkeys(unit, self._quarantine(unit[0], deaths)))
-            elif deaths:
-                yield Hand(unit)
+            if deaths := latest.get(name, 0):
+                yield Chunk(unit, self._failure(name, deaths) if deaths > RETRIES else "")
             else:
-                hand += unit
-                if len(hand) < size((len(self.units) - n) * len(unit)):
+                items += unit
+                if len(items) < self.size((len(self.units) - n) * len(unit)):
                     continue
-                yield Hand(hand)
-                hand = []
-            self.attempts.refresh()
-            claimed = self.claims.standing()
-        if hand:
-            yield Hand(hand)
+                yield Chunk(items)
+                items = []
+            self.tracker.refresh()
+            latest = self.claims.latest()
+        if items:
+            yield Chunk(items)
 
-    def _quarantine(self, unit: str, deaths: int) -> str:
-        ways = ", then ".join(dict.fromkeys(self.claims.endings(unit, deaths)))
-        return f"the worker died {deaths} times at this image: {ways}; --resume failed tries it again"
+    def _failure(self, name: str, deaths: int) -> str:
+        causes = ", then ".join(dict.fromkeys(self.claims.causes(name, deaths)))
+        return f"the worker died {deaths} times at this image: {causes}"
 
-    def done(self, images: list[str]) -> None:
-        """The images' rows are written."""
-        named = set(images)
-        for unit in [held for held in self.claims.held if held in named]:
-            self.claims.release(unit)
+    def release(self, chunk: Chunk[T]) -> None:
+        """Release the claims of a chunk whose rows are written."""
+        for name in self.claims.held & {self.name(item) for item in chunk.items}:
+            self.claims.release(name)
 
 
-def hand_size(most: int, together: int, workers: int) -> Callable[[int], int]:
-    """Hands get smaller towards the end, so that workers end together; not below what costs as much as one image."""
+def chunk_size(largest: int, smallest: int, workers: int) -> Callable[[int], int]:
+    """Chunks get smaller towards the end, so that workers end together.
+
+    Args:
+        largest: images of a chunk.
+        smallest: images that cost as much as one.
+        workers: how many share the queue.
+
+    Returns:
+        A function from the number of images that are left to those of the next chunk.
+    """
 
     def size(left: int) -> int:
-        if workers <= 1:
-            return most
-        return min(most, max(together, math.ceil(left / (2 * workers))))
+        return largest if workers <= 1 else min(largest, max(smallest, math.ceil(left / (2 * workers))))
 
     return size
 
 
-class Watchdog:
-    """Ends this process when an image takes longer than `seconds` (0: never), saying so first."""
+class Worker:
+    """This process as one of a run's workers; a context manager."""
 
-    def __init__(self, seconds: float, say: Callable[[str], None]):
-        self.seconds, self.say = seconds, say
-        self._timer: threading.Timer | None = None
+    def __init__(self, out: Path, options: WorkerOptions):
+        self.out, self.options = out, options
+        self.heartbeat, self.monitor = Heartbeat(out, options.name), WorkerMonitor(out)
+        self.watchdog = Watchdog(options.timeout, self.heartbeat.record_end)
+        self._claims: list[Claims] = []
 
-    def start(self, images: int) -> None:
-        self.stop()
-        if self.seconds and images:
-            limit = self.seconds * images
-            self._timer = threading.Timer(limit, self._bite, [limit])
-            self._timer.daemon = True
-            self._timer.start()
-            # For code that hangs with Python's lock in its hands; it also says where.
-            faulthandler.dump_traceback_later(limit + 10, exit=True)
+    def claims(self, key: str) -> Claims:
+        self._claims.append(Claims(self.out, key, self.heartbeat, self.monitor))
+        return self._claims[-1]
 
-    def stop(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-            faulthandler.cancel_dump_traceback_later()
+    def work(
+        self, jobs: Sequence[tuple[WorkQueue[T], Callable[[Chunk[T]], None]]], title: str, progress: bool, pause: float
+    ) -> int:
+        """Process all items of all queues, with the function beside each, which writes their rows.
 
-    def _bite(self, limit: float) -> None:
-        self.say(f"no result within {limit:g} s")
-        os._exit(HUNG)
+        Waits for what other workers hold, as they may die.
+
+        Args:
+            jobs: queues, parents first.
+            title: of the progress bar.
+            progress: whether to show it.
+            pause: seconds between polls.
+
+        Returns:
+            The number of items that this worker processed.
+        """
+        done = 0
+        total = sum(len(unit) for queue, _ in jobs for unit in queue.units)
+        with tqdm(total=total, desc=title, unit="image", disable=not (progress and total)) as bar:
+            while pending := [job for job in jobs if job[0].pending()]:
+                before = done
+                for queue, process in pending:
+                    for chunk in queue:
+                        process(chunk)
+                        queue.release(chunk)
+                        done += len(chunk.items)
+                        bar.update(len(chunk.items))
+                if done == before:
+                    time.sleep(pause)
+        return done
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for claims in self._claims:
+            claims.give_back()
+        self.heartbeat.close()

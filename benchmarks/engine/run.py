@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.engine.plan import Plan, StageRun
-from benchmarks.engine.store import InversionStore, Row
+from benchmarks.engine.store import InversionStore, check_version
+from benchmarks.engine.types import ImageKey, Row
 from datasets.base import Manifest
 from datasets.images import ImageError, read_rgb, to_tensor
 from methods.base import Inversion
@@ -21,13 +22,18 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Run:
-    """What every phase of the engine and every protocol works with. The plan's generator is moved to the device."""
+    """What every phase of the engine and every protocol works with. The plan's generator is moved to the device.
+
+    Raises:
+        ConfigError: the folder holds results of another version of the suite.
+    """
 
     plan: Plan
     out: Path
     device: torch.device = CPU
 
     def __post_init__(self) -> None:
+        check_version(self.out)
         self.plan.generator.to(self.device)
 
     @property
@@ -63,7 +69,7 @@ class Run:
         Raises:
             ImageError: its tuned weights were not stored, so it no longer gives its image.
         """
-        found = self.store(stage_run).load(image, f"{stage_run.dataset}/{image}").to(self.device)
+        found = self.store(stage_run).load(image, str(ImageKey(stage_run.dataset, image))).to(self.device)
         if not faithful(self.generator, found):
             raise ImageError("the tuned weights were not kept when the image was inverted; run with --resume all")
         return found

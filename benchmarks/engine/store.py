@@ -2,13 +2,13 @@
 
     DIR/inversions/<key>/stage.json            what the stage run is
     DIR/inversions/<key>/rows-<worker>.jsonl  one line an attempt at an image, append-only, one file a process
-    DIR/inversions/<key>/<image>.png          the reconstruction, 8 bit, from which everything is scored
+    DIR/inversions/<key>/<image>.png          the reconstruction, 8 bit, which everything is scored from
     DIR/inversions/<key>/<image>.safetensors  latent, own noise maps, and the tuned weights when they are kept
-    DIR/scores/<key>/<metric>-v<n>.jsonl one line an image
-    DIR/work/rows/<key>/                 names of the files of rows, so that nobody lists the pictures to find them
-    DIR/results.parquet, DIR/run.json    compacted for reading; never the truth
+    DIR/scores/<key>/<metric>-v<n>.jsonl      one line an image
+    DIR/work/rows/<key>/                      names of the files of rows, so that nobody lists the images to find them
+    DIR/results.parquet, DIR/run.json         compacted for reading; never the source
 
-A torn last line is ignored. Files appear whole: temporary name, then os.replace.
+A torn last line is ignored. Files appear complete or not at all (inversion_bench.files).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,20 +27,28 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.engine.types import STORE_VERSION, Row
+from benchmarks.errors import ConfigError
 from datasets.images import read_rgb, save_png, to_image, to_tensor
+from inversion_bench.files import atomic
 from methods.base import Inversion, Weights
 
-Row = dict[str, Any]
+JsonRow = dict[str, Any]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def check_version(out: Path) -> None:
+    """Raises ConfigError for a folder whose results another version of the suite wrote."""
+    versions = {1} if (out / "cells").is_dir() else set()
+    for path in (out / "inversions").glob("*/stage.json"):
+        try:
+            versions.add(json.loads(path.read_bytes()).get("store", 1))
+        except ValueError:
+            continue  # torn by a power cut; it is written again
+    if other := versions - {STORE_VERSION}:
+        raise ConfigError(
+            f"{out} holds results of another version of the suite (store version {min(other)}, this one reads "
+            f"{STORE_VERSION}); choose another folder with --out, or remove this one and run again"
+        )
 
 
 def finite(value: float) -> float | None:
@@ -53,7 +62,7 @@ class JsonLines:
     def __init__(self, path: Path):
         self.path = path
 
-    def append(self, *rows: Row) -> None:
+    def append(self, *rows: JsonRow) -> None:
         """Durable when it returns; several rows cost one write."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(json.dumps(row, allow_nan=False, sort_keys=True) + "\n" for row in rows)
@@ -68,12 +77,12 @@ class JsonLines:
             os.fsync(handle.fileno())
 
 
-def read_lines(paths: list[Path]) -> Iterator[Row]:
+def read_lines(paths: list[Path]) -> Iterator[JsonRow]:
     for path in paths:
         yield from _parse(path.read_bytes())
 
 
-def _parse(data: bytes) -> Iterator[Row]:
+def _parse(data: bytes) -> Iterator[JsonRow]:
     for line in data.splitlines():
         try:
             row = json.loads(line)
@@ -83,20 +92,19 @@ def _parse(data: bytes) -> Iterator[Row]:
             yield row
 
 
-def read_new_lines(path: Path, start: int) -> tuple[list[Row], int]:
-    """Rows of the whole lines from byte `start` on, and the byte where the next reading starts."""
+def read_new_lines(path: Path, start: int) -> tuple[list[JsonRow], int]:
+    """Rows of the complete lines from byte `start` on, and the byte where the next reading starts."""
     with path.open("rb") as handle:
         handle.seek(start)
         data = handle.read()
-    whole = data[: data.rfind(b"\n") + 1]
-    return list(_parse(whole)), start + len(whole)
+    complete = data[: data.rfind(b"\n") + 1]
+    return list(_parse(complete)), start + len(complete)
 
 
 class RowFiles:
-    """The row files of a folder: one a writer; each is named in a small folder of its own before it is begun.
+    """The row files of a folder: one for each writer, which is named in a small folder before it is begun.
 
-    Whoever works in the folder looks for others' new rows after every image. A listing of the folder itself, which
-    holds all pictures, is made once.
+    Workers look for others' new rows after every chunk. The folder itself, which holds all images, is listed once.
     """
 
     def __init__(self, folder: Path, names: Path):
@@ -113,13 +121,13 @@ class RowFiles:
     def paths(self) -> list[Path]:
         return sorted(self.folder.glob("rows-*.jsonl"))
 
-    def new_rows(self) -> Iterator[Row]:
-        """Rows that have been written since the last call, by whomever."""
-        found = set(os.listdir(self.names)) if self.names.exists() else set()
+    def new_rows(self) -> Iterator[JsonRow]:
+        """Rows that any writer has added since the last call."""
+        names = set(os.listdir(self.names)) if self.names.exists() else set()
         if not self._listed:
-            found |= {path.name for path in self.paths()}
+            names |= {path.name for path in self.paths()}
             self._listed = True
-        for path in sorted({*self._read, *(self.folder / name for name in found)}):
+        for path in sorted({*self._read, *(self.folder / name for name in names)}):
             start = self._read.setdefault(path, 0)
             # A file that is named may not be begun yet.
             if path.exists() and path.stat().st_size > start:
@@ -127,9 +135,28 @@ class RowFiles:
                 yield from rows
 
 
-def rank(row: Row) -> tuple[bool, int]:
-    """Which of an image's attempts stands: the highest."""
-    return row["status"] == "ok", row["attempt"]
+class Attempts:
+    """The attempts at each image of a stage run, kept up to date by reading only new rows.
+
+    Args:
+        files: the rows of the stage run.
+        planned: attempts at each image of a run when it began; an image with more is done.
+    """
+
+    def __init__(self, files: RowFiles, planned: Mapping[str, int] = MappingProxyType({})):
+        self.files, self.planned = files, planned
+        self.count: dict[str, int] = {}
+        self.rows: dict[str, Row] = {}  # of each image the row of highest rank
+
+    def refresh(self) -> None:
+        for line in self.files.new_rows():
+            row = Row.from_json(line)
+            self.count[row.image] = max(self.count.get(row.image, 0), row.attempt)
+            if row.image not in self.rows or row.rank >= self.rows[row.image].rank:
+                self.rows[row.image] = row
+
+    def done(self, image: str) -> bool:
+        return self.count.get(image, 0) > self.planned.get(image, -1)
 
 
 class InversionStore:
@@ -146,23 +173,22 @@ class InversionStore:
         return self.row_files().writer()
 
     def rows(self) -> dict[str, Row]:
-        """The standing row of every image: the last ok one if there is any, else the last attempt."""
-        standing: dict[str, Row] = {}
-        for row in read_lines(self.row_files().paths()):
-            image, old = row["image"], standing.get(row["image"])
-            if old is None or rank(row) >= rank(old):
-                standing[image] = row
-        return {image: row for image, row in standing.items() if row["status"] != "ok" or self.complete(row)}
+        """The row of every image that counts: the last ok one if there is any, else the last attempt."""
+        attempts = Attempts(self.row_files())
+        attempts.refresh()
+        return {image: row for image, row in attempts.rows.items() if row.status != "ok" or self.complete(row)}
 
     def complete(self, row: Row) -> bool:
-        """Whether the image's files are there and whole. A power cut can tear them behind a row that says ok."""
-        found = self.sizes(row["image"])
-        return found == row["bytes"] if "bytes" in row else all(found)
+        """Whether the image's files have their sizes. A power cut can tear them behind a row that says ok."""
+        sizes = self.sizes(row.image)
+        return sizes == row.files if row.files else all(sizes)
 
-    def sizes(self, image: str) -> list[int]:
-        """Bytes of the latent's file and of the picture; 0 for one that is not there."""
-        paths = (self.latent(image), self.picture(image))
-        return [path.stat().st_size if path.exists() else 0 for path in paths]
+    def sizes(self, image: str) -> tuple[int, int]:
+        """Bytes of the latent's file and of the image's; 0 for one that is absent."""
+        latent, picture = (
+            path.stat().st_size if path.exists() else 0 for path in (self.latent(image), self.picture(image))
+        )
+        return latent, picture
 
     def picture(self, image: str) -> Path:
         return self.folder / f"{image}.png"
@@ -171,19 +197,20 @@ class InversionStore:
         return self.folder / f"{image}.safetensors"
 
     def save(self, image: str, inversion: Inversion, keep_weights: bool) -> None:
-        """Store one image's inversion (of length 1): the latent first, the picture last, as it marks it done."""
+        """Store an inversion of length 1: the latent first, the image last, as it marks it done.
+
+        Args:
+            image: its id.
+            inversion: the inversion.
+            keep_weights: whether its tuned weights are stored, too.
+        """
         tensors: dict[str, Tensor] = {"latent": inversion.latent[0].detach().cpu().contiguous()}
         for i, level in enumerate(inversion.noise[0] or []):
             tensors[f"noise.{i}"] = level.detach().cpu().contiguous()
         if keep_weights and inversion.weights[0] is not None:
             tensors |= {f"weights.{k}": v.detach().cpu().contiguous() for k, v in inversion.weights[0].items()}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".{image}.{uuid.uuid4().hex}.tmp"
-        try:
+        with atomic(self.latent(image)) as temporary:
             save_file(tensors, temporary, metadata={"space": inversion.space, "steps": str(int(inversion.steps[0]))})
-            os.replace(temporary, self.latent(image))
-        finally:
-            temporary.unlink(missing_ok=True)
         save_png(to_image(inversion.image[0].detach().cpu()), self.picture(image))
 
     def load(self, image: str, image_id: str) -> Inversion:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+STORE_VERSION = 2  # of the files below DIR; goes up when stored results cannot be read any more
 
 Status = Literal["ok", "failed", "undefined", "skipped", "blocked"]
 """ok: there is a value. failed: an error, or a value that is not finite. undefined: the metric is not defined for this
@@ -53,12 +55,60 @@ class Score:
 class Provenance:
     """Where an inversion was computed."""
 
-    device: str
-    precision: str
-    batch_size: int
-    threads: int
-    torch: str
-    commit: str
+    device: str = ""
+    precision: str = ""
+    batch_size: int = 0
+    threads: int = 0
+    torch: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one attempt at inverting an image.
+
+    Args:
+        image: its id in its data set.
+        status: ok, failed or blocked.
+        attempt: which attempt at the image this is, from 1 on.
+        reason: why there is no inversion; "" when there is one.
+        seconds: wall time of the stage.
+        peak_memory_mb: MiB while its batch was computed.
+        steps: optimization steps of the stage.
+        provenance: where it was computed.
+        files: bytes of the latent's file and of the image's; None when there is no inversion.
+        weights_kept: False when the stage changed the generator's weights and they were not stored.
+        scores: of protocols that measure while the inversion is in memory.
+    """
+
+    image: str
+    status: Status
+    attempt: int
+    reason: str = ""
+    seconds: float = 0.0
+    peak_memory_mb: float | None = None
+    steps: int = 0
+    provenance: Provenance = Provenance()  # frozen
+    files: tuple[int, int] | None = None
+    weights_kept: bool = True
+    scores: tuple[Score, ...] = ()
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Of an image's attempts the one of highest rank counts: the last ok one if there is any, else the last."""
+        return self.status == "ok", self.attempt
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Row:
+        typed: dict[str, Any] = {
+            "provenance": Provenance(**data.get("provenance", {})),
+            "files": tuple(data["files"]) if data.get("files") else None,
+            "scores": tuple(Score(**score) for score in data.get("scores", ())),
+        }
+        return cls(**{**data, **typed})
 
 
 @dataclass(frozen=True)

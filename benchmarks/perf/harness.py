@@ -30,7 +30,7 @@ from benchmarks.engine.machine import peak_memory_mb
 from benchmarks.engine.measure import score
 from benchmarks.engine.plan import Plan, StageRun, expand, load_protocols, stage_run_key
 from benchmarks.engine.run import Run
-from benchmarks.engine.runner import Shard, invert
+from benchmarks.engine.runner import invert
 from benchmarks.engine.workers import Fleet, execute
 from datasets.base import Manifest, Record
 from datasets.images import pixel_sha256
@@ -105,7 +105,7 @@ def own_cost(count: int) -> None:
         root.mkdir()
         run = Run(null_plan(simulated(root, count, 64)), out)
         wall, spent = time.perf_counter(), time.process_time()
-        assert invert(run, "missing", Shard(), progress=False) == count
+        assert invert(run, progress=False) == count
         print("| images | ms / image since the row above: wall | processor | peak memory, MiB |")
         print("| --: | --: | --: | --: |")
         # `python -m` imports this module as __main__, which is another module object.
@@ -118,7 +118,7 @@ def own_cost(count: int) -> None:
             last = now
         print("\n| then | seconds | peak memory, MiB |\n| :-- | --: | --: |")
         for step, action in (
-            ("run again, nothing is missing", lambda: invert(run, "missing", Shard(), progress=False)),
+            ("run again, nothing is missing", lambda: invert(run, progress=False)),
             ("score mse", lambda: score(run, progress=False)),
             ("export rows and images", lambda: compact(run)),
         ):
@@ -135,9 +135,9 @@ def share(method: str, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(plan, Path(folder))
         start = time.perf_counter()
-        invert(run, "missing", Shard(), progress=False)
+        invert(run, progress=False)
         wall = time.perf_counter() - start
-        own = sum(row["seconds"] for stage_run in plan.stage_runs for row in run.rows(stage_run).values())
+        own = sum(row.seconds for stage_run in plan.stage_runs for row in run.rows(stage_run).values())
     print(f"{method}, {count} images: method {own:.2f} s, harness {wall - own:.2f} s "
           f"({1000 * (wall - own) / count:.1f} ms an image, {(wall - own) / own:.1%} of the method's)")  # fmt: skip
 

@@ -27,9 +27,9 @@ from benchmarks.engine.config import SuiteConfig, load_suite
 from benchmarks.engine.machine import device_name
 from benchmarks.engine.plan import expand
 from benchmarks.engine.run import Run
-from benchmarks.engine.runner import Shard, invert
+from benchmarks.engine.runner import invert
 from benchmarks.engine.store import InversionStore
-from benchmarks.engine.types import Score
+from benchmarks.engine.types import Row, Score
 from benchmarks.perf import plain
 from benchmarks.protocols.reconstruction import measure, sample_metrics
 from datasets import registry as datasets_registry
@@ -226,21 +226,22 @@ def compare_metrics(suite: SuiteConfig, count: int, repeats: int) -> None:
 
 def from_run(folder: Path) -> None:
     """The stages' seconds and steps as a run recorded them, over all its images and data sets."""
-    rows: dict[str, list[dict]] = {}
+    rows: dict[str, list[Row]] = {}
     for path in sorted(folder.glob("inversions/*/stage.json")):
         stages = json.loads(path.read_text())["stages"]
         name = " + ".join(stage["stage"] for stage in stages)
         if stages[-1]["config"].get("locality", {}).get("weight") == 0:
             name += " (no locality)"
         done = InversionStore(folder, path.parent.name).rows().values()
-        rows.setdefault(name, []).extend(row for row in done if row["status"] == "ok")
+        rows.setdefault(name, []).extend(row for row in done if row.status == "ok")
     print("| stage (the last of) | images | s / image | steps / s / image |\n| :-- | --: | --: | --: |")
     for name, ok in rows.items():
-        seconds = [row["seconds"] for row in ok]
-        rates = [row["steps"] / row["seconds"] for row in ok]
+        seconds = [row.seconds for row in ok]
+        rates = [row.steps / row.seconds for row in ok]
         print(f"| {name} | {len(ok)} | {spread(seconds)} | {spread(rates)} |")
-    used = {(row["device"], row["threads"], row["torch"]) for ok in rows.values() for row in ok}
-    print("\nDevice, threads per worker, torch: " + "; ".join(", ".join(map(str, one)) for one in sorted(used)))
+    used = {row.provenance for ok in rows.values() for row in ok}
+    texts = sorted({f"{one.device}, {one.threads}, {one.torch}" for one in used})
+    print("\nDevice, threads per worker, torch: " + "; ".join(texts))
 
 
 def harness(suite: SuiteConfig, count: int) -> None:
@@ -252,9 +253,9 @@ def harness(suite: SuiteConfig, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(expand(suite), Path(folder))
         start = time.perf_counter()
-        invert(run, "missing", Shard(), progress=False)
+        invert(run, progress=False)
         wall = time.perf_counter() - start
-        own = sum(row["seconds"] for stage_run in run.plan.stage_runs for row in run.rows(stage_run).values())
+        own = sum(row.seconds for stage_run in run.plan.stage_runs for row in run.rows(stage_run).values())
     share = (wall - own) / wall
     print(f"\nHarness: {wall - own:.2f} s of {wall:.2f} s ({share:.1%}) for {count} images of {suite.methods[0]}")
 

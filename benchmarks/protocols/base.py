@@ -156,7 +156,7 @@ class Protocol(ABC):
         return [
             Item(stage_run, image, dict.fromkeys(names, file_stamp(store.picture(image))))
             for image, row in sorted(store.rows().items())
-            if row["status"] == "ok" and image in known
+            if row.status == "ok" and image in known
         ]
 
     @abstractmethod

@@ -92,7 +92,7 @@ class Occlusion(Protocol):
     def items(self, run: Run, stage_run: StageRun) -> list[Item]:
         rows, store, items = run.rows(stage_run), run.store(stage_run), []
         for record in pairs(run.manifest(stage_run)):
-            if rows.get(record.id, {}).get("status") != "ok":
+            if record.id not in rows or rows[record.id].status != "ok":
                 continue
             stamps = {}
             for name, metric in self.loaded.items():
@@ -117,8 +117,8 @@ class Occlusion(Protocol):
 
             def clean_reconstruction() -> Tensor:
                 row = rows.get(clean.id)
-                if clean.failure or row is None or row["status"] != "ok":
-                    reason = clean.failure or (row["reason"] if row else "not run yet")
+                if clean.failure or row is None or row.status != "ok":
+                    reason = clean.failure or (row.reason if row else "not run yet")
                     raise BlockedError(f"the clean image's inversion failed: {reason}")
                 return run.reconstruction(stage_run, clean.id)
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.plan import expand
 from benchmarks.engine.run import Run
-from benchmarks.engine.runner import Shard, invert
+from benchmarks.engine.runner import invert
 from benchmarks.engine.store import InversionStore
 from datasets.images import read_rgb, to_image, to_tensor
 from methods.generators import load_generator
@@ -31,15 +31,15 @@ def kept(path: Path) -> list[str]:
 
 def test_tuning_goes_on_from_changed_weights_even_when_they_were_not_kept(suite: str, tmp_path: Path) -> None:
     alone, both = ["methods=[hyperstyle]", *TOYS], ["methods=[hyperstyle,hyperstyle+pti]", *TOYS]
-    assert invert(Run(expand(load_suite(suite, alone)), tmp_path), "missing", Shard()) == 2 * IMAGES
+    assert invert(Run(expand(load_suite(suite, alone)), tmp_path)) == 2 * IMAGES
     plan = expand(load_suite(suite, both))
     dataset = next(iter(plan.manifests))
     first, last = (InversionStore(tmp_path, plan.leaf[name, dataset]) for name in ("hyperstyle", "hyperstyle+pti"))
-    assert not kept(first.latent("p0")) and first.rows()["p0"]["weights"] == "not kept"
+    assert not kept(first.latent("p0")) and not first.rows()["p0"].weights_kept
     # Something goes on from it now, so that it has to be done again; the W encoder before it has not.
-    assert invert(Run(plan, tmp_path), "missing", Shard()) == 2 * IMAGES
+    assert invert(Run(plan, tmp_path)) == 2 * IMAGES
     assert len(kept(first.latent("p0"))) == 9 and not kept(last.latent("p0"))
-    assert {image: row["attempt"] for image, row in first.rows().items()} == {f"p{n}": 2 for n in range(IMAGES)}
+    assert {image: row.attempt for image, row in first.rows().items()} == {f"p{n}": 2 for n in range(IMAGES)}
     # What comes out is what the pipeline gives without a store.
     settings = {"pivotal_tuning": {"steps": 2}, "hyperstyle": {"weights": "toy"}}
     spec = load_pipeline("hyperstyle+pti", settings | {"hyperstyle_w_encoder": {"weights": "toy"}})
@@ -49,4 +49,4 @@ def test_tuning_goes_on_from_changed_weights_even_when_they_were_not_kept(suite:
     found = Pipeline(load_generator("toy"), spec).invert(target, [f"{dataset}/p0"])
     stored = to_tensor(read_rgb(last.picture("p0")))
     assert (to_tensor(to_image(found.image[0])) - stored).abs().max() <= 2 / 255
-    assert invert(Run(plan, tmp_path), "missing", Shard()) == 0
+    assert invert(Run(plan, tmp_path)) == 0

@@ -62,7 +62,7 @@ def test_a_finished_run_does_nothing_again(reference, suite):
 
 def test_shards_add_up(suite, tmp_path, reference):
     for shard in ("0/2", "1/2"):
-        assert main(["run", suite, "--out", str(tmp_path), "--shard", shard, "--only", "invert"]) == 0
+        assert main(["run", suite, "--out", str(tmp_path), "--shard", shard, "--phase", "invert"]) == 0
         assert not (tmp_path / "report").exists()
     assert main(["status", suite, "--out", str(tmp_path)]) == 0
     assert main(["report", suite, "--out", str(tmp_path)]) == 1, "nothing is scored yet"

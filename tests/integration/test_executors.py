@@ -63,7 +63,7 @@ def test_image_that_ends_workers_is_put_aside(how, said, retries, options, suite
         forks.use(patch, partial(poison, how, retries))
         assert main([*arguments, "--workers", "2", *options]) == 1
     frame = pd.read_parquet(out / "results.parquet")
-    failed = frame[frame["status"] == "failed"]
+    failed = frame[frame["status"].isin(["failed", "blocked"])]
     assert set(failed["image"]) == {"p1"} and set(failed["method"]) == {"sg2_w", "pti"}
     assert failed["reason"].str.contains(f"the worker died {retries + 1} times at this image: {said}").all()
     assert rows(out) == INVERTED and not doubled(out)

@@ -109,7 +109,7 @@ def test_a_clean_inversion_that_failed_is_the_reason(run):
     store, record = InversionStore(out, plan.leaf["sg2_w", "occluded"]), occluded(plan)[0]
     clean = str(record.labels["clean"])
     before = rows_of(compact(Run(plan, out))).set_index(["image", "metric"])["value"]
-    failed = {**store.rows()[clean], "status": "failed", "reason": "it diverged"}
+    failed = replace(store.rows()[clean], status="failed", reason="it diverged").to_json()
     for path in store.folder.glob("rows-*.jsonl"):
         kept = [line for line in path.read_text().splitlines() if json.loads(line)["image"] != clean]
         path.write_text("\n".join([*kept, json.dumps(failed)]) + "\n")

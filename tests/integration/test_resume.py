@@ -140,8 +140,9 @@ def test_broken_image_fails_alone_and_is_retried(built, suite, tmp_path, referen
     assert main(arguments) == 1
     assert "1 images have failed rows" in capsys.readouterr().err
     frame = pd.read_parquet(tmp_path / "results.parquet")
-    failed = frame[frame["status"] == "failed"]
-    assert set(failed["image"]) == {"p1"} and set(failed["method"]) == {"sg2_w", "pti"}
+    failed = frame[frame["status"].isin(["failed", "blocked"])]
+    assert set(failed["image"]) == {"p1"}
+    assert failed.groupby("method")["status"].unique().map(list).to_dict() == {"sg2_w": ["failed"], "pti": ["blocked"]}
     assert (frame[(frame["image"] != "p1") & (frame["metric"] == "mse")]["status"] == "ok").all()
     said = (tmp_path / "report" / "tables.md").read_text()
     assert "not a readable image" in said
@@ -166,19 +167,19 @@ def test_image_goes_on_once_the_stage_before_is_mended(suite, tmp_path, referenc
         assert main(arguments) == 1
     said = (tmp_path / "report" / "tables.md").read_text()
     assert "RuntimeError: diverged" in said and "the stage before failed: RuntimeError: diverged" in said
-    assert main([*arguments, "--resume", "failed", "--only", "invert", "methods=[sg2_w]"]) == 0
+    assert main([*arguments, "--resume", "failed", "--phase", "invert", "methods=[sg2_w]"]) == 0
     assert main(arguments) == 0, "the tuning of the mended image is missing work"
     assert tables(tmp_path) == tables(reference)
 
 
 def test_unreadable_latent_fails_alone(suite, tmp_path, reference):
     arguments = ["run", suite, "--out", str(tmp_path)]
-    assert main([*arguments, "--only", "invert", "methods=[sg2_w]"]) == 0
+    assert main([*arguments, "--phase", "invert", "methods=[sg2_w]"]) == 0
     latent = next(tmp_path.glob("inversions/*/p2.safetensors"))
     latent.write_bytes(b"x" * latent.stat().st_size)
     assert main(arguments) == 1
     frame = pd.read_parquet(tmp_path / "results.parquet")
-    failed = frame[frame["status"] == "failed"]
+    failed = frame[frame["status"] == "blocked"]
     assert set(failed["image"]) == {"p2"} and set(failed["method"]) == {"pti"}
     assert failed["reason"].str.contains("cannot be read .*--resume all").all()
     assert main([*arguments, "--resume", "all"]) == 0 and tables(tmp_path) == tables(reference)
@@ -187,7 +188,7 @@ def test_unreadable_latent_fails_alone(suite, tmp_path, reference):
 @pytest.mark.parametrize("name", ["p2.safetensors", "p2.png"])
 def test_torn_file_is_made_again(name, suite, tmp_path, reference):
     arguments = ["run", suite, "--out", str(tmp_path)]
-    assert main([*arguments, "--only", "invert"]) == 0
+    assert main([*arguments, "--phase", "invert"]) == 0
     for path in tmp_path.glob(f"inversions/*/{name}"):
         path.write_bytes(path.read_bytes()[:-20])
     assert main(arguments) == 0
@@ -196,7 +197,7 @@ def test_torn_file_is_made_again(name, suite, tmp_path, reference):
 
 def test_measurement_that_a_stored_image_lacks_is_said(suite, tmp_path, reference):
     arguments = ["run", suite, "--out", str(tmp_path)]
-    assert main([*arguments, "--only", "invert", "protocols.locality=null"]) == 0
+    assert main([*arguments, "--phase", "invert", "protocols.locality=null"]) == 0
     assert main(arguments) == 1
     assert "not measured when the image was inverted; run with --resume all" in (
         tmp_path / "report" / "tables.md"

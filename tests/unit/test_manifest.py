@@ -145,7 +145,7 @@ def built(tmp_path) -> Manifest:
 def test_data_module_follows_the_ids(built):
     wanted = ["r5", "r0", "r3"]
     batches = list(ImageDataModule(built, wanted, batch_size=2).predict_dataloader())
-    assert [batch["ids"] for batch in batches] == [["r5", "r0"], ["r3"]]
+    assert [batch["ids"] for batch in batches] == [["toy/r5", "toy/r0"], ["toy/r3"]]
     stacked = torch.cat([batch["images"] for batch in batches])
     assert stacked.shape == (3, 3, 8, 8) and stacked.dtype == torch.float32
     for id, image in zip(wanted, stacked, strict=True):
@@ -159,10 +159,10 @@ def test_bad_images_never_break_a_batch(built):
     images.save_png(Image.new("RGB", (8, 8), "red"), built.root / "4.png")
     ids = [record.id for record in built.records]
     (batch,) = ImageDataModule(built, ids, batch_size=8).predict_dataloader()
-    assert batch["ids"] == ["r0", "r5", "r6"] and batch["images"].shape == (3, 3, 8, 8)
+    assert batch["ids"] == ["toy/r0", "toy/r5", "toy/r6"] and batch["images"].shape == (3, 3, 8, 8)
     found = {"r1": "not a readable", "r2": "no such file", "r3": "9x8", "r4": "SHA-256", "gone": "no face found"}
-    assert batch["failures"].keys() == found.keys()
-    assert all(part in batch["failures"][id] for id, part in found.items())
+    assert batch["failures"].keys() == {f"toy/{id}" for id in found}
+    assert all(part in batch["failures"][f"toy/{id}"] for id, part in found.items())
 
 
 def test_images_are_stacked_in_the_order_of_the_ids(built):
@@ -173,7 +173,7 @@ def test_images_are_stacked_in_the_order_of_the_ids(built):
 
 def test_batch_of_failures_only(built):
     (batch,) = ImageDataModule(built, ["gone"]).predict_dataloader()
-    assert batch["ids"] == [] and batch["images"].shape == (0, 3, 8, 8) and list(batch["failures"]) == ["gone"]
+    assert batch["ids"] == [] and batch["images"].shape == (0, 3, 8, 8) and list(batch["failures"]) == ["toy/gone"]
 
 
 def test_lightning_predicts_over_it(built):
@@ -185,7 +185,7 @@ def test_lightning_predicts_over_it(built):
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, barebones=False
     )
     outputs = trainer.predict(Seen(), ImageDataModule(built, ["r1", "gone", "r6"], batch_size=2))
-    assert outputs == [(["r1"], {"gone": "no face found"}), (["r6"], {})]
+    assert outputs == [(["toy/r1"], {"toy/gone": "no face found"}), (["toy/r6"], {})]
 
 
 def test_data_module_errors(built):

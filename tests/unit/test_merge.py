@@ -23,7 +23,14 @@ def stage_run(
     root: Path, stages: list[dict[str, Any]] | None = None, images: str = "k", **changes: Any
 ) -> InversionStore:
     """A stage run's folder as the runner describes it."""
-    what = {"stages": stages or [STAGE], "dataset": "orl", "seed": 0, "generator": "g" * 64, "parent": None} | changes
+    what = {
+        "stages": stages or [STAGE],
+        "dataset": "orl",
+        "seed": 0,
+        "generator": "g" * 64,
+        "parent": None,
+        "store": 2,
+    } | changes
     key = digest([what, images])
     store = InversionStore(root, key)
     store.folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +53,7 @@ def done(store: InversionStore, image: str, shade: float, attempt: int = 1, torc
 
 def note(store: InversionStore, image: str, status: str, attempt: int = 1, torch_version: str = "2.15.0") -> None:
     row = {"image": image, "status": status, "reason": "" if status == "ok" else "no", "attempt": attempt,
-           "seconds": 1.0, "torch": torch_version, "device": "cpu"}  # fmt: skip
+           "seconds": 1.0, "provenance": {"torch": torch_version, "device": "cpu"}}  # fmt: skip
     store.writer().append(row)
 
 
@@ -67,7 +74,7 @@ def test_the_union_of_two_shards_is_complete_and_merging_again_changes_nothing(t
     found = merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
     assert (found.stage_runs, found.images, found.scores, found.conflicts) == (2, 3, 3, [])
     whole = stage_run(tmp_path / "all")
-    assert {image: row["status"] for image, row in whole.rows().items()} == dict.fromkeys(("s01", "s02", "s03"), "ok")
+    assert {image: row.status for image, row in whole.rows().items()} == dict.fromkeys(("s01", "s02", "s03"), "ok")
     assert [shade(whole, image) for image in ("s01", "s02", "s03")] == [0.0, 0.25, 0.5]
     for row in read_lines(list((tmp_path / "all" / "scores").rglob("*.jsonl"))):
         assert row["stamp"] == whole.picture(row["image"]).stat().st_mtime_ns  # nothing has to be scored again
@@ -87,7 +94,7 @@ def test_what_two_machines_did_is_decided_as_the_store_decides_and_reported(tmp_
     whole = stage_run(tmp_path / "all")
     assert shade(whole, "first") == pytest.approx(0.1) and shade(whole, "later") == pytest.approx(0.2)
     assert shade(whole, "saved") == pytest.approx(0.3)
-    assert {image: (row["status"], row["attempt"]) for image, row in whole.rows().items()} == {
+    assert {image: (row.status, row.attempt) for image, row in whole.rows().items()} == {
         "equal": ("ok", 1), "first": ("ok", 1), "later": ("ok", 2), "saved": ("ok", 1), "lost": ("failed", 2),
     }  # fmt: skip
     said = re.compile(r".*/(\w+): kept .*/(\w), differs from .*/(\w)")
@@ -103,6 +110,32 @@ def test_results_are_merged_into_a_folder_that_has_some(tmp_path: Path) -> None:
     found = merge(tmp_path / "ours", [tmp_path / "theirs"])
     assert (found.images, len(found.conflicts)) == (1, 1) and found.measured_with["torch"] == {"2.15.0", "2.16.0"}
     assert shade(ours, "kept") == pytest.approx(0.1) and shade(ours, "mended") == pytest.approx(0.4)
+
+
+def made(store: InversionStore, image: str, count: int = 1) -> None:
+    """What editing makes of an image."""
+    folder = store.folder.parents[1] / "edits" / store.folder.name
+    stamps = [store.picture(image).stat().st_mtime_ns, 0]
+    JsonLines(folder / "rows-a.jsonl").append(
+        {"image": image, "stamps": stamps, "digest": "d", "made": count, "seconds": 1.0}
+    )
+    for name in (f"{image}.png", f"{image}.interpolation.png"):
+        (folder / name).write_text(image)
+
+
+def test_images_that_protocols_made_are_merged_once(tmp_path: Path) -> None:
+    a, b = stage_run(tmp_path / "a"), stage_run(tmp_path / "b")
+    done(a, "s1", 0.1), done(b, "s1.x", 0.2)
+    merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
+    made(a, "s1"), made(b, "s1.x")
+    found = merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
+    assert (found.images, found.made) == (0, 2)
+    folder = tmp_path / "all" / "edits" / a.folder.name
+    assert {row["image"] for row in read_lines(sorted(folder.glob("rows-*")))} == {"s1", "s1.x"}
+    names = {"s1.png", "s1.interpolation.png", "s1.x.png", "s1.x.interpolation.png"}
+    assert {path.name for path in folder.glob("*.png")} == names
+    before = contents(tmp_path / "all")
+    assert merge(tmp_path / "all", [tmp_path / "a", tmp_path / "b"]).made == 0 and contents(tmp_path / "all") == before
 
 
 def test_a_row_without_its_files_is_not_taken(tmp_path: Path) -> None:
@@ -162,7 +195,7 @@ def test_the_command_reports_and_refuses(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "empty").mkdir()
     assert main(["merge", str(tmp_path / "all"), str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     said, notes = capsys.readouterr()
-    assert "2 images and 2 scores merged" in said
+    assert "2 images, 2 scores and 0 edited images merged" in said
     assert "1 images differ between the folders" in notes and "/s01: kept" in notes
     assert "different torch: 2.15.0, 2.16.0" in notes and "--resume none" in notes
     assert main(["merge", str(tmp_path / "all"), str(tmp_path / "empty")]) == 2

@@ -11,7 +11,8 @@ from benchmarks.engine import plan as planning
 from benchmarks.engine.config import DatasetEntry, SuiteConfig
 from benchmarks.engine.plan import Plan, expand, stage_run_key
 from benchmarks.engine.run import Run
-from benchmarks.engine.runner import Shard, group_size, wanted
+from benchmarks.engine.runner import group_size, pending
+from benchmarks.engine.types import Shard
 from benchmarks.errors import ConfigError
 from datasets import registry as datasets_registry
 from datasets.assets import AssetMissingError
@@ -145,7 +146,7 @@ def test_shards_are_a_partition_and_hold_their_parents(methods, of, tmp_path):
     plan = expand(replace(SUITE, methods=methods))
     ids = plan.manifests["synthetic"].ids
     run = Run(plan, tmp_path)
-    shards = [{c.key: wanted(run, c, "missing", Shard(i, of)) for c in plan.stage_runs} for i in range(of)]
+    shards = [{c.key: pending(run, c, "missing", Shard(i, of)) for c in plan.stage_runs} for i in range(of)]
     for stage_run in plan.stage_runs:
         assert sorted(image for shard in shards for image in shard[stage_run.key]) == ids
         for shard in shards:

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.engine import store as storing
-from benchmarks.engine.store import InversionStore, JsonLines, finite, read_lines, write_atomically
+from benchmarks.engine.store import InversionStore, JsonLines, check_version, finite, read_lines
+from benchmarks.engine.types import Provenance, Row, Score
+from benchmarks.errors import ConfigError
 from methods.base import Inversion
 
 ROWS = st.lists(
@@ -87,8 +89,8 @@ def test_standing_row(tmp_path_factory, attempts, data):
         JsonLines(store.folder / f"rows-{writer}.jsonl").append(row("a", status, n))
     good = [n for n, status in enumerate(attempts, start=1) if status == "ok"]
     standing = store.rows()["a"]
-    assert standing["attempt"] == (good[-1] if good else len(attempts))
-    assert (standing["status"] == "ok") == bool(good)
+    assert standing.attempt == (good[-1] if good else len(attempts))
+    assert (standing.status == "ok") == bool(good)
 
 
 @pytest.mark.parametrize("lost", ["latent", "picture"])
@@ -97,7 +99,7 @@ def test_ok_needs_its_files(tmp_path, lost, how):
     store = InversionStore(tmp_path, "key")
     put(store, "a")
     store.writer().append(row("a", "ok", 1))
-    assert store.rows()["a"]["status"] == "ok"
+    assert store.rows()["a"].status == "ok"
     path: Path = getattr(store, lost)("a")
     path.unlink() if how == "absent" else path.write_bytes(b"")
     assert "a" not in store.rows(), "the image counts as not done"
@@ -124,19 +126,22 @@ def test_weights_are_left_out_unless_asked_for(tmp_path):
     assert store.load("i0", "set/i0").weights == (None,)
 
 
-def test_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "run.json"
-    write_atomically(path, b"old")
+def test_row_round_trip():
+    score = Score("locality", "locality_mse", 1, "a", None, "failed", "out of memory")
+    made = Row("a", "ok", 2, "", 1.5, None, 7, Provenance("cpu", "float32", 8, 1, "2", "c"), (3, 4), False, (score,))
+    assert Row.from_json(json.loads(json.dumps(made.to_json()))) == made
+    assert Row.from_json(row("a", "failed", 1)) == Row("a", "failed", 1)
 
-    def full(self: Path, data: bytes) -> int:
-        with open(self, "wb") as handle:
-            handle.write(data[: len(data) // 2])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(Path, "write_bytes", full)
-        write_atomically(path, b"newer")
-    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+@pytest.mark.parametrize("layout", ["cells/x/cell.json", "inversions/x/stage.json"])
+def test_results_of_another_version_are_refused(tmp_path, layout):
+    path = tmp_path / layout
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match=r"store version 1, this one reads 2\); choose another folder with --out"):
+        check_version(tmp_path)
+    path.write_text('{"store": 2')  # torn
+    assert layout.startswith("cells") or check_version(tmp_path) is None
 
 
 @pytest.mark.parametrize("breaks", ["save_file", "save_png"])

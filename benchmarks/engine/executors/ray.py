@@ -15,9 +15,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.engine.executors.base import ROOT, work
 from benchmarks.errors import ConfigError
-
-ROOT = Path(__file__).parents[3]
 
 
 @dataclass
@@ -39,15 +38,6 @@ class RayJob:
     def stop(self) -> None:
         self.ray.cancel(self.task, force=True)
         self.ray.wait([self.task], timeout=30)
-
-
-def work(command: list[str]) -> int:
-    """One worker, in the process that Ray gave it; returns its exit code."""
-    from benchmarks.cli import main
-    from benchmarks.engine.allocator import keep_freed_memory
-
-    keep_freed_memory()
-    return main(command)
 
 
 class Launcher:
@@ -76,7 +66,7 @@ class Launcher:
         environment = {name: os.environ[name] for name in keep if name in os.environ}
         environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         self.task = ray.remote(
-            max_retries=0,  # the images of a dead worker are counted, so that none kills workers for ever
+            max_retries=0,  # the images of a dead worker are counted, so that none kills workers without end
             max_calls=1,
             num_cpus=float(options.get("num_cpus", threads)),
             num_gpus=gpus,

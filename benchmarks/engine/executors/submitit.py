@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.engine.executors.base import ROOT, work
 from benchmarks.errors import ConfigError
-
-ROOT = Path(__file__).parents[3]
 
 
 @dataclass
@@ -25,13 +24,13 @@ class SlurmJob:
 
     job: Any
     every: float = 2.0
-    asked: float = 0.0
+    polled: float = 0.0
 
     def ended(self) -> int | str | None:
-        # `done` asks the queue, which a scheduler does not like to be asked five times a second.
-        if time.monotonic() - self.asked < self.every:
+        # `done` asks the queue, which schedulers do not want to be asked five times a second.
+        if time.monotonic() - self.polled < self.every:
             return None
-        self.asked = time.monotonic()
+        self.polled = time.monotonic()
         if not self.job.done():
             return None
         if (error := self.job.exception()) is None:
@@ -42,15 +41,6 @@ class SlurmJob:
         self.job.cancel()
         while not self.job.done():
             time.sleep(self.every)
-
-
-def work(command: list[str]) -> int:
-    """One worker, on the node that it was given; returns its exit code."""
-    from benchmarks.cli import main
-    from benchmarks.engine.allocator import keep_freed_memory
-
-    keep_freed_memory()
-    return main(command)
 
 
 class Launcher:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.engine.store import Row
+from benchmarks.engine.store import JsonRow
 from benchmarks.protocols.editing.store import EDITS, from_row
 from metrics.editing import Target, identity_at, path
 
@@ -17,7 +17,7 @@ CURVES = {"dataset": "str", "method": "str", "image": "str", "attribute": "str",
 LEVELS = 12  # effects of a curve to either side
 
 
-def curves(edited: Iterable[tuple[str, str, Mapping[str, Row]]], targets: Sequence[Target]) -> pd.DataFrame:
+def curves(edited: Iterable[tuple[str, str, Mapping[str, JsonRow]]], targets: Sequence[Target]) -> pd.DataFrame:
     """A table of CURVES; the identity is NaN where an effect is not reached.
 
     Args:
@@ -28,7 +28,7 @@ def curves(edited: Iterable[tuple[str, str, Mapping[str, Row]]], targets: Sequen
     return pd.DataFrame(rows, columns=list(CURVES)).astype(CURVES)
 
 
-def _points(readings: Mapping[str, Row], targets: Sequence[Target]) -> Iterator[tuple[Any, ...]]:
+def _points(readings: Mapping[str, JsonRow], targets: Sequence[Target]) -> Iterator[tuple[Any, ...]]:
     for image, row in readings.items():
         if "reason" in row[EDITS]:
             continue

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from benchmarks.engine.plan import digest
-from benchmarks.engine.store import JsonLines, Row, RowFiles
+from benchmarks.engine.store import JsonLines, JsonRow, RowFiles
 from benchmarks.engine.types import Score, Status
 from benchmarks.protocols.base import (
     BROKEN,
@@ -199,7 +199,7 @@ class Editing(GeneratingProtocol):
             return []
         rows, store = run.rows(stage_run), run.store(stage_run)
         known = EditStore(run.out, stage_run.key).rows(self.digest)
-        inverted = {image for image in ids if rows.get(image, {}).get("status") == "ok"}
+        inverted = {image for image in ids if image in rows and rows[image].status == "ok"}
         stamps = {image: file_stamp(store.picture(image)) if image in inverted else 0 for image in ids}
         tasks = []
         for image, other in zip(ids, [*ids[1:], *ids[:1]], strict=True):
@@ -216,7 +216,7 @@ class Editing(GeneratingProtocol):
     def generate(self, run: Run, stage_run: StageRun, tasks: Sequence[Task], lines: JsonLines) -> None:
         edit_images(run, self.directions, stage_run, tasks, lines)
 
-    def failed_row(self, task: Task, reason: str) -> Row:
+    def failed_row(self, task: Task, reason: str) -> JsonRow:
         parts = dict.fromkeys((EDITS, INTERPOLATION, REINVERSION), without("failed", reason))
         return task.row() | parts | {"seconds": 0.0}
 
@@ -230,7 +230,7 @@ class Editing(GeneratingProtocol):
 
     # Distances of sets of edited images.
 
-    def _rows(self, run: Run, stage_run: StageRun) -> dict[str, Row]:
+    def _rows(self, run: Run, stage_run: StageRun) -> dict[str, JsonRow]:
         """Readings of the images that the suite edits, in their order."""
         found = EditStore(run.out, stage_run.key).rows(self.digest)
         return {image: found[image] for image in self.images[stage_run.dataset] if image in found}

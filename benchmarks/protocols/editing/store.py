@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.engine.store import Row, RowFiles, finite, read_lines
+from benchmarks.engine.store import JsonRow, RowFiles, finite, read_lines
 from datasets.images import read_rgb, to_image, to_tensor
 from metrics.editing import Edits, Reading
 
@@ -37,9 +37,9 @@ class EditStore:
     def row_files(self) -> RowFiles:
         return RowFiles(self.folder, self.names)
 
-    def rows(self, digest: str) -> dict[str, Row]:
+    def rows(self, digest: str) -> dict[str, JsonRow]:
         """The newest row of every image under these directions. made counts up by image: clocks jump."""
-        found: dict[str, Row] = {}
+        found: dict[str, JsonRow] = {}
         for row in read_lines(self.row_files().paths()):
             if row["digest"] == digest and row["made"] >= found.get(row["image"], row)["made"]:
                 found[row["image"]] = row
@@ -72,13 +72,13 @@ class Task:
     made: int
     digest: str
 
-    def done(self, row: Row | None) -> bool:
+    def done(self, row: JsonRow | None) -> bool:
         """Whether a row has all of it."""
         if row is None or (row["digest"], row["stamps"]) != (self.digest, self.stamps):
             return False
         return not self.reinvert or REINVERSION in row
 
-    def row(self) -> Row:
+    def row(self) -> JsonRow:
         """The beginning of its row."""
         return {"image": self.image, "stamps": self.stamps, "digest": self.digest, "made": self.made}
 
@@ -91,7 +91,7 @@ def without(status: str, reason: str) -> Part:
 def to_row(edits: Edits) -> Part:
     """Readings as plain data; `from_row` is the inverse."""
 
-    def plain(reading: Reading) -> Row:
+    def plain(reading: Reading) -> JsonRow:
         values = {name: finite(value) for name, value in reading.values.items()}
         numbers = {"identity": reading.identity, "outside": reading.outside, "kept": reading.kept}
         return {"values": values} | {name: finite(value) for name, value in numbers.items()}
@@ -108,7 +108,7 @@ def from_row(part: Part) -> Edits:
     def number(value: float | None) -> float:
         return np.nan if value is None else value
 
-    def reading(row: Row) -> Reading:
+    def reading(row: JsonRow) -> Reading:
         values = {name: number(value) for name, value in row["values"].items()}
         return Reading(number(row["identity"]), values, number(row["outside"]), number(row["kept"]))
 

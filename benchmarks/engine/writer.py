@@ -1,0 +1,139 @@
+"""Storing inversions: measured while they are in memory, then their files, then one row for each image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import BasePredictionWriter
+
+from benchmarks.engine.machine import commit, device_name, peak_memory_mb
+from benchmarks.engine.measure import measure_inline
+from benchmarks.engine.plan import StageRun
+from benchmarks.engine.run import Run
+from benchmarks.engine.store import Attempts, finite
+from benchmarks.engine.types import STORE_VERSION, ImageKey, Provenance, Row, Status
+from inversion_bench.files import write_text
+from methods.base import Outcome
+
+
+class InversionWriter:
+    """Stores what comes of images of one stage run.
+
+    Args:
+        run: the run.
+        stage_run: the stage run.
+        batch_size: images that are inverted at once, at most.
+        attempts: counts the attempts at each image so far.
+    """
+
+    def __init__(self, run: Run, stage_run: StageRun, batch_size: int, attempts: Attempts):
+        self.run, self.stage_run, self.attempts = run, stage_run, attempts
+        self.store = run.store(stage_run)
+        self.rows = self.store.writer()
+        device, threads = device_name(run.device), torch.get_num_threads()
+        self.provenance = Provenance(device, "float32", batch_size, threads, str(torch.__version__), commit())
+        describe(run, stage_run)
+
+    def write(self, outcome: Outcome) -> None:
+        """Store a batch; what was saved before an error gets its row, too."""
+        rows: list[Row] = []
+        try:
+            for row in self._rows(outcome):
+                rows.append(row)
+        finally:
+            self._append(rows)
+
+    def write_failures(self, reasons: dict[str, str], status: Status = "failed") -> None:
+        """Write rows of images that no stage was given. reasons: by image."""
+        self._append([self._row(Row(image, status, 0, reason)) for image, reason in reasons.items()])
+
+    def _append(self, rows: Sequence[Row]) -> None:
+        if rows:  # in one write, as the disk is waited for
+            self.rows.append(*(row.to_json() for row in rows))
+
+    def _row(self, row: Row) -> Row:
+        return replace(row, attempt=self.attempts.count.get(row.image, 0) + 1, provenance=self.provenance)
+
+    def _rows(self, outcome: Outcome) -> Iterator[Row]:
+        """Save each image of a batch; its row once it is saved."""
+        memory = finite(peak_memory_mb(self.run.device))
+        seconds = {name: round(value, 6) for name, value in outcome.seconds.items()}
+        for n in range(len(outcome.inversion) if outcome.inversion is not None else 0):
+            assert outcome.inversion is not None
+            inversion = outcome.inversion[n : n + 1]
+            name = inversion.ids[0]
+            image = ImageKey.parse(name).image
+            with torch.inference_mode(False), torch.no_grad():
+                scores = tuple(measure_inline(self.run, self.stage_run, inversion))
+            keep = self.run.plan.keeps_weights(self.stage_run, image)
+            self.store.save(image, inversion, keep)
+            yield self._row(
+                Row(image, "ok", 0, "", seconds[name], memory, int(inversion.steps[0]), files=self.store.sizes(image),
+                    weights_kept=keep or inversion.weights[0] is None, scores=scores)
+            )  # fmt: skip
+        for name, reason in outcome.failures.items():
+            yield self._row(Row(ImageKey.parse(name).image, "failed", 0, reason, seconds[name], memory))
+
+
+class ResultWriter(BasePredictionWriter):
+    """Stores what `Trainer.predict` gets from a pipeline as the results of a method of the suite.
+
+    Args:
+        run: the run; its device is the trainer's.
+        method: the pipeline's name in the suite.
+
+    Example:
+        run = Run(expand(load_suite("faces64")), Path("runs/mine"))
+        pipeline = Pipeline(run.generator, load_pipeline("pti"))
+        data = ImageDataModule(run.plan.manifests["openpeople"], ids)
+        Trainer(callbacks=[ResultWriter(run, "pti")]).predict(pipeline, data, return_predictions=False)
+    """
+
+    def __init__(self, run: Run, method: str):
+        super().__init__(write_interval="batch")
+        self.run, self.method = run, method
+        self._writers: dict[str, InversionWriter] = {}
+
+    def write_on_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: Outcome,
+        batch_indices: Sequence[int] | None, batch: dict[str, Any], batch_idx: int, dataloader_idx: int,
+    ) -> None:  # fmt: skip
+        names = [*prediction.seconds, *batch["failures"]]
+        if not names:
+            return
+        writer = self._writer(ImageKey.parse(names[0]).dataset, len(names))
+        writer.attempts.refresh()
+        writer.write(prediction)
+        writer.write_failures({ImageKey.parse(name).image: reason for name, reason in batch["failures"].items()})
+
+    def _writer(self, dataset: str, batch_size: int) -> InversionWriter:
+        if dataset not in self._writers:
+            plan = self.run.plan
+            if (self.method, dataset) not in plan.leaf:
+                raise KeyError(f"suite {plan.suite.name} does not run {self.method} on data set {dataset}")
+            stage_run = plan.stage_run(plan.leaf[self.method, dataset])
+            attempts = Attempts(self.run.store(stage_run).row_files())
+            self._writers[dataset] = InversionWriter(self.run, stage_run, batch_size, attempts)
+        return self._writers[dataset]
+
+
+def describe(run: Run, stage_run: StageRun) -> None:
+    """Write what a stage run is into its folder, for people and for tools that merge runs."""
+    path = run.store(stage_run).folder / "stage.json"
+    content = {
+        "store": STORE_VERSION,
+        "key": stage_run.key,
+        "stages": [stage.identity() for stage in stage_run.stages],
+        "dataset": stage_run.dataset,
+        "seed": stage_run.seed,
+        "generator": run.plan.generator_hash,
+        "parent": stage_run.parent,
+    }
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    if not path.exists() or path.read_bytes() != text.encode():  # torn by a power cut
+        write_text(path, text)
