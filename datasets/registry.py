@@ -19,6 +19,7 @@ DATASETS: Registry[Callable[..., Any]] = Registry(
         "orl": "datasets.orl:build",
         "folder": "datasets.folder:build",
         "occluded": "datasets.occluded:build",
+        "celeba": "datasets.celeba:build",
         "celeba_hq": "datasets.celeba_hq:build",
         "ffhq": "datasets.folder:ffhq",
         "metfaces": "datasets.folder:metfaces",
