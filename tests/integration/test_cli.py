@@ -112,7 +112,7 @@ def test_wrong_configuration_starts_nothing(arguments, said, tmp_path, capsys):
     out = tmp_path / "out"
     assert main([*arguments, *(["--out", str(out)] if arguments[0] != "fetch" else [])]) == 2
     found = capsys.readouterr().err
-    assert found.startswith("error: ") and said in found and not out.exists()
+    assert found.splitlines()[-1].startswith("error: ") and said in found and not out.exists()
 
 
 def test_output_that_cannot_be_written(suite, tmp_path, capsys):

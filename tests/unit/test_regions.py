@@ -82,12 +82,12 @@ def test_no_face_is_a_reason_and_an_empty_mask() -> None:
 
 
 def test_no_mask_depends_on_its_batch_or_on_the_image_beside_it() -> None:
-    colours = [(0.3 + 0.02 * i, 0.02 * i, -0.2) for i in range(landmarks.LANES + 3)]
+    colours = [(0.3 + 0.02 * i, 0.02 * i, -0.2) for i in range(landmarks.BATCH + 3)]
     pictures = torch.stack([drawn_face(colour) for colour in colours])
     pictures[2] = 0
     masks, reasons = regions.load_parser("landmark_ellipse")(pictures)
     assert [i for i, reason in enumerate(reasons) if reason] == [2]
-    for i in (0, 2, landmarks.LANES, len(pictures) - 1):
+    for i in (0, 2, landmarks.BATCH, len(pictures) - 1):
         alone, _ = regions.load_parser("landmark_ellipse")(pictures[i : i + 1])
         assert torch.equal(alone[0], masks[i])
 
