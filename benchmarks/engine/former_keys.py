@@ -16,8 +16,6 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from benchmarks.protocols.registry import protocol_of
-
 KEYS = ("protocols", "metrics", "inline", "editing")
 METRICS = ("reconstruction", "interest_region", "set_distances")
 INLINE = ("locality", "latent")
@@ -71,6 +69,8 @@ def _of_metrics(names: list[str]) -> dict[str, Any]:
 
 
 def _kind(metric: str) -> str:
+    from benchmarks.protocols.registry import protocol_of  # only suites of the former form need it
+
     with suppress(KeyError, ValueError):  # the protocol says what is wrong with the name
         return protocol_of(metric)
     return METRICS[0]
