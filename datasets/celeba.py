@@ -84,20 +84,16 @@ def build(split: Split = "test", resolution: int = 64) -> Manifest:
         name="celeba", title=f"CelebA, {split} photographs", version=VERSION, recipe=ffhq_alignment.RECIPE,
         resolution=resolution, licence=assets.get(ASSET).licence, domain="in", root=Path(), records=(),
     )  # fmt: skip
-    by_id = {photograph.id: photograph for photograph in chosen}
 
     def candidates() -> Iterator[building.Candidate]:
         for photograph in chosen:
             labels: dict[str, Label] = {"person": photograph.person, "occluded": int(bool(photograph.occlusion))}
             if photograph.occlusion:
                 labels["occlusion"] = photograph.occlusion
-            yield building.Candidate(photograph.id, partial(images.read_rgb, photograph.path), labels)
-
-    def prepare(candidate: building.Candidate, side: int) -> Image.Image:
-        return aligned(by_id[candidate.id], side)
+            yield building.Candidate(photograph.id, partial(aligned, photograph, resolution), labels)
 
     identity = {**building.asset_identity(ASSET), "split": split, "index": assets.sha256(INDEX)}
-    return building.build(head, identity, candidates, len(chosen), prepare)
+    return building.build(head, identity, candidates, len(chosen), building.as_is)
 
 
 def load_training_photographs(resolution: int = 64) -> Tensor:

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from datasets import alignment, assets, images
 from datasets.celeba import ASSET, INDEX
+from inversion_bench.files import atomic
 from metrics.networks.sface import load_sface
 
 TEST = 200
@@ -57,7 +58,7 @@ def main() -> None:
     for i, row in enumerate(rows):
         row["person"] = f"g{groups[i]:03d}"
         row["split"] = "test" if i in test else "train"
-    with INDEX.open("w", encoding="utf-8", newline="") as handle:
+    with atomic(INDEX) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

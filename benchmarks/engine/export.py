@@ -75,7 +75,7 @@ def _rows(run: Run) -> Iterator[JsonRow]:
                 for name, value in costs.items():
                     yield common | {"protocol": COSTS, "metric": name, "metric_version": 1, "value": value}
         for protocol in plan.protocols:
-            for score in protocol.results(run, stage_run, stored_scores(run, protocol, stage_run)):
+            for score in protocol.results(run, stage_run, stored_scores(run, protocol, stage_run, inversions[key])):
                 common = commons[score.image]
                 state: JsonRow = {"protocol": score.protocol, "metric": score.metric, "metric_version": score.version}
                 if common["status"] != "ok" and Need.INLINE in protocol.needs:

@@ -5,6 +5,7 @@ Claims of such work stand beside those of inverting, under the name of the folde
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -76,6 +77,6 @@ def pending(run: Run, shard: Shard = ALL) -> dict[Part, list[Any]]:
     return found
 
 
-def row_files(run: Run) -> list[RowFiles]:
-    """The files of all rows of what protocols make."""
-    return [protocol.row_files(run, stage_run) for protocol, stage_run in pending(run)]
+def row_files(run: Run, parts: Iterable[Part]) -> list[RowFiles]:
+    """The files of the rows of what protocols make."""
+    return [protocol.row_files(run, stage_run) for protocol, stage_run in parts]

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from benchmarks.engine.plan import StageRun
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import JsonLines, read_lines
-from benchmarks.engine.types import ImageKey, Score
+from benchmarks.engine.types import ImageKey, Row, Score
 from benchmarks.protocols.base import Item, Need, Protocol, without_value
 from methods.base import Inversion
 from metrics.base import MetricInfo
@@ -96,13 +96,15 @@ def measure_inline(run: Run, stage_run: StageRun, inversion: Inversion) -> list[
     return scores
 
 
-def stored_scores(run: Run, protocol: Protocol, stage_run: StageRun) -> Mapping[str, Mapping[str, Score]]:
-    """The stored scores of a stage run by metric and image, those of inline protocols included."""
+def stored_scores(
+    run: Run, protocol: Protocol, stage_run: StageRun, rows: Mapping[str, Row]
+) -> Mapping[str, Mapping[str, Score]]:
+    """The stored scores of a stage run by metric and image; those of inline protocols are in `rows`, its rows."""
     if Need.INLINE not in protocol.needs:
         return {info.name: _Lines(run.out, stage_run, info).scores() for info in protocol.infos()}
     found: dict[str, dict[str, Score]] = {info.name: {} for info in protocol.infos()}
     versions = {info.name: info.version for info in protocol.infos()}
-    for image, row in run.rows(stage_run).items():
+    for image, row in rows.items():
         for each in row.scores:
             if versions.get(each.metric) == each.version:
                 found[each.metric][image] = each

@@ -101,9 +101,10 @@ def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: F
             finally:
                 planned.unlink(missing_ok=True)
         # After all inverting: what protocols make may need several inversions.
-        count = sum(map(len, generate.pending(run).values()))
+        parts = generate.pending(run)
+        count = sum(map(len, parts.values()))
         making = [*command, "--phase", "generate"]
-        supervise(launcher, [making] * min(workers, count), run.out, generate.row_files(run), "editing", count)
+        supervise(launcher, [making] * min(workers, count), run.out, generate.row_files(run, parts), "editing", count)
     finally:
         launcher.close()
 

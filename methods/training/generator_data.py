@@ -16,6 +16,21 @@ from datasets.training_faces import load_training_faces
 from methods.training.generator import GeneratorTraining, TrainingConfig
 
 
+def load_faces(config: TrainingConfig, z_dim: int = 100) -> tuple[Tensor, Tensor]:
+    """What `config.data` names: faces uint8 [N, 64, 64, 3], and z [N, z_dim].
+
+    Each photograph is followed by its mirror image, and their z are random; a DCGAN's draws come with the z they were
+    drawn from.
+    """
+    if config.data == "digiface_gan":
+        return load_training_faces(config.draws)
+    if config.data != "celeba":
+        raise ValueError(f"data={config.data}: expected celeba or digiface_gan")
+    photographs = load_training_photographs()
+    faces = torch.stack([photographs, photographs.flip(2)], dim=1).flatten(0, 1)
+    return faces, torch.randn(len(faces), z_dim, generator=torch.Generator().manual_seed(config.seed))
+
+
 class _Steps(IterableDataset[tuple[Tensor, Tensor]]):
     def __init__(self, data: TrainingFaces):
         self.data = data
@@ -28,11 +43,7 @@ class _Steps(IterableDataset[tuple[Tensor, Tensor]]):
 
 
 class TrainingFaces(pl.LightningDataModule):
-    """Batches (faces uint8 [N, 64, 64, 3], z [N, z_dim]) to train on; fixed z to evaluate by.
-
-    Photographs come with their mirror images, and their z are random; a DCGAN's draws come with the z they were drawn
-    from.
-    """
+    """Batches of `load_faces` to train on; fixed z to evaluate by."""
 
     def __init__(self, config: TrainingConfig, z_dim: int = 100):
         super().__init__()
@@ -40,19 +51,10 @@ class TrainingFaces(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         assets.ensure("lpips_alex", quiet=False)
-        self._load()
-
-    def _load(self) -> tuple[Tensor, Tensor]:
-        if self.config.data == "digiface_gan":
-            return load_training_faces(self.config.draws)
-        if self.config.data != "celeba":
-            raise ValueError(f"data={self.config.data}: expected celeba or digiface_gan")
-        photographs = load_training_photographs()
-        faces = torch.cat([photographs, photographs.flip(2)])
-        return faces, torch.randn(len(faces), self.z_dim, generator=torch.Generator().manual_seed(self.config.seed))
+        load_faces(self.config, self.z_dim)
 
     def setup(self, stage: str | None = None) -> None:
-        self.faces, self.z = self._load()
+        self.faces, self.z = load_faces(self.config, self.z_dim)
         wanted = self.config.batch * (self.trainer.world_size if self.trainer else 1)
         if len(self.faces) < wanted:
             raise ValueError(f"{len(self.faces)} training faces, expected at least the {wanted} of a step; raise draws")

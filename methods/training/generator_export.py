@@ -12,16 +12,17 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from datasets.alignment import NoFaceError, find_face
-from datasets.training_faces import load_training_faces, to_uint8
+from datasets.training_faces import to_uint8
 from methods.generators.readers import load_generator, save_generator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
 from methods.training.card import hours, log, render_card
 from methods.training.generator import GeneratorTraining, TrainingConfig, save_grid
-from methods.training.generator_data import TrainingFaces
+from methods.training.generator_data import TrainingFaces, load_faces
 from methods.training.spec import TrainingSpec, configured
 from metrics.distribution import AlexFeatures, FrechetDistance
 
 VERSION = 2
+NAMES = {"digiface_gan": "faces64", "celeba": "celeba64"}  # of the exported files, by the data trained on
 
 
 def generator(overrides: DictConfig) -> TrainingSpec:
@@ -39,26 +40,28 @@ def generator(overrides: DictConfig) -> TrainingSpec:
 
 
 def export(checkpoint: Path, out: Path, config: TrainingConfig) -> None:
-    """Write OUT/faces64.safetensors (half precision), its state to train on, samples, log and model card."""
+    """Write OUT/<name>.safetensors (half precision), its state to train on, samples, log and model card."""
     # Our own checkpoint of this run; Lightning's files hold more than tensors.
     stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
     shape = dict(stored["hyper_parameters"]["generator"])
     trained = GeneratorTraining(config, GeneratorConfig(**{**shape, "channels": tuple(shape["channels"])}))
     trained.load_state_dict(stored["state_dict"])
     generator, images = trained.ema, int(trained.images)
-    trained.save_state(out / "faces64-state.safetensors")
-    weights = out / "faces64.safetensors"
+    name = NAMES[config.data]
+    trained.save_state(out / f"{name}-state.safetensors")
+    weights = out / f"{name}.safetensors"
     save_generator(generator, weights, half=True, card={"version": str(VERSION), "images": str(images)})
     generator = load_generator(weights)  # evaluated as it is shipped
-    save_grid(generator, out / "faces64.png")
-    _log(out).to_csv(out / "faces64-log.csv", index=False, float_format="%.4g")
-    (out / "faces64.md").write_text(_card(generator, images, out, config), encoding="utf-8")
+    save_grid(generator, out / f"{name}.png")
+    _log(out).to_csv(out / f"{name}-log.csv", index=False, float_format="%.4g")
+    (out / f"{name}.md").write_text(_card(generator, images, out, config), encoding="utf-8")
 
 
 def _card(generator: Generator, images: int, out: Path, config: TrainingConfig) -> str:
-    faces, _ = load_training_faces(config.draws)
+    faces, _ = load_faces(config)
     real = faces.permute(0, 3, 1, 2).float() / 127.5 - 1
-    count = config.frechet_images
+    # Two parts of the data are compared, too; an even number keeps a photograph and its mirror image in one of them.
+    count = min(config.frechet_images, len(real) // 4 * 2)
     distance = FrechetDistance(AlexFeatures(), AlexFeatures.DIM)
     distance.update_batches(real[:count], real=True)
     distance.update_batches(samples(generator, count, seed=12345), real=False)
@@ -71,6 +74,9 @@ def _card(generator: Generator, images: int, out: Path, config: TrainingConfig) 
     found_in_data = _detected(real[: config.detection_images])
     return render_card(
         "generator.md.j2",
+        name=NAMES[config.data],
+        data=config.data,
+        start=config.start,
         version=VERSION,
         shape=shape,
         parameters=sum(p.numel() for p in generator.parameters()),

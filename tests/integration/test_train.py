@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from benchmarks.cli import main
+from datasets import assets
+from datasets.celeba import ASSET
 from methods.generators import load_generator
 from methods.training.generator import GeneratorTraining, TrainingConfig
+from methods.training.generator_export import NAMES
 
 TINY = [
-    "data=digiface_gan",
-    "anchor=1",
     "draws=1000",
     "batch=4",
-    "distil_images=8",
     "frechet_images=40",
     "detection_images=4",
     "lr=1e-4",
@@ -26,11 +26,16 @@ TINY = [
 
 @pytest.mark.assets
 @pytest.mark.slow
-def test_training_resumes_and_exports(tmp_path: Path) -> None:
-    out = tmp_path / "run"
+@pytest.mark.parametrize("data", ["digiface_gan", "celeba"])
+def test_training_resumes_and_exports(data: str, tmp_path: Path) -> None:
+    out, name, photographs = tmp_path / "run", NAMES[data], data == "celeba"
+    if photographs and not assets.get(ASSET).present:
+        pytest.skip(f"the CelebA photographs are not in the cache; fetch {ASSET}")
+    more = [f"data={data}", *([] if photographs else ["anchor=1", "distil_images=8"])]
 
     def train(total: int) -> int:
-        return main(["train", "generator", *TINY, f"total_images={total}", "--out", str(out), "--processes", "1"])
+        arguments = ["train", "generator", *TINY, *more, f"total_images={total}"]
+        return main([*arguments, "--out", str(out), "--processes", "1"])
 
     assert train(16) == 0
     first = torch.load(out / "checkpoints" / "last.ckpt", weights_only=False)
@@ -40,15 +45,17 @@ def test_training_resumes_and_exports(tmp_path: Path) -> None:
     assert int(second["state_dict"]["images"]) == 24
     key = "generator.convs.0.conv.weight"
     assert not torch.equal(first["state_dict"][key], second["state_dict"][key])
-    generator = load_generator(out / "faces64.safetensors")
+    generator = load_generator(out / f"{name}.safetensors")
     assert generator.resolution == 64 and bool(generator(torch.randn(1, 100)).isfinite().all())
-    state = out / "faces64-state.safetensors"
-    again = GeneratorTraining(TrainingConfig(data="digiface_gan", distil_images=100, start=str(state)))
+    state = out / f"{name}-state.safetensors"
+    again = GeneratorTraining(TrainingConfig(data=data, distil_images=100, start=str(state)))
     assert int(again.images) == 24 and not again.adversarial
     assert torch.allclose(again.generator(torch.ones(1, 100)), generator(torch.ones(1, 100)), atol=1e-3)
-    assert "Frechet distance" in (out / "faces64.md").read_text()
-    assert (out / "faces64.png").stat().st_size > 0
-    assert pd.read_csv(out / "faces64-log.csv") is not None
+    card = (out / f"{name}.md").read_text()
+    assert "Frechet distance" in card and ("No photograph of a" in card) == (not photographs)
+    assert ("non-commercial research only" in card) == photographs
+    assert (out / f"{name}.png").stat().st_size > 0
+    assert pd.read_csv(out / f"{name}-log.csv") is not None
 
 
 def test_unknown_training_and_setting(capsys: pytest.CaptureFixture[str]) -> None:
