@@ -13,9 +13,10 @@ from benchmarks.engine.store import InversionStore, check_version
 from benchmarks.engine.types import ImageKey, Row
 from datasets.base import Manifest
 from datasets.images import ImageError, read_rgb, to_tensor
-from methods.base import Inversion
+from methods.base import Inversion, Method
 from methods.editing.images import faithful
 from methods.generators import Generator
+from methods.registry import StageSpec
 
 CPU = torch.device("cpu")
 
@@ -39,6 +40,10 @@ class Run:
     @property
     def generator(self) -> Generator:
         return self.plan.generator
+
+    def method(self, stage: StageSpec, seed: int) -> Method:
+        """A stage of a pipeline, on the run's device."""
+        return stage.build(self.generator, seed).to(self.device).eval()
 
     def store(self, stage_run: StageRun | str) -> InversionStore:
         """The stored inversions of a stage run, which may be given by its key."""

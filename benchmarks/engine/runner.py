@@ -83,7 +83,7 @@ class _Inverter:
         """The stage, on the run's device; the last one only is kept."""
         if self._method is None or self._method[0] != stage_run.key:
             self._method = None  # before there are two in memory
-            method = stage_run.stage.build(self.run.generator, stage_run.seed).to(self.run.device).eval()
+            method = self.run.method(stage_run.stage, stage_run.seed)
             method.debug = self.worker.options.debug
             self._method = stage_run.key, method
         return self._method[1]

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from benchmarks.engine import generate, runner
 from benchmarks.engine.claims import record_end, worker_name
 from benchmarks.engine.executors.base import EXECUTORS, Job, Launcher
+from benchmarks.engine.machine import pick_device
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import RowFiles
 from benchmarks.engine.types import Resume, WorkerOptions
@@ -55,11 +56,11 @@ class Fleet:
 
 
 def worker_count(number: int, device: torch.device | None = None) -> int:
-    """Processes to use: the number, or for 0 one a device on accelerators and one a core on a CPU."""
+    """Processes to use: the number, or for 0 one for each device of an accelerator, or for each core of a CPU."""
     if number:
         return number
-    kind = device.type if device else "cuda" if torch.cuda.is_available() else "cpu"
-    return {"cuda": torch.cuda.device_count(), "cpu": os.cpu_count() or 1}.get(kind, 1)
+    name = str(device or pick_device())
+    return {"cuda": torch.cuda.device_count(), "cpu": os.cpu_count() or 1}.get(name, 1)
 
 
 def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: Fleet) -> None:
@@ -86,7 +87,7 @@ def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: F
         generate.generate(run, options=options)
         return
     suite = str(Path(suite).resolve()) if Path(suite).is_file() else suite
-    command = ["run", suite, *overrides, "--out", str(run.out.absolute()), "--device", run.device.type,
+    command = ["run", suite, *overrides, "--out", str(run.out.absolute()), "--device", str(run.device),
                "--threads", str(threads), "--workers", str(workers), "--timeout", str(fleet.timeout),
                *["--debug"] * fleet.debug]  # fmt: skip
     launcher = EXECUTORS.get(fleet.executor)(run.out, workers, threads, fleet.options)

@@ -1,4 +1,4 @@
-"""Workers as processes on this machine, one device or one share of the cores each."""
+"""Workers as processes on this machine, each on a device or on its share of the cores."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Launcher:
 
     def _one(self, slot: int, command: list[str]) -> Process:
         environment = dict(os.environ, OMP_NUM_THREADS=str(self.threads), MKL_NUM_THREADS=str(self.threads))
-        if torch.cuda.is_available():
+        if "cuda" in command and torch.cuda.is_available():  # cuda:1 is where the user wants all of them
             shown = os.environ.get("CUDA_VISIBLE_DEVICES")
             devices = shown.split(",") if shown else [str(n) for n in range(torch.cuda.device_count())]
             environment["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]

@@ -144,9 +144,8 @@ def _invert(run: Run, stage_run: StageRun, images: Tensor, ids: Sequence[str], f
     """Invert images by all stages of a stage run; those that fail are left out, and their reasons put in `failures`."""
     names, found = list(ids), None
     for stage in stage_run.stages:
-        outcome = stage.build(run.generator, stage_run.seed).predict_step(
-            {"images": images, "ids": names, "init": found}, 0
-        )
+        method = run.method(stage, stage_run.seed)
+        outcome = method.predict_step({"images": images, "ids": names, "init": found}, 0)
         failures |= outcome.failures
         if outcome.inversion is None:
             raise RuntimeError(f"no edited image could be inverted: {next(iter(outcome.failures.values()), '')}")
