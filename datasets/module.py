@@ -78,5 +78,5 @@ class ImageDataModule(pl.LightningDataModule):
         }
 
     def _key(self, id: str) -> str:
-        """What methods know an image by, and seed its random streams with."""
+        """What methods know an image by."""
         return f"{self.manifest.name}/{id}"

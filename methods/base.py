@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from datasets.images import pixel_sha256, to_image
 from methods.generators.stylegan2 import Generator, NoiseMode
 
 Weights = dict[str, Tensor]
@@ -153,9 +154,9 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def image_seed(base: int, image_id: str, stage: str) -> int:
-    """A seed of 63 bits that depends on nothing but the run's seed, the image and the stage."""
-    digest = hashlib.sha256(f"{base}/{image_id}/{stage}".encode()).digest()
+def image_seed(base: int, content: str, stage: str) -> int:
+    """A seed of 63 bits that depends on nothing but the run's seed, an image's `pixel_sha256` and the stage."""
+    digest = hashlib.sha256(f"{base}/{content}/{stage}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
@@ -169,6 +170,9 @@ class Method(pl.LightningModule):
     Config: ClassVar[type]
     ALIASES: ClassVar[dict[str, str]] = {"lanes": "batch_size"}  # former keys of Config, each with the present one
     debug = False  # raise the first error instead of recording it as the reason of a failure
+    pads = (
+        True  # fill short batches to their fixed size (methods/batching.py); False: at no cost, but other last digits
+    )
 
     def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
         super().__init__()
@@ -199,6 +203,10 @@ class Method(pl.LightningModule):
         """
         return ""
 
+    def padded_size(self, count: int) -> int:
+        """What a batch of `count` images is filled up to: the stage's fixed batch size where it pads."""
+        return int(self.config.batch_size) if self.pads else count
+
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         """Invert images [N, 3, R, R] in [-1, 1]. Needs grad mode. `init`: the stage before's result.
 
@@ -206,10 +214,13 @@ class Method(pl.LightningModule):
         """
         raise TypeError(f"{type(self).__name__} has no invert()")
 
-    def generators_for(self, ids: Sequence[str], stream: str = "") -> list[torch.Generator]:
-        """A random stream for each image, on the CPU; `stream` names it, the stage's name by default."""
-        name = stream or self.info.name
-        return [torch.Generator().manual_seed(image_seed(self.seed, i, name)) for i in ids]
+    def generators_for(self, images: Tensor, stream: str = "") -> list[torch.Generator]:
+        """A random stream for each image of [N, 3, H, W] in [-1, 1], on the CPU.
+
+        It depends on the pixels (as 8 bits), not on the image's name; `stream` names it, the stage's name by default.
+        """
+        seeds = [image_seed(self.seed, pixel_sha256(to_image(i)), stream or self.info.name) for i in images]
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def check(self, images: Tensor, ids: Sequence[str], init: Inversion | None) -> None:
         """Reject what this stage cannot invert, naming what was found."""

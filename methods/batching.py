@@ -1,7 +1,8 @@
 """Batches of a fixed size, the last one padded.
 
 On a CPU the last bits of a convolution depend on the size of the batch, and hundreds of steps of Adam amplify them. A
-fixed size makes the result of an image the same whatever batch it came in.
+fixed size makes the result of an image the same whatever batch it came in. It costs a single image as much as a full
+batch, so that photographs and `Pipeline` go without (`Method.pads`).
 """
 
 from __future__ import annotations

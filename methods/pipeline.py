@@ -17,8 +17,10 @@ class Pipeline(Method):
     """A method for use without the harness: `Pipeline(generator, load_pipeline("pti")).invert(images, ids)`.
 
     Its stages are submodules that share one generator. The harness runs stage by stage, so that pipelines share the
-    results of the stages with which they begin.
+    results of the stages with which they begin. Short batches are not padded: one image costs what one image costs.
     """
+
+    pads = False
 
     def __init__(self, generator: Generator, spec: PipelineSpec, seed: int = 0):
         super().__init__(generator, config=spec, seed=seed)
@@ -51,6 +53,7 @@ class Pipeline(Method):
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         for stage in cast(list[Method], list(self.stages)):
+            stage.pads = self.pads
             stage.check(images, ids, init)
             init = stage.invert(images, ids, init)
         assert init is not None

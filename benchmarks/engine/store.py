@@ -214,7 +214,7 @@ class InversionStore:
         save_png(to_image(inversion.image[0].detach().cpu()), self.picture(image))
 
     def load(self, image: str, image_id: str) -> Inversion:
-        """The stored inversion, of length 1, under the id that stages seed by."""
+        """The stored inversion, of length 1, under the id that stages know it by."""
         with safe_open(self.latent(image), framework="pt") as handle:
             tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
             metadata = handle.metadata() or {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-STORE_VERSION = 2  # of the files below DIR; goes up when stored results cannot be read any more
+STORE_VERSION = 3  # of the files below DIR; goes up when stored results cannot be read any more
 
 Status = Literal["ok", "failed", "undefined", "skipped", "blocked"]
 """ok: there is a value. failed: an error, or a value that is not finite. undefined: the metric is not defined for this
@@ -18,7 +18,7 @@ Resume = Literal["missing", "failed", "all", "none"]
 
 @dataclass(frozen=True, order=True)
 class ImageKey:
-    """An image of a data set. Its text, "dataset/image", is also what methods seed their random streams by."""
+    """An image of a data set. Its text, "dataset/image", is what methods know it by."""
 
     dataset: str
     image: str

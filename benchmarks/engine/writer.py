@@ -99,6 +99,9 @@ class ResultWriter(BasePredictionWriter):
         self.run, self.method = run, method
         self._writers: dict[str, InversionWriter] = {}
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        pl_module.pads = True  # type: ignore[assignment]  # as in the engine, to the last digit
+
     def write_on_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: Outcome,
         batch_indices: Sequence[int] | None, batch: dict[str, Any], batch_idx: int, dataloader_idx: int,

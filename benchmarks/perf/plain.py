@@ -96,9 +96,9 @@ def synthesis(generator: Generator, w_plus: Tensor, noise: Noise = "const") -> T
 
 
 def optimise_latent(stage: _LatentOptimization, target: Tensor, name: str, init: Inversion | None) -> Inversion:
-    """The projector on one target [1, 3, R, R]; name: the id that seeds the streams; init: the start, in W or W+."""
+    """The projector on one target [1, 3, R, R]; name: its id; init: the start, in W or W+."""
     generator, config = stage.generator, stage.config
-    draws = StreamDraws(stage.generators_for([name]))
+    draws = StreamDraws(stage.generators_for(target))
     features = projector_features(config.features, target)
     layers = generator.num_ws if isinstance(stage, WPlusOptimization) else 1
     centre, deviation = w_statistics(generator, config.w_avg_samples, config.w_avg_seed)
@@ -135,11 +135,11 @@ def optimise_latent(stage: _LatentOptimization, target: Tensor, name: str, init:
 
 
 def tune(stage: PivotalTuning, target: Tensor, name: str, init: Inversion) -> Inversion:
-    """Pivotal tuning of a copied generator for one target [1, 3, R, R]; name seeds the streams; init: the pivot."""
+    """Pivotal tuning of a copied generator for one target [1, 3, R, R]; name: its id; init: the pivot."""
     frozen, config, pivot = stage.generator, stage.config, init.latent
     tuned = copy_for_tuning(frozen, init.weights[0]).requires_grad_(True)
     network = perceptual(config.network)
-    stream = stage.generators_for([name], config.stream)[0]
+    stream = stage.generators_for(target, config.stream)[0]
     optimiser = torch.optim.Adam(tuned.parameters(), lr=config.lr, foreach=False)
     steps, local = 0, config.locality
     for _ in range(config.steps):

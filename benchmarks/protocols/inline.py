@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.engine.types import Score
 from benchmarks.protocols.base import BROKEN, Item, Need, Protocol, score_of, status_of, without_value
-from methods.base import Inversion
+from methods.base import Inversion, image_seed
 from methods.generators import Generator
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class InlineProtocol(Protocol):
         Args:
             generator: the shared generator.
             inversion: of length 1, with its tuned weights.
-            seed: the suite's.
+            seed: of the image: it depends on the suite's seed and on the target's pixels.
 
         Raises:
             SkippedError: the protocol does not apply to the method.
@@ -46,8 +46,10 @@ class InlineProtocol(Protocol):
         ((table, infos),) = self.metrics().items()
         for item in items:
             assert item.inversion is not None
+            content = run.manifest(item.stage_run).record(item.image).sha256
             try:
-                found = self.values(run.generator, item.inversion, item.stage_run.seed)
+                seed = image_seed(item.stage_run.seed, content, self.name)
+                found = self.values(run.generator, item.inversion, seed)
             except BROKEN as error:
                 yield from (without_value(table, info, item.image, *status_of(error)) for info in infos)
                 continue

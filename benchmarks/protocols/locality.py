@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.protocols.base import SkippedError
 from benchmarks.protocols.inline import InlineProtocol
-from methods.base import Inversion, image_seed, synthesise
+from methods.base import Inversion, synthesise
 from methods.features import mean_square, perceptual
 from methods.generators import Generator
 from metrics.base import MetricInfo
@@ -48,7 +48,7 @@ def locality(generator: Generator, inversion: Inversion, seed: int) -> dict[str,
     weights = inversion.weights[0]
     if weights is None:
         raise SkippedError("the generator is not tuned")
-    stream = torch.Generator().manual_seed(image_seed(seed, inversion.ids[0], "locality"))
+    stream = torch.Generator().manual_seed(seed)
     z = torch.randn(SAMPLES, generator.z_dim, generator=stream).to(inversion.latent)
     w = generator.mapping(z, truncation=TRUNCATION)
     pivot = inversion.latent

@@ -63,8 +63,8 @@ class EncoderStage(Method):
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         """One step, or the design's number of refinement steps, on sharp images."""
-        size = self.config.batch_size
-        latent = torch.cat([self._encode(padded(part, size))[: len(part)] for part in images.split(size)])
+        parts = images.split(self.config.batch_size)
+        latent = torch.cat([self._encode(padded(part, self.padded_size(len(part))))[: len(part)] for part in parts])
         count = self._iterations()
         draft = Inversion(
             ids=tuple(ids),

@@ -85,7 +85,8 @@ class HyperStyle(Method):
         results, size = [], self.config.batch_size
         for part in slices(len(ids), size):
             targets = shrunk(images[part], self.hypernet.shape.resolution)
-            results.append(last_step(self.hypernet, self.generator, targets, init[part], self.config.steps, size))
+            fixed = self.padded_size(len(targets))
+            results.append(last_step(self.hypernet, self.generator, targets, init[part], self.config.steps, fixed))
         return Inversion(
             ids=tuple(ids),
             latent=init.latent,

@@ -49,10 +49,10 @@ class _LatentOptimization(Method):
         return Inversion.concatenate([self._batch(images[p], ids[p], init[p] if init else None) for p in parts])
 
     def _batch(self, images: Tensor, ids: Sequence[str], init: Inversion | None) -> Inversion:
-        n, size = len(ids), self.config.batch_size
+        n, size = len(ids), self.padded_size(len(ids))
         images = padded(images, size)
         start = padded(init.latent, size).to(images) if init is not None else None
-        streams = self.generators_for([*ids, *[ids[-1]] * (size - n)])
+        streams = self.generators_for(images)
         steps = projection(
             self.generator,
             images,

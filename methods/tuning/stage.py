@@ -87,7 +87,7 @@ class PivotalTuning(Method):
         if self.config.steps == 0:
             return init
         size, tune = self.config.group, self._tune_shared
-        if self.config.batch_size > 1:
+        if self.config.batch_size > 1 and (self.pads or len(ids) > 1):
             size, tune = self.config.batch_size, self._tune_batch
         return Inversion.concatenate([tune(images[p], ids[p], init[p]) for p in slices(len(ids), size)])
 
@@ -101,7 +101,7 @@ class PivotalTuning(Method):
             )
         tuned = copy_for_tuning(self.generator, start)
         network = perceptual(self.config.network).to(images)
-        stream = self.generators_for([" ".join(ids)], self.config.stream)[0]
+        stream = self.generators_for(torch.cat(list(images), dim=1)[None], self.config.stream)[0]
         images, pivots = images.contiguous(), init.latent.to(images).contiguous()
 
         def draw_z() -> Tensor:
@@ -115,8 +115,8 @@ class PivotalTuning(Method):
     def _tune_batch(self, images: Tensor, ids: Sequence[str], init: Inversion) -> Inversion:
         """A generator for each image, `batch_size` of them at once; the last image fills a short batch."""
         n = len(ids)
-        order = [*range(n), *[n - 1] * (self.config.batch_size - n)]
-        streams = self.generators_for([ids[i] for i in order], self.config.stream)
+        order = [*range(n), *[n - 1] * (self.padded_size(n) - n)]
+        streams = self.generators_for(images[order], self.config.stream)
         pivots = init.latent.to(images)
 
         def draw_z() -> Tensor:

@@ -191,6 +191,41 @@ def test_wrong_input_is_named(name: str, generator: Generator, targets: Tensor, 
         stage.check(targets, IDS[:3], init)
 
 
+@EVERY_CASE
+def test_a_name_does_not_matter(
+    case: Case, generator: Generator, targets: Tensor, codes: Inversion, invert: Invert
+) -> None:
+    stage = built(case, generator).to(targets.device)
+    found = stage.invert(targets, [f"other/{i}" for i in range(len(IDS))], codes if case.after else None)
+    wanted = invert(case)
+    assert same(found.latent, wanted.latent) and same(found.image, wanted.image)
+
+
+@EVERY_CASE
+def test_one_image_need_not_fill_a_batch(
+    case: Case, generator: Generator, targets: Tensor, codes: Inversion, invert: Invert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without padding an image is computed once, and its result differs in the last digits only."""
+    sizes, synthesis = [], Generator.synthesis
+
+    def counted(self: Generator, w_plus: Tensor, *args: object) -> Tensor:
+        sizes.append(len(w_plus))
+        return synthesis(self, w_plus, *args)
+
+    def rendered_alone(pads: bool, **settings: object) -> tuple[Inversion, int]:
+        stage = built(case, generator, **settings).to(targets.device)
+        stage.pads = pads
+        sizes.clear()
+        found = stage.invert(targets[:1], IDS[:1], codes[:1] if case.after else None)
+        return found, sum(sizes)
+
+    monkeypatch.setattr(Generator, "synthesis", counted)
+    found, count = rendered_alone(pads=False, **({"batch_size": 8} if "group" not in case.settings else {}))
+    wanted, least = rendered_alone(pads=True, **({"batch_size": 1} if "group" not in case.settings else {}))
+    assert count <= least
+    torch.testing.assert_close(found.image, wanted.image, rtol=0, atol=0.02)
+
+
 def test_one_bad_image_fails_alone(generator: Generator, targets: Tensor) -> None:
     stage = built(CASES["w_optimization"], generator).to(targets.device)
     images = targets.clone()

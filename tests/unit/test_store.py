@@ -138,7 +138,7 @@ def test_results_of_another_version_are_refused(tmp_path, layout):
     path = tmp_path / layout
     path.parent.mkdir(parents=True)
     path.write_text("{}")
-    with pytest.raises(ConfigError, match=r"store version 1, this one reads 2\); choose another folder with --out"):
+    with pytest.raises(ConfigError, match=r"store version 1, this one reads 3\); choose another folder with --out"):
         check_version(tmp_path)
     path.write_text('{"store": 2')  # torn
     assert layout.startswith("cells") or check_version(tmp_path) is None
