@@ -24,13 +24,10 @@ from tqdm.auto import tqdm
 
 from datasets import archives, package_index
 from datasets.package_index import FetchError
+from inversion_bench.errors import AssetMissingError
 from inversion_bench.registry import load_object, unknown
 
 MANIFEST = Path(__file__).parent / "manifests" / "assets.yaml"
-
-
-class AssetMissingError(RuntimeError):
-    """An asset is neither in the cache nor to be had; the message names it, its sources and the command."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +146,11 @@ def ensure(name: str, quiet: bool = True) -> Path:
         if not asset.present:
             _fetch(asset, quiet)
     return asset.location
+
+
+def file_of(name: str, path: str | Path | None) -> Path:
+    """The file that a user names, with ~ filled in, or else the asset `name`. Raises AssetMissingError."""
+    return Path(expanded(str(path))) if path else ensure(name)
 
 
 def sha256(path: Path) -> str:

@@ -1,84 +1,174 @@
-"""Checkpoints of torch, read as plain tensors without running code.
+"""Checkpoints: `read_checkpoint` is the one door for weights, whatever form they have; networks are filled from here.
 
-`torch.load(weights_only=True)` restricts the pickle. This module also refuses tar archives (which old releases of torch
-read without restriction), zips whose members point outside or are compressed, and unexpected content. Options of
-trainings (argparse's Namespace) and numpy scalars are read as plain values.
+A file is known by its first bytes (datasets.file_kinds), then by the names in it, never by its suffix. Nothing in it
+is run. What a file claims is compared with what it holds before memory is taken for it.
 """
 
 from __future__ import annotations
 
-import argparse
-import io
 import re
-import tarfile
-import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
-from datasets.archives import UnsafeArchiveError, check_member
-from datasets.pickles import Number, number
+from datasets import file_kinds
+from datasets.module_pickles import MOST_EXPANDED, Record, StoredTensor, read_pickle, read_torch
+from datasets.pickles import UnsafePickleError
+from datasets.torch_files import load_plain
+from inversion_bench.errors import AssetMissingError
 
 COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")  # older releases of torch wrote none
 Network = TypeVar("Network", bound=torch.nn.Module)
-# Data that training code stores with weights, by their names in the files.
-_PLAIN: list[Any] = [
-    argparse.Namespace,
-    (Number, "numpy.dtype"),
-    (number, "numpy.core.multiarray.scalar"),
-    (number, "numpy._core.multiarray.scalar"),
-]
 _PARALLEL = re.compile(r"(^|(?<=\.))module\.")
+MOST_EXPANDED_IN_ALL = 2**29  # numbers that a file's tensors may claim beyond those that it holds
+_MOST_ENTRIES, _DEPTH = 1_000_000, 32
+# What a file holds, by a name in it, with where that belongs; the first that fits.
+_SIGNS: tuple[tuple[str, str], ...] = (
+    (r"(^|\.)synthesis\.(L\d+_\d+_\d+|input\.(freqs|transform))", "a StyleGAN3 generator; StyleGAN2's are read"),
+    (r"(^|\.)hypernet\.", "a HyperStyle hypernetwork; `stage_settings.hyperstyle.weights=FILE` takes it"),
+    (r"(^|\.)encoder\.(\w+\.)*?(input_layer|styles|body|conv1)\.",
+     "an encoder of pSp's or e4e's kind; `stage_settings.STAGE.weights=FILE` takes it"),
+    (r"(^|\.)synthesis\.b4\.", "a StyleGAN2-ADA generator; `generator=FILE` takes it"),
+    (r"(^|\.)conv1\.conv\.modulation\.", "a StyleGAN2 generator; `generator=FILE` takes it"),
+    (r"^direction\.", "edit directions of this suite; `edit --directions FILE` takes them"),
+    (r"^comp$", "GANSpace's components; `edit --directions FILE` takes them"),
+    (r"(^|\.)(b4\.(epilogue|conv|fc|out)|final_linear|b\d+\.fromrgb)(\.|$)", "a discriminator"),
+    (r"(^|\.)param_groups(\.|$)", "the state of an optimizer, which has no weights"),
+)  # fmt: skip
 
 
 def read_checkpoint(path: Path) -> Any:
-    """The content of a file of `torch.save`: tensors on the CPU and plain Python values.
+    """The content of a file of weights.
 
-    Raises FileNotFoundError, or ValueError that names the file and the reason.
+    Args:
+        path: safetensors, a file of `torch.save`, a pickle of modules, or an array (.npy); the suffix does not matter.
+
+    Returns:
+        Tensors on the CPU and plain Python values as the file nests them; pickled modules as Records.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is something else; the message names the file, what it is and the way on.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
+    kind = file_kinds.identify(path)
+    with reading(path, "checkpoint"):
+        if kind == "safetensors":
+            return read_safetensors(path)[0]
+        if kind == "numpy":
+            return torch.as_tensor(np.load(path, allow_pickle=False))
+        try:
+            content = read_pickle(path) if kind == "pickle" else _read_torch(path)
+        except UnsafePickleError as error:
+            raise UnsafePickleError(f"{path}: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: not a checkpoint of plain tensors ({error})") from error
+        _check_claims(content, path)
+        return content
+
+
+def _read_torch(path: Path) -> Any:
+    """Plain values, or else whole modules and options of unknown classes, as names and data."""
     try:
         with path.open("rb") as handle:
             return load_plain(handle, path.name)
-    except ValueError as error:
-        raise ValueError(f"{path}: not a checkpoint of plain tensors ({error})") from error
+    except ValueError as refusal:
+        try:
+            return read_torch(path)
+        except Exception:  # the first reader says it better
+            raise refusal from None
 
 
-def load_plain(handle: Any, name: str) -> Any:
-    """The content of a seekable binary stream of `torch.save`. Raises ValueError with the reason of a refusal."""
-    if tarfile.is_tarfile(handle):
-        raise ValueError("a tar archive, which is not read")
-    handle.seek(0)
-    if zipfile.is_zipfile(handle):
-        with zipfile.ZipFile(handle) as bundle:
-            for info in bundle.infolist():
-                check_member(name, info.filename)
-                if info.compress_type != zipfile.ZIP_STORED:
-                    raise UnsafeArchiveError(f"{name}: member {info.filename!r} is packed; torch writes plain members")
-    handle.seek(0)
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the header's metadata of a safetensors file; errors as `read_checkpoint`."""
+    if file_kinds.identify(path) != "safetensors":
+        raise ValueError(f"{path}: no safetensors but a file of torch or numpy")
+    with reading(path, "safetensors file"), safe_open(path, framework="pt") as handle:
+        return {key: handle.get_tensor(key) for key in handle.keys()}, handle.metadata() or {}  # noqa: SIM118
+
+
+def header(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file's header; nothing for files of other kinds. Errors as `read_checkpoint`."""
+    if file_kinds.identify(path) != "safetensors":
+        return {}
+    with reading(path, "safetensors file"), safe_open(path, framework="pt") as handle:
+        return dict(handle.metadata() or {})
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """A file may hold anything: whatever its content runs into becomes a ValueError that names the file."""
     try:
-        with torch.serialization.safe_globals(_PLAIN):
-            return torch.load(handle, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types for broken or unsafe files
-        raise ValueError(_reason(error)) from error
+        yield
+    except (AssetMissingError, FileNotFoundError):
+        raise
+    except Exception as error:
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise
+        # A ValueError says what is wrong; others are what a wrong content ran into.
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path}: no {what} that can be read ({said})") from error
 
 
-def _reason(error: Exception) -> str:
-    """The reason that torch gives, without its advice on how to run the file's code."""
-    code = re.search(r"GLOBAL (\S+) (?:was not an allowed global|whose module)", str(error))
-    if code:
-        return f"it names the code {code[1]}, which is not run"
-    last = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
-    return last[1] if last else str(error)
+def entries(content: Any) -> Iterator[tuple[str, Any]]:
+    """All that a checkpoint holds, by names with dots: tensors, modules (Records) and values.
+
+    DataParallel's `module.` is left out of names. Raises ValueError for a file that nests without end.
+    """
+    stack: list[tuple[str, Any, int]] = [("", content, 0)]
+    for _count in range(_MOST_ENTRIES):
+        if not stack:
+            return
+        name, value, depth = stack.pop()
+        below: Any = {}
+        if isinstance(value, Record):
+            yield name, value
+            below = value.children()
+        elif isinstance(value, Mapping):
+            below = value
+        elif isinstance(value, list | tuple):
+            below = dict(enumerate(value))
+        else:
+            yield name, value
+        if depth > _DEPTH:
+            raise ValueError(f"its content nests deeper than {_DEPTH} levels")
+        named = [(f"{name}.{key}" if name else str(key), each, depth + 1) for key, each in below.items()]
+        stack += [(_PARALLEL.sub("", key), each, level) for key, each, level in reversed(named)]
+    raise ValueError(f"it holds more than {_MOST_ENTRIES:,} entries")
 
 
-def load_plain_bytes(blob: bytes, name: str) -> Any:
-    """`load_plain` of bytes."""
-    return load_plain(io.BytesIO(blob), name)
+def describe(content: Any) -> str:
+    """What a checkpoint's content looks like, for messages: a network that its names tell, or its first names."""
+    if torch.is_tensor(content):
+        return f"one tensor {list(content.shape)}; a direction's file goes to `edit --directions FILE`"
+    names = [name for name, _ in entries(content)]
+    for pattern, what in _SIGNS:
+        if any(re.search(pattern, name) for name in names):
+            return what
+    if not isinstance(content, Mapping):
+        return f"no names but {type(content).__name__}"
+    keys = list(map(str, content))
+    return f"{', '.join(keys[:4]) or 'nothing'}{' ...' if len(keys) > 4 else ''}"
+
+
+def _check_claims(content: Any, path: Path) -> None:
+    """Raises ValueError for tensors that claim far more numbers than the file holds for them."""
+    total = 0
+    for name, value in entries(content):
+        if not torch.is_tensor(value) or value.layout != torch.strided:
+            continue
+        stored = value.untyped_storage().nbytes() // max(1, value.element_size())
+        total += max(0, value.numel() - stored)
+        if value.numel() - stored > MOST_EXPANDED or total > MOST_EXPANDED_IN_ALL:
+            raise ValueError(
+                f"{path}: {name or 'its tensor'} claims {value.numel():,} numbers {list(value.shape)}, the file holds "
+                f"{stored:,} of them"
+            )
 
 
 def tensors(content: Any, path: Path, entry: str = "") -> dict[str, Tensor]:
@@ -93,6 +183,9 @@ def tensors(content: Any, path: Path, entry: str = "") -> dict[str, Tensor]:
         ValueError: content is not a state dict.
     """
     where = f"{path}: {entry}" if entry else str(path)
+    if isinstance(content, Record):  # a whole module
+        found = entries(content)
+        content = {name: value.unpack() for name, value in found if isinstance(value, StoredTensor)}
     if not isinstance(content, Mapping):
         raise ValueError(f"{where} is no state dict but of type {type(content).__name__}")
     state: dict[str, Tensor] = {}
@@ -125,6 +218,10 @@ def check_tensors(
     Raises:
         ValueError: tensors are missing, unexpected, not finite or of another shape; the message lists them.
     """
+    if found and not set(found) & set(expected):
+        raise ValueError(
+            f"{path}: another network: it holds {describe(dict(found))}; looked for {', '.join(list(expected)[:3])} ..."
+        )
     missing = sorted(k for k in expected if k not in found and k not in optional and not COUNTERS.search(k))
     extra = sorted(set(found) - set(expected))
     shapes = [

@@ -22,7 +22,7 @@ from benchmarks.engine.types import Provenance
 from benchmarks.protocols.base import Need
 from datasets import assets
 from inversion_bench.files import atomic, write_bytes, write_text
-from methods.checkpoints.trained import OFFICIAL
+from methods.checkpoints.trained import TOY
 from methods.registry import StageSpec, flatten
 
 SCHEMA = {
@@ -138,7 +138,7 @@ def describe(plan: Plan) -> dict[str, Any]:
 def note_of(stage: StageSpec) -> str:
     """Where a stage's method comes from: of published weights, that they are, and not that the suite trained any."""
     weights = str(getattr(stage.config, "weights", ""))
-    if weights in assets.registry() or weights.endswith(OFFICIAL):
+    if weights in assets.registry() or (weights != TOY and Path(weights).suffix not in ("", ".safetensors")):
         return f"published weights ({Path(weights).name}) in a network of this suite"
     return stage.cls.info.note
 

@@ -15,10 +15,9 @@ from benchmarks.engine.store import finite
 from benchmarks.errors import ConfigError
 from datasets.images import save_png, to_image
 from methods.editing.directions import Direction, apply, find
+from methods.editing.files import Directions, open_directions
 from methods.editing.images import edited
-from methods.editing.readers import read_direction
 from methods.editing.reading import identities
-from methods.editing.weights import load_directions
 from methods.generators import Generator
 from metrics import attributes
 from metrics import registry as metrics_registry
@@ -45,11 +44,7 @@ def load_edits(texts: list[str], source: Path | None, generator: Generator) -> l
         ConfigError: a text, a direction or the file is wrong; the message says what is expected.
     """
     try:
-        if source is None or source.suffix == ".safetensors":
-            directions = load_directions(source, generator)
-        else:
-            direction = read_direction(source, generator)
-            directions = {direction.name: direction}
+        directions = open_directions(source, generator)
     except (ValueError, FileNotFoundError) as error:
         raise ConfigError(str(error)) from error
     edits = [_edit(text, directions) for text in texts]
@@ -59,7 +54,7 @@ def load_edits(texts: list[str], source: Path | None, generator: Generator) -> l
     return edits
 
 
-def _edit(text: str, directions: dict[str, Direction]) -> Edit:
+def _edit(text: str, directions: Directions) -> Edit:
     match = re.fullmatch(r"([^=]+)=([+-]?(?:\d+\.?\d*|\.\d+))(sd)?", text.replace("\u2212", "-"))
     if not match:
         raise ConfigError(f"--edit {text!r}: expected NAME=AMOUNT or NAME=AMOUNTsd, e.g. yaw=-15 or smile=+2sd")

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from datasets.checkpoints import assemble, part, read_checkpoint, tensors
+from datasets.checkpoints import assemble, describe, part, read_checkpoint, reading, tensors
+from datasets.module_pickles import Record
 from inversion_bench.registry import near_miss
 from methods.encoders.encoder import Design, Encoder, RefinementStep, refine
 from methods.encoders.networks import EncoderConfig, Flat, JointCode, Network, Pyramid, SingleCode
@@ -114,18 +115,24 @@ def load_encoder(path: str | Path, name: str | None = None, generator: Generator
     decode with instead of the file's own decoder. Raises FileNotFoundError, or ValueError that names the file, what was
     found and the fix.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     checkpoint = read_checkpoint(path)
+    with reading(path, "encoder"):
+        return _load(checkpoint, path, name, generator)
+
+
+def _load(checkpoint: Any, path: Path, name: str | None, generator: Generator | None) -> OfficialEncoder:
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        keys = ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        raise ValueError(f"{path}: an encoder's file holds state_dict, latent_avg and opts; found {keys}")
+        raise ValueError(
+            f"{path}: an encoder's file holds state_dict, latent_avg and opts; found {describe(checkpoint)}"
+        )
     state = tensors(checkpoint["state_dict"], path, "state_dict")
     weights = part(state, "encoder.")
     if not weights:
-        raise ValueError(f"{path}: holds no encoder (no tensor below `encoder.`); its first keys are {list(state)[:3]}")
+        raise ValueError(f"{path}: holds no encoder (no tensor below `encoder.`); found {describe(state)}")
     options = read_options(checkpoint, path)
     design, config = _shape(weights, options, name, path)
-    mean = checkpoint.get("latent_avg")
+    mean = read_mean(checkpoint, path)
     decoder = part(state, "decoder.")
     layers = _num_layers(design, config, options, mean, decoder)
     config = EncoderConfig(**(vars(config) | {"num_ws": layers}))
@@ -152,10 +159,23 @@ def load_encoder(path: str | Path, name: str | None = None, generator: Generator
 def read_options(checkpoint: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     """The options that a published file was trained with."""
     options = checkpoint.get("opts", {})
-    options = vars(options) if hasattr(options, "__dict__") else options
+    if isinstance(options, Record):
+        options = options.state
+    elif hasattr(options, "__dict__"):
+        options = vars(options)
     if not isinstance(options, Mapping):
         raise ValueError(f"{path}: opts is no dictionary but of type {type(options).__name__}")
     return options
+
+
+def read_mean(checkpoint: Mapping[str, Any], path: Path) -> Tensor | None:
+    """The mean of W that a published file holds, with at least one dimension; None where there is none."""
+    mean = checkpoint.get("latent_avg")
+    if mean is None:
+        return None
+    if not torch.is_tensor(mean) or not mean.numel() or not bool(mean.isfinite().all()):
+        raise ValueError(f"{path}: latent_avg is no tensor of finite numbers")
+    return mean if mean.ndim else mean[None]
 
 
 def _shape(

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from datasets.checkpoints import assemble, part, read_checkpoint, tensors
+from datasets.checkpoints import assemble, describe, part, read_checkpoint, reading, tensors
 from methods.base import Inversion
-from methods.checkpoints.encoders import OfficialEncoder, load_encoder, read_options
+from methods.checkpoints.encoders import OfficialEncoder, load_encoder, read_mean, read_options
 from methods.generators.readers import config_from_state, from_state
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS, HypernetConfig, Hypernetwork, layers_of
@@ -78,11 +78,19 @@ def load_hyperstyle(
     w_encoder_path: faces_w_encoder.pt; None leaves the pivots to the caller. generator: what to change instead of the
     file's own decoder. Raises FileNotFoundError, or ValueError that names the file, what was found and the fix.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     checkpoint = read_checkpoint(path)
+    with reading(path, "HyperStyle"):
+        return _load(checkpoint, path, w_encoder_path, generator)
+
+
+def _load(
+    checkpoint: Any, path: Path, w_encoder_path: str | Path | None, generator: Generator | None
+) -> OfficialHyperStyle:
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        keys = ", ".join(map(str, list(checkpoint)[:5])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        raise ValueError(f"{path}: a HyperStyle file holds state_dict, latent_avg and opts; found {keys}")
+        raise ValueError(
+            f"{path}: a HyperStyle file holds state_dict, latent_avg and opts; found {describe(checkpoint)}"
+        )
     options = read_options(checkpoint, path)
     kind = options.get("encoder_type", "SharedWeightsHyperNetResNet")
     if kind != "SharedWeightsHyperNetResNet":
@@ -90,13 +98,11 @@ def load_hyperstyle(
     state = tensors(checkpoint["state_dict"], path, "state_dict")
     weights, decoder = part(state, "hypernet."), part(state, "decoder.")
     if not weights:
-        raise ValueError(f"{path}: holds no hypernetwork (no tensor below `hypernet.`); it begins {list(state)[:3]}")
+        raise ValueError(f"{path}: holds no hypernetwork (no tensor below `hypernet.`); found {describe(state)}")
     extra = [key for key in state if not key.startswith(("hypernet.", "decoder.", "w_encoder."))]
     if extra:
         raise ValueError(f"{path}: has unexpected {', '.join(extra[:4])} ({len(extra)})")
-    mean = checkpoint.get("latent_avg")
-    if mean is not None and (not torch.is_tensor(mean) or not bool(mean.isfinite().all())):
-        raise ValueError(f"{path}: latent_avg is no tensor of finite numbers")
+    mean = read_mean(checkpoint, path)
     if generator is None:
         if not decoder:
             raise ValueError(f"{path}: holds no generator (no tensor below `decoder.`); give generator=")

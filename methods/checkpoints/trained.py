@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -11,17 +10,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from datasets import assets
-from datasets.checkpoints import COUNTERS, check_tensors
+from datasets.checkpoints import COUNTERS, check_tensors, describe, header, read_safetensors, reading
 from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
 
+MOST_SIDE = 1024  # px, of what a network sees
 TOY = "toy"  # the source of random weights, for tests
-OFFICIAL = (".pt", ".pth")  # published files, which the other modules of this folder read
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -37,20 +35,20 @@ def find(source: str, folder: Path, kind: str, advice: str) -> Path:
     Raises:
         FileNotFoundError: there is none (AssetMissingError for an asset).
     """
-    source = assets.resolve(source)
-    path = Path(source) if source.endswith((".safetensors", *OFFICIAL)) else folder / f"{source}.safetensors"
+    source = assets.resolve(assets.expanded(source))
+    path = folder / f"{source}.safetensors"
+    if source != Path(source).name or not path.exists():
+        path = Path(source)
     if not path.exists():
         bundled = ", ".join(sorted(file.stem for file in folder.glob("*.safetensors"))) or "none"
-        raise FileNotFoundError(
-            f"no {kind} weights {source!r}: neither a .safetensors or .pt file nor one of {bundled}; {advice}"
-        )
+        raise FileNotFoundError(f"no {kind} weights {source!r}: neither a file nor one of {bundled}; {advice}")
     return path
 
 
 @cache
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, for results' keys."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return assets.sha256(path)
 
 
 def save(
@@ -84,24 +82,34 @@ def load(path: Path, kind: str, build: Callable[[Mapping[str, Any]], N], generat
     Raises:
         ValueError: the file holds another network, or serves another generator; the message names it and the fix.
     """
-    try:
-        with safe_open(path, framework="pt") as handle:
-            header = handle.metadata() or {}
-            state = {key: handle.get_tensor(key).float() for key in handle.keys()}  # noqa: SIM118
-        shape = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(header[kind]).items()}
-        with torch.device("meta"):  # a header may lie about the size; this costs nothing
+    raw, facts = read_safetensors(path)
+    state = {key: value.float() for key, value in raw.items()}
+    if kind not in facts:
+        raise ValueError(f"{path}: no {kind} of this suite; found {describe(state)}")
+    with reading(path, kind):
+        shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(facts[kind]).items()}
+        # A header may lie about the size: no more layers than tensors, and none takes memory before it is checked.
+        layers = sum(shape.get("units", ())) + shape.get("num_ws", 0) + len(shape.get("layers", ()))
+        if layers > len(state) or shape.get("resolution", 0) > MOST_SIDE:
+            raise ValueError(
+                f"says {layers:,} layers at {shape.get('resolution')} px, the file holds {len(state)} tensors"
+            )
+        with torch.device("meta"):
             expected = _distinct(build(shape))
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}: no {kind} of this suite ({type(error).__name__}: {error})") from error
-    check_tensors(path, state, expected)
-    if header.get("generator") != fingerprint(generator):
+        check_tensors(path, state, expected)
+    if facts.get("generator") != fingerprint(generator):
         raise ValueError(
-            f"{path}: trained for the generator {header.get('generator', '')[:12]}, this one is "
+            f"{path}: trained for the generator {facts.get('generator', '')[:12]}, this one is "
             f"{fingerprint(generator)[:12]}; train the {kind} again on it"
         )
     network = build(shape)
     network.load_state_dict(state, strict=False)
     return network.eval().requires_grad_(False)
+
+
+def is_own(path: Path) -> bool:
+    """Whether this suite wrote a file of weights; others are read as their authors publish them."""
+    return "generator" in header(path)
 
 
 def _distinct(network: nn.Module) -> dict[str, Tensor]:

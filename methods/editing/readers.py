@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.checkpoints import describe, read_checkpoint, reading
 from methods.editing.directions import Direction, in_strengths
 from methods.generators.stylegan2 import Generator
 
@@ -62,7 +62,13 @@ def read_direction(path: Path, generator: Generator) -> Direction:
 
     Nothing in the file is run. Raises FileNotFoundError, or ValueError that names the file and what was found.
     """
-    raw = _tensor(path)
+    raw = read_checkpoint(path)
+    if not torch.is_tensor(raw):
+        raise ValueError(f"{path}: expected one array, found {describe(raw)}")
+    return _direction(path, raw.float(), generator)
+
+
+def _direction(path: Path, raw: Tensor, generator: Generator) -> Direction:
     layers, width = generator.num_ws, generator.w_dim
     shapes: dict[tuple[int, ...], tuple[int, ...]] = {
         (1, width): (width,),
@@ -85,33 +91,21 @@ def read_direction(path: Path, generator: Generator) -> Direction:
 
 def read_ganspace(path: Path) -> Components:
     """GANSpace's components as e4e and PTI ship them. Nothing in the file is run; errors as `read_direction`."""
-    stored = _load(path)
+    return components_of(read_checkpoint(path), path)
+
+
+def components_of(stored: Any, path: Path) -> Components:
+    """GANSpace's components in the content of a file. Raises ValueError that names the file and what was found."""
     if not isinstance(stored, dict) or not {"mean", "comp", "std"} <= set(stored):
-        keys = ", ".join(map(str, stored)) if isinstance(stored, dict) else type(stored).__name__
-        raise ValueError(f"{path}: GANSpace's components are a dictionary of mean, comp and std, found {keys}")
-    mean, axes, spreads = (torch.as_tensor(stored[key]).float() for key in ("mean", "comp", "std"))
-    width = axes.shape[-1]
-    if axes.numel() != len(spreads) * width or mean.numel() != width:
-        found = f"mean {list(mean.shape)}, comp {list(axes.shape)}, std {list(spreads.shape)}"
-        raise ValueError(f"{path}: expected mean [1, W], comp [K, 1, W] and std [K], found {found}")
+        raise ValueError(
+            f"{path}: GANSpace's components are a dictionary of mean, comp and std, found {describe(stored)}"
+        )
+    with reading(path, "components"):
+        mean, axes, spreads = (torch.as_tensor(stored[key]).float() for key in ("mean", "comp", "std"))
+        width = axes.shape[-1]
+        if axes.numel() != spreads.numel() * width or mean.numel() != width or not axes.numel():
+            found = f"mean {list(mean.shape)}, comp {list(axes.shape)}, std {list(spreads.shape)}"
+            raise ValueError(f"{path}: expected mean [1, W], comp [K, 1, W] and std [K], found {found}")
+        if not all(bool(part.isfinite().all()) for part in (mean, axes, spreads)):
+            raise ValueError(f"{path}: its components are not finite")
     return Components(mean.reshape(width), axes.reshape(-1, width), spreads.reshape(-1))
-
-
-def _tensor(path: Path) -> Tensor:
-    found = _load(path)
-    if not isinstance(found, Tensor | np.ndarray):
-        hint = "; read_ganspace reads components" if isinstance(found, dict) and "comp" in found else ""
-        raise ValueError(f"{path}: expected one array, found {type(found).__name__}{hint}")
-    return torch.as_tensor(found).float()
-
-
-def _load(path: Path) -> Any:
-    if not path.exists():
-        raise FileNotFoundError(f"no file of directions {path}")
-    try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        # pose.pt was saved on a GPU.
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types for broken or unsafe files
-        raise ValueError(f"{path}: neither an array nor a checkpoint of plain tensors ({error})") from error

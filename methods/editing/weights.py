@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from datasets.checkpoints import describe, read_safetensors, reading
 from methods.editing.directions import Direction
 from methods.editing.readers import Components
 from methods.generators.fingerprint import fingerprint
@@ -47,8 +47,10 @@ def load_directions(path: Path | None, generator: Generator, foreign: bool = Fal
     header, tensors = _read(found)
     _check_generator(found, header["generator"], generator, foreign)
     directions = {}
-    for name, meaning in json.loads(header["directions"]).items():
-        vector = tensors[f"direction.{name}"]
+    with reading(found, "directions"):
+        meanings = json.loads(header["directions"]).items()
+        stored = [(name, meaning, tensors[f"direction.{name}"]) for name, meaning in meanings]
+    for name, meaning, vector in stored:
         if vector.shape != (generator.num_ws, generator.w_dim):
             raise ValueError(
                 f"{found}: direction {name!r} is {list(vector.shape)}, this generator's are "
@@ -83,14 +85,11 @@ def bundled(generator: Generator) -> Path:
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if not path.exists():
         raise FileNotFoundError(f"no file of directions {path}; `python -m benchmarks train directions` makes one")
-    try:
-        with safe_open(path, framework="pt") as handle:
-            header = handle.metadata() or {}
-            tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path}: no safetensors file ({error})") from error
+    tensors, header = read_safetensors(path)
     if not {"directions", "generator"} <= set(header):
-        raise ValueError(f"{path}: no directions of this suite (its header has no `directions`)")
+        raise ValueError(
+            f"{path}: no directions of this suite (no `directions` in its header); found {describe(tensors)}"
+        )
     return header, tensors
 
 

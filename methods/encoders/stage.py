@@ -12,7 +12,7 @@ from torch import Tensor
 from methods.base import Inversion, Method, rendered
 from methods.batching import padded
 from methods.checkpoints import encoders as published
-from methods.checkpoints.trained import OFFICIAL, TOY, file_hash
+from methods.checkpoints.trained import TOY, file_hash, is_own
 from methods.encoders.encoder import Design, Encoder, refine
 from methods.encoders.weights import find, load_encoder, toy_encoder
 from methods.generators.stylegan2 import Generator
@@ -47,10 +47,10 @@ class EncoderStage(Method):
             self.encoder = toy_encoder(self.design, generator)
             return
         path = find(source, self.info.name)
-        if path.suffix in OFFICIAL:
-            self.encoder = published.load_encoder(path, self.info.name, generator).ready()
-        else:
+        if is_own(path):
             self.encoder = load_encoder(path, self.design, generator)
+        else:
+            self.encoder = published.load_encoder(path, self.info.name, generator).ready()
 
     @classmethod
     def _source(cls, config: EncoderStageConfig) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
+from datasets.checkpoints import read_safetensors
 from methods.checkpoints import trained
 from methods.encoders.encoder import SMALL, Design, Encoder
 from methods.encoders.networks import EncoderConfig, SingleCode, StyleBlock
@@ -64,8 +64,7 @@ def start_from(encoder: Encoder, path: Path) -> list[str]:
     A first convolution for fewer input channels fills the first ones; the others begin at zero, so that a second
     image beside the target changes nothing at first.
     """
-    with safe_open(path, framework="pt") as handle:
-        stored = {key: handle.get_tensor(key).float() for key in handle.keys()}  # noqa: SIM118
+    stored = {key: value.float() for key, value in read_safetensors(path)[0].items()}
     own, taken = encoder.state_dict(), []
     first = "encoder.input_layer.0.weight"
     for key, value in stored.items():

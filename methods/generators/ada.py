@@ -29,6 +29,9 @@ def config_from_ada(state: dict[str, Tensor], conv_clamp: float | None = None) -
     sizes = sorted(int(m[1]) for k in state if (m := re.fullmatch(r"synthesis\.b(\d+)\.conv1\.weight", k)))
     if any(f"synthesis.b{size}.torgb.weight" not in state for size in sizes):
         raise ValueError("a block has no torgb: only the skip architecture is read")
+    images = state["synthesis.b4.torgb.weight"].shape[0] if "synthesis.b4.torgb.weight" in state else 3
+    if images != 3:
+        raise ValueError(f"its images have {images} channel{'s' * (images > 1)}; 3 (RGB) are read")
     layers = len([k for k in state if re.fullmatch(r"mapping\.fc\d+\.weight", k)])
     return GeneratorConfig(
         resolution=sizes[-1],

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from datasets import assets
-from datasets.checkpoints import check_tensors, part, read_checkpoint, tensors
+from datasets.checkpoints import check_tensors, describe, entries, header, read_checkpoint, reading
+from datasets.module_pickles import Record, StoredTensor
 from inversion_bench.registry import Registry, near_miss
 from methods.generators.ada import config_from_ada, from_ada, is_ada
-from methods.generators.ada_pickle import read_generator
+from methods.generators.ada_pickle import conv_clamp
 from methods.generators.stylegan2 import Generator, GeneratorConfig
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -42,9 +43,9 @@ def load_generator(source: str | Path) -> Generator:
 
     Args:
         source: a name in GENERATORS ("toy": random weights, for tests), of a bundled generator (`faces64`) or of an
-            asset; `package.module:function` that returns a Generator; or a file: .safetensors of this suite, .pt of
-            config-f (`g_ema`, `latent_avg`; an encoder's file gives its decoder), or .pkl of StyleGAN2-ADA (G_ema;
-            nothing in it is run).
+            asset; `package.module:function` that returns a Generator; or a file, whatever its suffix: safetensors of
+            this suite, config-f (`g_ema`, `latent_avg`; an encoder's file gives its decoder), or a network that
+            StyleGAN2-ADA pickled (G_ema) or PTI tuned. Nothing in it is run.
 
     Raises:
         FileNotFoundError: there is neither such a name nor such a file.
@@ -54,28 +55,17 @@ def load_generator(source: str | Path) -> Generator:
         >>> load_generator("faces64").resolution
         64
     """
-    name, named = str(source), bundled()
-    readers = {
-        ".safetensors": _load_safetensors,
-        ".pt": _load_config_f,
-        ".pth": _load_config_f,
-        ".pkl": _load_ada,
-    }
-    if name in GENERATORS and Path(name).suffix not in readers:
+    name, named = assets.expanded(str(source)), bundled()
+    if name in GENERATORS and not Path(name).is_file():
         return GENERATORS.get(name)().eval().requires_grad_(False)
     path = named.get(name) or Path(assets.resolve(name))
     if not path.exists():
         known = [*GENERATORS.names(), *named]
         raise FileNotFoundError(f"no generator {name!r}: {near_miss(name, known)}known: {', '.join(known)}, or a file")
-    if path.suffix not in readers:
-        raise ValueError(f"{path}: generators are read from {', '.join(readers)} files, found {path.suffix!r}")
-    try:
-        return readers[path.suffix](path)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        if str(path) in str(error):
-            raise
-        # A file may hold anything: whatever its content runs into, the answer names the file.
-        raise ValueError(f"{path}: no generator that can be read ({type(error).__name__}: {error})") from error
+    with reading(path, "generator"):
+        own = header(path)
+        content = read_checkpoint(path)
+        return _own(content, own["config"], path) if "config" in own else _published(content, path)
 
 
 def toy_generator(seed: int = 0) -> Generator:
@@ -104,9 +94,15 @@ def build(config: GeneratorConfig, state: dict[str, Tensor], path: Path) -> Gene
         expected = Generator(config).state_dict()
     # Filters are constants of the network; files may hold them or not.
     filters = {k for k in expected if _FILTERS.search(k)}
-    check_tensors(path, state, expected, optional=filters | {"latent_avg"})
+    maps = {k for k in expected if k.startswith("noises.")}
+    check_tensors(path, state, expected, optional=filters | maps | {"latent_avg"})
     generator = Generator(config)
     generator.load_state_dict({**generator.state_dict(), **{k: v.float() for k, v in state.items()}})
+    if drawn := sorted(maps - set(state)):
+        noise = torch.Generator().manual_seed(0)
+        for key in drawn:
+            generator.get_buffer(key).copy_(torch.randn(expected[key].shape, generator=noise))
+        warnings.warn(f"{path}: has no noise maps; {len(drawn)} are drawn with seed 0", stacklevel=2)
     generator = _finish(generator, mean_known="latent_avg" in state)
     if "latent_avg" not in state:
         warnings.warn(f"{path}: has no mean of W (latent_avg); {generator.mean_source} stands for it", stacklevel=2)
@@ -123,13 +119,8 @@ def _finish(generator: Generator, mean_known: bool) -> Generator:
     return generator
 
 
-def _load_safetensors(path: Path) -> Generator:
-    with safe_open(path, framework="pt") as handle:
-        metadata = handle.metadata() or {}
-        if "config" not in metadata:
-            raise ValueError(f"{path}: no generator of this suite (its header has no `config`)")
-        state = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
-    settings = json.loads(metadata["config"])
+def _own(state: dict[str, Tensor], config: str, path: Path) -> Generator:
+    settings = json.loads(config)
     settings["channels"] = tuple(settings["channels"])
     return build(GeneratorConfig(**settings), state, path)
 
@@ -139,6 +130,9 @@ def config_from_state(state: dict[str, Tensor], path: Path) -> GeneratorConfig:
     levels = len([k for k in state if re.fullmatch(r"to_rgbs\.\d+\.bias", k)])
     if "input.input" not in state or "style.1.weight" not in state or not levels:
         raise ValueError(f"{path}: holds no config-f generator; its first keys are {list(state)[:4]}")
+    channels = state["to_rgbs.0.bias"].numel()
+    if channels != 3:
+        raise ValueError(f"{path}: its images have {channels} channel{'s' * (channels > 1)}; 3 (RGB) are read")
     widths = [state["conv1.conv.weight"].shape[1]]
     widths += [state[f"convs.{2 * i + 1}.conv.weight"].shape[1] for i in range(levels)]
     return GeneratorConfig(
@@ -150,29 +144,61 @@ def config_from_state(state: dict[str, Tensor], path: Path) -> GeneratorConfig:
     )
 
 
-def _load_config_f(path: Path) -> Generator:
-    checkpoint = read_checkpoint(path)
-    if not isinstance(checkpoint, dict):
-        raise ValueError(f"{path}: holds no generator but {type(checkpoint).__name__}")
-    if "state_dict" in checkpoint:  # an encoder's file, which carries the generator that it was trained with
-        state = part(tensors(checkpoint["state_dict"], path, "state_dict"), "decoder.")
-    elif "g_ema" in checkpoint:
-        state = tensors(checkpoint["g_ema"], path, "g_ema")
-    else:
-        state = tensors({k: v for k, v in checkpoint.items() if k != "latent_avg"}, path)
-    return from_state(state, checkpoint.get("latent_avg"), path)
+def _published(content: Any, path: Path) -> Generator:
+    """The generator in a file of others: wherever its tensors lie, the moving average before the trained weights."""
+    held = dict(entries(content))
+    places = [match[1] for name in held if (match := _SIGN.match(name))]
+    if not places:
+        raise ValueError(
+            f"{path}: holds no config-f generator, nor one of StyleGAN2-ADA; looked for g_ema, G_ema, decoder or its "
+            f"bare tensors, found {describe(content)}"
+        )
+    place = min(places, key=_rank)
+    if _rank(place) == _TRAINED:
+        warnings.warn(
+            f"{path}: has no moving average of the weights (g_ema, G_ema); {place.rstrip('.')!r} is taken", stacklevel=4
+        )
+    below = {name.removeprefix(place): value for name, value in held.items() if name.startswith(place)}
+    state = {name: value for name, value in below.items() if isinstance(value, Tensor | StoredTensor)}
+    mean = content.get("latent_avg") if isinstance(content, Mapping) else None
+    if mean is not None and not torch.is_tensor(mean):
+        raise ValueError(f"{path}: latent_avg is no tensor but of type {type(mean).__name__}")
+    if not place:
+        state.pop("latent_avg", None)
+    modules = {f"{name}." if name else "": value for name, value in held.items() if isinstance(value, Record)}
+    clamp = conv_clamp((name.removeprefix(place), value) for name, value in modules.items() if name.startswith(place))
+    unpacked = {name: value.unpack() if isinstance(value, StoredTensor) else value for name, value in state.items()}
+    return from_state(unpacked, mean, path, clamp)
 
 
-def from_state(state: dict[str, Tensor], mean: Tensor | None, path: Path) -> Generator:
-    """A generator from tensors in either layout; mean: W's mean [w_dim] or rows of it, where the file has one."""
-    if is_ada(state):
-        return build(config_from_ada(state), from_ada(state), path)
-    config = config_from_state(state, path)
-    if mean is not None:
-        state = {**state, "latent_avg": mean.reshape(-1, config.w_dim)[0]}
-    return build(config, state, path)
+_SIGN = re.compile(r"(|.*\.)(?:conv1\.conv\.modulation\.weight|synthesis\.b4\.conv1\.weight)$")
+_TRAINED = 2
 
 
-def _load_ada(path: Path) -> Generator:
-    state, clamp = read_generator(path)
-    return build(config_from_ada(state, clamp), from_ada(state), path)
+def _rank(place: str) -> int:
+    """Which of several generators of a file is taken: the lowest."""
+    last = place.rstrip(".").lower().rpartition(".")[2]
+    return 0 if "ema" in last else 1 if last in ("", "decoder") else _TRAINED
+
+
+def from_state(state: dict[str, Tensor], mean: Tensor | None, path: Path, clamp: float | None = None) -> Generator:
+    """A generator from tensors in either layout.
+
+    Args:
+        state: its tensors.
+        mean: W's mean [w_dim], or a row of it for each W+ layer, where the file has one.
+        path: of the file, for messages.
+        clamp: bound on the layers' outputs of StyleGAN2-ADA's networks.
+
+    Raises:
+        ValueError: names the file, and what does not fit.
+    """
+    with reading(path, "generator"):
+        if is_ada(state):
+            return build(config_from_ada(state, clamp), from_ada(state), path)
+        config = config_from_state(state, path)
+        if mean is not None:
+            if mean.shape[-1:] != (config.w_dim,) or mean.ndim > 2 or not mean.numel():
+                raise ValueError(f"latent_avg is {list(mean.shape)}, expected [{config.w_dim}] or rows of it")
+            state = {**state, "latent_avg": mean.reshape(-1, config.w_dim)[0]}
+        return build(config, state, path)

@@ -16,7 +16,7 @@ from torch import Tensor
 from methods.base import Inversion, Method, MethodInfo
 from methods.batching import slices
 from methods.checkpoints.hyperstyle import load_hyperstyle
-from methods.checkpoints.trained import OFFICIAL, TOY, file_hash
+from methods.checkpoints.trained import TOY, file_hash, is_own
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS
 from methods.hypernetworks.refine import last_step
@@ -64,10 +64,10 @@ class HyperStyle(Method):
             self.hypernet = toy_hypernet(generator)
             return
         path = find(source)
-        if path.suffix in OFFICIAL:
-            self.hypernet = load_hyperstyle(path, None, generator).hypernet
-        else:
+        if is_own(path):
             self.hypernet = load_hypernet(path, generator)
+        else:
+            self.hypernet = load_hyperstyle(path, None, generator).hypernet
 
     @classmethod
     def _source(cls, config: HyperStyleConfig) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import safe_open
 from safetensors.torch import save_file
 
+from datasets.checkpoints import describe, read_safetensors
 from methods.base import Weights
 from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
@@ -24,13 +24,13 @@ def save_delta(path: Path, generator: Generator, weights: Weights) -> None:
 
 
 def load_delta(path: Path, generator: Generator) -> Weights:
-    """Tuned weights from a delta. Raises ValueError when the file was made for another generator."""
-    with safe_open(path, framework="pt") as handle:
-        made_for = (handle.metadata() or {}).get("generator")
-        if made_for != fingerprint(generator):
-            raise ValueError(
-                f"{path}: made for generator {str(made_for)[:12]}, this one is {fingerprint(generator)[:12]}"
-            )
-        deltas = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
+    """Tuned weights from a delta. Raises ValueError when the file is none, or was made for another generator."""
+    deltas, facts = read_safetensors(path)
+    if facts.get("generator") != fingerprint(generator):
+        raise ValueError(
+            f"{path}: made for generator {str(facts.get('generator'))[:12]}, this one is {fingerprint(generator)[:12]}"
+        )
     base = dict(generator.named_parameters())
+    if wrong := [key for key, value in deltas.items() if key not in base or value.shape != base[key].shape]:
+        raise ValueError(f"{path}: no changes of this generator's weights ({wrong[0]}); found {describe(deltas)}")
     return {k: (base[k].detach().cpu() + v).to(base[k]) for k, v in deltas.items()}

@@ -75,13 +75,13 @@ class CurricularFace(_Backbone):
         return torch.stack(crops).to(images) if crops else images.new_zeros(0, 3, SIDE, SIDE)
 
 
-def load_ir_se50(path: Path | None = None) -> IRSE50:
+def load_ir_se50(path: str | Path | None = None) -> IRSE50:
     """IR-SE50 with the state dict in `path` or the asset `ir_se50`. Raises ValueError that names the file."""
-    path = path or assets.ensure("ir_se50")
+    path = assets.file_of("ir_se50", path)
     return assemble(path, IRSE50, tensors(read_checkpoint(path), path))
 
 
-def load_curricularface(path: Path | None = None) -> CurricularFace:
+def load_curricularface(path: str | Path | None = None) -> CurricularFace:
     """CurricularFace with the state dict in `path` or the asset `curricularface`; raises as load_ir_se50."""
-    path = path or assets.ensure("curricularface")
+    path = assets.file_of("curricularface", path)
     return assemble(path, CurricularFace, tensors(read_checkpoint(path), path))

@@ -78,9 +78,9 @@ def _resized(images: Tensor, side: int) -> Tensor:
     return F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
 
 
-def load_hopenet(path: Path | None = None) -> HopeNet:
+def load_hopenet(path: str | Path | None = None) -> HopeNet:
     """HopeNet with the state dict in `path` or the asset `hopenet`. Raises ValueError that names the file."""
-    path = path or assets.ensure("hopenet")
+    path = assets.file_of("hopenet", path)
     state = {
         (f"heads.{key}" if key.startswith(("fc_yaw", "fc_pitch", "fc_roll")) else f"trunk.{key}"): value
         for key, value in _state(path).items()
@@ -89,9 +89,9 @@ def load_hopenet(path: Path | None = None) -> HopeNet:
     return assemble(path, HopeNet, state)
 
 
-def load_dex(path: Path | None = None) -> Dex:
+def load_dex(path: str | Path | None = None) -> Dex:
     """DEX with the weights in `path` or the asset `dex`. Raises ValueError that names the file."""
-    path = path or assets.ensure("dex")
+    path = assets.file_of("dex", path)
     with torch.device("meta"):
         network = Dex()
     # The released names conv1_1 ... fc8-101 in the order in which they are applied, which is torchvision's.
@@ -105,9 +105,9 @@ def load_dex(path: Path | None = None) -> Dex:
     return assemble(path, Dex, state)
 
 
-def load_celeb_attributes(path: Path | None = None) -> CelebAttributes:
+def load_celeb_attributes(path: str | Path | None = None) -> CelebAttributes:
     """AnyCost GAN's predictor with the weights in `path` or the asset `celeb_attributes`; raises as load_dex."""
-    path = path or assets.ensure("celeb_attributes")
+    path = assets.file_of("celeb_attributes", path)
     return assemble(path, CelebAttributes, {f"trunk.{key}": value for key, value in _state(path).items()})
 
 

@@ -134,12 +134,12 @@ class BiSeNet(nn.Module):
         return self.logits(x).argmax(dim=1)
 
 
-def load_bisenet(path: Path | None = None) -> BiSeNet:
+def load_bisenet(path: str | Path | None = None) -> BiSeNet:
     """BiSeNet with the state dict in `path` or the asset `bisenet`, in eval mode and frozen.
 
     Raises ValueError when the file does not hold this network's tensors, and AssetMissingError without one.
     """
-    path = path or assets.ensure("bisenet")
+    path = assets.file_of("bisenet", path)
     try:
         return assemble(path, BiSeNet, tensors(read_checkpoint(path), path))
     except ValueError as error:

@@ -34,12 +34,12 @@ class FaceNet(IdentityNetwork):
         return self.module(crops * (127.5 / 128))  # (x - 127.5) / 128 of values in 0..255
 
 
-def load_facenet(path: Path | None = None) -> FaceNet:
+def load_facenet(path: str | Path | None = None) -> FaceNet:
     """FaceNet with the state dict in `path` or the asset `facenet`; without the classifier.
 
     Raises ValueError when the file does not hold this network's tensors.
     """
-    path = path or assets.ensure("facenet")
+    path = assets.file_of("facenet", path)
     state = tensors(read_checkpoint(path), path)
     # The classifier has 8,631 people of VGGFace2 or 10,575 of CASIA-WebFace.
     trunk = {f"module.{key}": value for key, value in state.items() if not key.startswith("logits.")}

@@ -28,14 +28,14 @@ class Inception(nn.Module):
         return features
 
 
-def load_inception(path: Path | None = None) -> Inception:
+def load_inception(path: str | Path | None = None) -> Inception:
     """torch-fidelity's InceptionV3 with the state dict in `path` or the asset `inception_fid`, frozen.
 
     Raises ValueError that names the file, and ModuleNotFoundError without torch-fidelity (`pip install -e .[fid]`).
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    path = path or assets.ensure("inception_fid")
+    path = assets.file_of("inception_fid", path)
     state = tensors(read_checkpoint(path), path)
     with tempfile.TemporaryDirectory() as folder:
         # torch-fidelity unpickles without restriction: give it a new file of the tensors only.

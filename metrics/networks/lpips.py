@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 _CONSTANTS = {"scaling_layer.shift", "scaling_layer.scale"}  # ImageNet's, which the module has itself
 
 
-def load_lpips(net: str = "alex", path: Path | None = None, trunk: Path | None = None) -> Lpips:
+def load_lpips(net: str = "alex", path: str | Path | None = None, trunk: str | Path | None = None) -> Lpips:
     """LPIPS v0.1 with `net` "alex" or "vgg", in eval mode and frozen.
 
     Args:
@@ -48,10 +47,10 @@ def load_lpips(net: str = "alex", path: Path | None = None, trunk: Path | None =
             module = lpips.LPIPS(pretrained=False, net=net, pnet_rand=True, verbose=False)
     module.scaling_layer = lpips.ScalingLayer()
     expected = module.state_dict()
-    path = path or assets.ensure(f"lpips_{net}")
+    path = assets.file_of(f"lpips_{net}", path)
     state = _read(path, expected)
     if not any(key.startswith("net.") for key in state):
-        features = _read(trunk or assets.ensure(f"lpips_{net}"), expected)
+        features = _read(assets.file_of(f"lpips_{net}", trunk), expected)
         state |= {key: value for key, value in features.items() if key.startswith("net.")}
     check_tensors(path, state, expected, optional=_CONSTANTS)
     constants = {key: expected[key] for key in _CONSTANTS}
@@ -61,7 +60,7 @@ def load_lpips(net: str = "alex", path: Path | None = None, trunk: Path | None =
 
 def _read(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A file's tensors under the names of lpips' module, which has two names for each head (lin0, lins.0)."""
-    stored = load_file(path) if path.suffix == ".safetensors" else tensors(read_checkpoint(path), path)
+    stored = tensors(read_checkpoint(path), path)
     slices = {key.split(".", 2)[2]: key for key in expected if key.startswith("net.")}
     state: dict[str, Tensor] = {}
     for key, value in stored.items():

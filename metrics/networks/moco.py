@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torchvision.models import resnet50
 
 from datasets import assets
-from datasets.checkpoints import assemble, part, read_checkpoint, tensors
+from datasets.checkpoints import assemble, describe, part, read_checkpoint, tensors
 from metrics.networks import IdentityNetwork
 
 SIDE, FRAME = 224, 256
@@ -39,13 +39,12 @@ class MoCo(IdentityNetwork):
         return F.normalize(self.resnet(crops), dim=1)
 
 
-def load_moco(path: Path | None = None) -> MoCo:
+def load_moco(path: str | Path | None = None) -> MoCo:
     """MoCo with the trunk in `path` or the asset `moco`, without projection. Raises ValueError that names the file."""
-    path = path or assets.ensure("moco")
+    path = assets.file_of("moco", path)
     checkpoint = read_checkpoint(path)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        keys = ", ".join(map(str, list(checkpoint)[:4])) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        raise ValueError(f"{path}: expected state_dict in a file of MoCo, found {keys}")
+        raise ValueError(f"{path}: expected state_dict in a file of MoCo, found {describe(checkpoint)}")
     state = part(tensors(checkpoint["state_dict"], path, "state_dict"), PREFIX)
     trunk = {f"resnet.{key}": value for key, value in state.items() if not key.startswith("fc.")}
     return assemble(path, MoCo, trunk)

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datasets import assets
 from datasets.alignment import TEMPLATE, TEMPLATE_SIDE, similarity
-from datasets.checkpoints import fill
+from datasets.checkpoints import fill, read_checkpoint, tensors
 from metrics.networks import IdentityNetwork
 
 SIDE = TEMPLATE_SIDE
@@ -99,13 +97,9 @@ class SFace(IdentityNetwork):
         return F.normalize(self(crops), dim=1)
 
 
-def load_sface(path: Path | None = None) -> SFace:
+def load_sface(path: str | Path | None = None) -> SFace:
     """SFace with the safetensors in `path` or the asset `sface`. Raises ValueError that names the file."""
-    path = path or assets.ensure("sface")
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path}: expected safetensors, as in the asset sface ({error})") from error
+    path = assets.file_of("sface", path)
     network = SFace()
-    fill(path, network, state)
+    fill(path, network, tensors(read_checkpoint(path), path))
     return network

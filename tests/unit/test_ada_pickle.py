@@ -114,7 +114,7 @@ def test_nothing_is_run_wherever_it_hides(state: dict[str, Tensor], tmp_path: Pa
         "by getattr": ({"G_ema": Call(getattr, Call(builtins.__import__, "os"), "system")}, "refused global"),
         "by import": ({"G_ema": Call(builtins.__import__, "os")}, "refused global builtins.__import__"),
         "below a dotted name": ({"G_ema": Call(os.path.join, "a")}, "refused global posixpath.join"),
-        "in a tensor": ({"G_ema": network(state | {"mapping.w_avg": tensor})}, "no StyleGAN2-ADA generator"),
+        "in a tensor": ({"G_ema": network(state | {"mapping.w_avg": tensor})}, "no generator that can be read"),
     }
     for name, (content, said) in forms.items():
         path = tmp_path / "hostile.pkl"
@@ -140,8 +140,8 @@ def test_what_is_wrong_in_a_network_is_named(state: dict[str, Tensor], tmp_path:
     lacking = {name: value for name, value in state.items() if name != "synthesis.b8.conv0.weight"}
     holed = state | {"synthesis.b8.conv0.bias": torch.full_like(state["synthesis.b8.conv0.bias"], torch.nan)}
     for content, said in (
-        ({"D": None}, "holds no network G_ema; found D"),
-        ([1, 2], "expected a pickled dict"),
+        ({"D": None}, "looked for g_ema, G_ema, .* found D"),
+        ([1, 2], "found no names but list"),
         ({"G_ema": network(lacking)}, r"lacks|no generator|b8\.conv0"),
         ({"G_ema": network(holed)}, "is not finite in"),
         ({"G_ema": network(state | {"synthesis.b8.more": torch.zeros(1)})}, "unexpected|more"),
@@ -214,3 +214,22 @@ def test_a_bound_on_layers_is_the_files(state: dict[str, Tensor], tmp_path: Path
     found = load_generator(path)
     assert found.config.conv_clamp == 2.0
     case.assert_close("img", found.double().synthesis(case["in_ws"]))
+
+
+def test_generators_that_pti_tuned_are_read(state: dict[str, Tensor], tmp_path: Path) -> None:
+    """PTI saves the whole network by torch.save; StyleGAN3's attributes hold arrays, which are passed over."""
+    source = f"import os\nos.system('touch {tmp_path / PROOF}')\n"
+    torch.save(network(state, source, conv_clamp=256, sizes=np.array([4, 8])), tmp_path / "model_A_1.pt")
+    found = load_generator(tmp_path / "model_A_1.pt")
+    assert found.config.conv_clamp == 256 and torch.equal(found.latent_avg, state["mapping.w_avg"])
+    torch.testing.assert_close(found.convs[0].conv.weight[0], state["synthesis.b8.conv0.weight"])
+    assert not (tmp_path / PROOF).exists()
+
+
+def test_stylegan3_is_named(tmp_path: Path) -> None:
+    layer = Persistent("SynthesisLayer", {"_modules": {}, "_parameters": {}, "_buffers": {}, "in_size": np.array([36])})
+    synthesis = Persistent("SynthesisNetwork", {"_modules": {"L0_36_512": layer}, "_parameters": {}, "_buffers": {}})
+    whole = Persistent("Generator", {"_modules": {"synthesis": synthesis}, "_parameters": {}, "_buffers": {}})
+    path = write(tmp_path / "stylegan3.pkl", {"G": whole, "D": None, "G_ema": whole, "augment_pipe": None})
+    with pytest.raises(ValueError, match=r"stylegan3\.pkl: .*found a StyleGAN3 generator; StyleGAN2's are read"):
+        load_generator(path)

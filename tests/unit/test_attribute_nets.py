@@ -87,7 +87,7 @@ def test_other_files_are_refused(hopenet: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"list\.pt is no state dict but of type list"):
         nets.load_dex(tmp_path / "list.pt")
     (tmp_path / "text.pt").write_text("no weights")
-    with pytest.raises(ValueError, match=r"text\.pt: not a checkpoint"):
+    with pytest.raises(ValueError, match=r"text\.pt: a text, not weights"):
         nets.load_hopenet(tmp_path / "text.pt")
 
 

@@ -100,8 +100,8 @@ def test_files_that_are_no_directions_are_refused(tmp_path: Path, capsys: pytest
     for name, message in (
         ("other.pt", "made for another one"),
         ("hostile.pt", "plain tensors"),
-        ("hostile.npy", "plain tensors"),
-        ("half.pt", "read_ganspace"),
+        ("hostile.npy", "Object arrays"),
+        ("half.pt", "GANSpace's components"),
     ):
         with pytest.raises(ValueError, match=message):
             read_direction(tmp_path / name, generator)

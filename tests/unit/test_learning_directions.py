@@ -160,7 +160,7 @@ def test_files_that_do_not_fit_are_refused(learned: Path, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match=r"a\.safetensors: no directions of this suite"):
         weights.load_directions(tmp_path / "a.safetensors", other)
     (tmp_path / "b.safetensors").write_text("no weights")
-    with pytest.raises(ValueError, match=r"b\.safetensors: no safetensors file"):
+    with pytest.raises(ValueError, match=r"b\.safetensors: a text, not weights"):
         weights.load_directions(tmp_path / "b.safetensors", other)
 
 
