@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SUITE ?= faces64
-OUT ?= runs/$(SUITE)
+# Folder of the results; the suite's own by default, with other settings one named after them.
+OUT ?=
 ARGS ?=
+PHOTOS ?=
 WANDB ?=
 WORKERS ?= 2
 # What `make test` runs; `make test-all` runs everything.
@@ -14,11 +16,11 @@ QUICK ?= not slow
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test test-all coverage check faults report train fetch lint format types clean perf browser
+.PHONY: help demo bench test test-all coverage check faults report train fetch lint format types clean perf browser
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  settings: SUITE=$(SUITE) OUT=$(OUT) ARGS='key=value ...' WANDB=offline|online"
+	@echo "  settings: SUITE=$(SUITE) OUT=DIR ARGS='key=value ...' WANDB=offline|online"
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,7 +29,10 @@ $(VENV)/.installed: pyproject.toml
 
 bench: $(VENV)/.installed ## invert, score and report the suite (SUITE=faces64)
 	$(BIN)/python -m benchmarks fetch $(SUITE)
-	$(BIN)/python -m benchmarks run $(SUITE) $(ARGS) --out $(OUT)$(if $(WANDB), --wandb $(WANDB))
+	$(BIN)/python -m benchmarks run $(SUITE) $(ARGS)$(if $(OUT), --out $(OUT))$(if $(WANDB), --wandb $(WANDB))
+
+demo: $(VENV)/.installed ## three methods and two edits on photographs (PHOTOS='a.jpg b.jpg'; default: openpeople)
+	$(BIN)/python -m benchmarks demo $(PHOTOS)
 
 # Browser tests skip, saying why, where there is no Chromium. Debian's is installed when root asks for the tests.
 browser: ## install Chromium for the browser tests, where apt-get can
@@ -59,7 +64,7 @@ format: $(VENV)/.installed ## rewrite files as ruff formats them
 	$(BIN)/ruff format .
 
 report: $(VENV)/.installed ## write the tables again from stored rows
-	$(BIN)/python -m benchmarks report $(SUITE) $(ARGS) --out $(OUT)
+	$(BIN)/python -m benchmarks report $(SUITE) $(ARGS)$(if $(OUT), --out $(OUT))
 
 fetch: $(VENV)/.installed ## download and verify the suite's assets
 	$(BIN)/python -m benchmarks fetch $(SUITE)

@@ -21,8 +21,8 @@ COLUMNS = (
     "device", "precision", "batch_size", "attempt", "torch", "commit", "metric_version", "method_version",
 )  # fmt: skip
 KEY = ["method", "dataset", "protocol", "seed", "image", "metric"]
-STATUSES = ("ok", "failed", "undefined", "blocked", "skipped")
-FAILURES = ("failed", "undefined", "blocked")  # statuses of scores that were asked for and are absent
+STATUSES = ("ok", "failed", "undefined", "blocked", "skipped", "missing")
+FAILURES = ("failed", "undefined", "blocked")  # statuses of scores that were tried and are absent
 # Names of an earlier version in the columns of results.parquet, and in run.json.
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "protocol": {"editing_consistency": "reinversion", "editing_lines": "interpolation"},
@@ -78,7 +78,7 @@ class Results:
 
     @cached_property
     def failures(self) -> pd.DataFrame:
-        """Those of `losses` that are absent though they were asked for."""
+        """Those of `losses` that were tried."""
         return self.losses[self.losses["status"].isin(FAILURES)]
 
     @cached_property

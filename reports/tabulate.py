@@ -198,11 +198,13 @@ def _why(results: Results, method: str, column: Column, dataset: str, protocol: 
     """Why images of a cell are missing: the most frequent reason of its rows, or that it was not run."""
     rows = _lost(results, method, column, dataset, protocol)
     if rows.empty:
-        return "not run"
+        return "not yet: not run"
     counts = rows.groupby(["status", "reason"])["image"].nunique().sort_values(ascending=False, kind="stable")
     status, reason = (str(part) for part in counts.index[0])
     if status == "skipped":
         return f"skipped: {reason}"
+    if status == "missing":
+        return f"not yet: {reason}, {int(counts.iloc[0])} of {results.expected(dataset, protocol)} images"
     reason = f"undefined: {reason}" if status == "undefined" else reason
     return f"{int(counts.iloc[0])} of {results.expected(dataset, protocol)} images failed: {reason}"
 

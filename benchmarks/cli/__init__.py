@@ -1,4 +1,5 @@
-"""The command line, `python -m benchmarks COMMAND`: a module a command, which is imported when it is called.
+"""The command line, `inversion-bench COMMAND`, also `python -m benchmarks COMMAND`: a module a command, which is
+imported when it is called.
 
 Such a module has `add_arguments(parser)` and `run(options) -> int`, and imports whatever is heavy inside of `run`. Its
 docstring and its `EXAMPLES` are what `COMMAND --help` shows.
@@ -8,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 from types import ModuleType
 
 from benchmarks.cli import logs
@@ -22,11 +25,13 @@ from inversion_bench.registry import UnknownNameError, unknown
 logger = logging.getLogger(__name__)
 
 COMMANDS = {
-    "plan": ("benchmarks.cli.plan", "show what a suite would run and what is missing, without running it"),
+    "demo": ("benchmarks.cli.demo", "three methods and two edits on photographs, with a table and a picture sheet"),
+    "bench": ("benchmarks.cli.bench", "benchmark methods on a folder of photographs"),
+    "plan": ("benchmarks.cli.plan", "show what a suite would run, what it takes and what is missing"),
     "run": ("benchmarks.cli.run", "invert, score and report; what is done already is kept"),
     "score": ("benchmarks.cli.score", "compute the missing scores of stored inversions, and report"),
     "report": ("benchmarks.cli.report", "write tables and figures from stored results"),
-    "status": ("benchmarks.cli.status", "show how many images of a suite are ok, failed and missing"),
+    "status": ("benchmarks.cli.status", "show how far a run is: images ok, failed and missing, and the time left"),
     "compare": ("benchmarks.cli.compare", "compare two finished runs, paired by image"),
     "merge": ("benchmarks.cli.merge", "merge the results of several machines"),
     "list": ("benchmarks.cli.listing", "list methods, datasets, metrics, directions, suites or assets"),
@@ -35,6 +40,7 @@ COMMANDS = {
     "invert": ("benchmarks.cli.invert", "align and invert photographs"),
     "edit": ("benchmarks.cli.edit", "invert photographs and move them along edit directions"),
 }
+BY_MODULE, BY_NAME = "python -m benchmarks", "inversion-bench"
 HELP = """usage: python -m benchmarks COMMAND ...
 
 A benchmark suite for StyleGAN inversion. `python -m benchmarks COMMAND --help` explains a command.
@@ -43,8 +49,10 @@ commands:
 {commands}
 
 examples:
+  python -m benchmarks demo photo.jpg                     three methods and two edits on a photograph, in two minutes
+  python -m benchmarks bench photos                       a table of methods on a folder of photographs of your own
   python -m benchmarks run faces64                        invert, score and report the embedded suite
-  python -m benchmarks run faces64 datasets.0.limit=4     the same with fewer images of the first data set
+  python -m benchmarks run faces64 --limit 4              the same with fewer images
   python -m benchmarks plan faces64                       what would run, and what is missing
   python -m benchmarks compare runs/a runs/b              two versions of the code, paired by image
   python -m benchmarks invert pti photo.jpg --out out     align and invert any photograph
@@ -59,11 +67,17 @@ A metric that is undefined for an image, as an angle where no face is found, is 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command; returns its exit code."""
+    if "_ARGCOMPLETE" in os.environ:
+        complete()
     words = sys.argv[1:] if arguments is None else list(arguments)
     if not words or words[0] in ("-h", "--help"):
-        print(HELP.format(commands="\n".join(f"  {name:9} {about}" for name, (_, about) in COMMANDS.items())))
+        listed = "\n".join(f"  {name:11} {about}" for name, (_, about) in COMMANDS.items())
+        print(named(HELP.format(commands=listed)))
         return 0 if words else 2
-    logs.set_up()
+    if words[0] == "--version":
+        print(f"inversion-bench {version('inversion-bench')}")
+        return 0
+    logs.set_up("--quiet" in words)
     debug = "--debug" in words
     try:
         command, options = parse(words)
@@ -84,17 +98,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.close_files()
 
 
+def program() -> str:
+    """How the command line was called, for what it prints."""
+    return BY_NAME if os.path.basename(sys.argv[0]) == BY_NAME else BY_MODULE
+
+
+def named(text: str) -> str:
+    """A text with the command line's name as it was called."""
+    return text.replace(BY_MODULE, program())
+
+
+def parser_of(name: str) -> tuple[ModuleType, Parser]:
+    """The module of a command and its parser."""
+    module = import_module(COMMANDS[name][0])
+    parser = Parser(
+        prog=f"{program()} {name}", description=module.__doc__, epilog=named(f"examples:\n{module.EXAMPLES}")
+    )
+    module.add_arguments(parser)
+    logs.add_arguments(parser)
+    return module, parser
+
+
+def complete() -> None:
+    """Complete the words of a shell, and end: `eval "$(register-python-argcomplete inversion-bench)"` turns it on."""
+    import argcomplete
+
+    whole = argparse.ArgumentParser(prog=program())
+    commands = whole.add_subparsers()
+    words = os.environ.get("COMP_LINE", "").split()
+    wanted = words[1:2] if words[1:2] and words[1] in COMMANDS else COMMANDS
+    for name in wanted:
+        commands.add_parser(name, parents=[parser_of(name)[1]], add_help=False)
+    argcomplete.autocomplete(whole)
+
+
 def parse(words: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
     """The module of a command and its options. Raises ConfigError with the near miss."""
     name, *rest = words
     if name not in COMMANDS:
         raise ConfigError(str(unknown("command", name, COMMANDS)))
-    module = import_module(COMMANDS[name][0])
-    parser = Parser(
-        prog=f"python -m benchmarks {name}", description=module.__doc__, epilog=f"examples:\n{module.EXAMPLES}"
-    )
-    module.add_arguments(parser)
-    logs.add_arguments(parser)
+    module, parser = parser_of(name)
     return module, parser.parse(rest)
 
 

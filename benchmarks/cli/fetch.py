@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from benchmarks.cli.parsing import Parser
+from benchmarks.cli.parsing import WORLD, Parser
 from benchmarks.errors import ConfigError
 from inversion_bench.registry import unknown
 
@@ -19,7 +19,7 @@ EXAMPLES = """  python -m benchmarks fetch faces64       all that a suite needs
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("name", nargs="?", default="faces64", help="an asset or a suite (default: faces64)")
+    parser.add_argument("name", nargs="?", default=WORLD, help=f"an asset or a suite (default: {WORLD})")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 
-from benchmarks.cli.parsing import Parser, one_of
+from benchmarks.cli.parsing import Parser, add_json, one_of
 
 EXAMPLES = """  python -m benchmarks list methods
   python -m benchmarks list assets"""
@@ -12,10 +13,15 @@ EXAMPLES = """  python -m benchmarks list methods
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("what", type=one_of("list", [*LISTS]), metavar="WHAT", help=f"one of: {', '.join(LISTS)}")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    for name, about in LISTS[options.what]():
+    lines = LISTS[options.what]()
+    if options.json:
+        print(json.dumps(dict(lines)))
+        return 0
+    for name, about in lines:
         print(f"{name:20} {about}")
     return 0
 

@@ -55,8 +55,10 @@ def set_up(quiet: bool = False, verbose: bool = False) -> None:
     _replace(_Stderr, handler)
     for package in PACKAGES:
         logging.getLogger(package).setLevel(logging.DEBUG)
+    # Read when tqdm is imported, so before a command is: here and in workers.
+    os.environ.pop("TQDM_DISABLE", None)
     if quiet:
-        os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported, here and in workers
+        os.environ["TQDM_DISABLE"] = "1"
 
 
 def log_into(folder: Path, worker: str = "") -> None:

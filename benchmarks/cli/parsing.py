@@ -12,6 +12,7 @@ from benchmarks.errors import ConfigError
 from inversion_bench.registry import Registry, load_object, unknown
 
 SUITES = Path(__file__).parents[1] / "suites"
+WORLD = "faces64"  # the embedded suite
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +27,8 @@ class Parser(argparse.ArgumentParser):
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
         action = super().add_argument(*names, **settings)
+        if known := getattr(settings.get("type"), "known", None):
+            action.completer = lambda **_: known()  # type: ignore[attr-defined]  # read by argcomplete
         self.option_names += action.option_strings
         if settings.get("help") != argparse.SUPPRESS:
             self.suggested += [name for name in action.option_strings if name.startswith("--")]
@@ -55,6 +58,12 @@ def one_of(kind: str, known: Sequence[str]) -> Callable[[str], str]:
             raise argparse.ArgumentTypeError(str(unknown(kind, text, known)))
         return text
 
+    return _completed(check, lambda: known)
+
+
+def _completed(check: Callable[[str], str], known: Callable[[], Sequence[str]]) -> Callable[[str], str]:
+    """A type of argument whose words a shell can complete."""
+    check.known = known  # type: ignore[attr-defined]
     return check
 
 
@@ -83,7 +92,7 @@ def registered(registry: str) -> Callable[[str], str]:
             raise argparse.ArgumentTypeError(str(unknown(known.kind, text, known.names())))
         return text
 
-    return check
+    return _completed(check, lambda: load_object(registry).names())
 
 
 def suite_name(text: str) -> str:
@@ -92,7 +101,14 @@ def suite_name(text: str) -> str:
         if not Path(text).is_file():
             raise argparse.ArgumentTypeError(f"no suite file {text!r}")
         return text
-    return one_of("suite", sorted(path.stem for path in SUITES.glob("*.yaml")))(text)
+    return one_of("suite", suite_names())(text)
+
+
+def suite_names() -> list[str]:
+    return sorted(path.stem for path in SUITES.glob("*.yaml"))
+
+
+_completed(suite_name, suite_names)
 
 
 def device_name(text: str) -> str:
@@ -102,10 +118,50 @@ def device_name(text: str) -> str:
     return one_of("device", ["auto", "cpu", "cuda", "cuda:N", "mps"])(text)
 
 
-def add_suite(parser: Parser) -> None:
-    parser.add_argument("suite", type=suite_name, help="a shipped suite (see `list suites`) or a YAML file")
+def name_list(text: str) -> list[str]:
+    """A type of argument: names with commas between them."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"expected names with commas between them, found {text!r}")
+    return names
+
+
+def suite_or_folder(text: str) -> str:
+    """A type of argument: a suite, or the folder of a run."""
+    return text if Path(text).is_dir() else suite_name(text)
+
+
+_completed(suite_or_folder, suite_names)
+
+
+def add_suite(parser: Parser, folder: bool = False) -> None:
+    """Arguments of a suite. folder: whether the folder of a run may be given instead."""
+    parser.add_argument(
+        "suite",
+        type=suite_or_folder if folder else suite_name,
+        metavar="SUITE|DIR" if folder else "SUITE",
+        help="a shipped suite (see `list suites`) or a YAML file" + ", or the folder of a run" * folder,
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings, as seed=1 or datasets.0.limit=4")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: runs/SUITE)")
+    parser.add_argument("--methods", type=name_list, metavar="A,B", help="only these methods")
+    parser.add_argument("--datasets", type=name_list, metavar="A,B", help="only these data sets")
+    parser.add_argument("--limit", type=at_least(1), metavar="N", help="only N images of each data set")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the results (default: runs/SUITE, with other settings a folder named after them)",
+    )
+
+
+def add_replace(parser: Parser) -> None:
+    parser.add_argument(
+        "--replace", action="store_true", help="write tables into --out although it has those of other settings"
+    )
+
+
+def add_json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def add_device(parser: Parser) -> None:

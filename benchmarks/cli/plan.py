@@ -1,4 +1,4 @@
-"""Show what a suite would run and what is missing, without running it.
+"""Show what a suite would run, what it will take, and what is missing, without running it.
 
 Files that you have to bring yourself are listed with where they come from; the exit code is 2 while one is missing.
 """
@@ -6,16 +6,25 @@ Files that you have to bring yourself are listed with where they come from; the 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from benchmarks.cli.parsing import Parser, add_suite
+from benchmarks.cli.parsing import Parser, add_device, add_json, add_suite
 from benchmarks.errors import ConfigError
 
+if TYPE_CHECKING:
+    from benchmarks.engine.costs import Estimate
+    from benchmarks.engine.plan import Plan
+
 EXAMPLES = """  python -m benchmarks plan faces64
-  python -m benchmarks plan celeba-hq 'methods=[e4e,e4e+pti]' datasets.0.limit=100"""
+  python -m benchmarks plan celeba-hq --methods e4e,e4e+pti --limit 100"""
 
 
 def add_arguments(parser: Parser) -> None:
     add_suite(parser)
+    add_device(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,26 +32,45 @@ def run(options: argparse.Namespace) -> int:
 
     suite, out = load(options)
 
+    from benchmarks.engine import costs, runner
+    from benchmarks.engine.machine import device_name, pick_device
     from benchmarks.engine.plan import expand
     from benchmarks.engine.requirements import needs
     from benchmarks.engine.run import Run
     from benchmarks.engine.workers import worker_count
+    from benchmarks.protocols.base import GeneratingProtocol
 
     try:
         required = needs(suite)
     except (ValueError, KeyError) as error:
         raise ConfigError(str(error.args[0])) from error
     missing = sum(not need.present for need in required)
-    if required:
+    if options.json and missing:
+        print(json.dumps({"suite": suite.name, "missing": {n.what: n.source for n in required if not n.present}}))
+        return 2
+    if required and not options.json:
         print(f"{suite.name}: {suite.title}\n{len(required) - missing} of {len(required)} files and folders are here:")
         print("\n".join(need.line() for need in required))
     if missing:
         print(f"{missing} missing; nothing can run before they are in place (`fetch {suite.name}` brings the others)")
         return 2
+    device = pick_device(options.device)
     plan = expand(suite)
     stored = Run(plan, out)
+    workers = worker_count(suite.workers, device)
+    pending = {stage_run.key: len(runner.pending(stored, stage_run, "missing")) for stage_run in plan.stage_runs}
+    edits = sum(len(protocol.chosen(stage_run)) for protocol in plan.protocols for stage_run in plan.stage_runs
+                if isinstance(protocol, GeneratingProtocol) and stage_run.key in plan.leaf.values())  # fmt: skip
+    more = {"editing": edits * any(pending.values()), "scoring": _scores(plan) * any(pending.values())}
+    cost = costs.estimate(stored, pending, more, device_name(device))
+    if options.json:
+        about = {"suite": suite.name, "folder": str(out), "workers": workers, "images": sum(pending.values()),
+                 "seconds": {phase: value / workers for phase, value in cost.seconds.items()}, "rough": cost.rough,
+                 "unknown": cost.unknown, "memory_bytes": cost.memory * workers, "disk_bytes": cost.disk}  # fmt: skip
+        print(json.dumps(about))
+        return 0
     print(f"{suite.name}: {suite.title}\n  generator {suite.generator} ({plan.generator_hash[:12]}), seed {suite.seed}")
-    print(f"  {worker_count(suite.workers)} workers, results in {out}")
+    print(f"  {workers} workers on {device_name(device)}, results in {out}")
     for name, manifest in plan.manifests.items():
         print(f"  data set {name}: {len(manifest.ids)} images, {len(manifest.failures)} without a face or unreadable")
     for stage_run in plan.stage_runs:
@@ -52,4 +80,32 @@ def run(options: argparse.Namespace) -> int:
         print(f"  {stage_run.key}  {stage_run.dataset:14} {stages:40} {done:5} done   {', '.join(methods)}")
     for name, reason in plan.skipped.items():
         print(f"  metric {name} is left out: {reason}")
+    for line in _estimated(cost, sum(pending.values()), workers):
+        print(f"  {line}")
     return 0
+
+
+def _scores(plan: Plan) -> int:
+    """Scores that are to be made, at most: one a metric, method and image."""
+    from benchmarks.protocols.base import Need
+
+    metrics = sum(len(protocol.infos()) for protocol in plan.protocols if Need.INLINE not in protocol.needs)
+    return metrics * sum(len(plan.manifests[dataset].ids) for _, dataset in plan.leaf)
+
+
+def _estimated(cost: Estimate, images: int, workers: int) -> Iterator[str]:
+    """Time, memory and disk in words."""
+    from benchmarks.cli.live import duration
+
+    if not images:
+        yield "nothing is left to invert"
+        return
+    serial = ("scoring",)  # one process scores
+    spent = {phase: seconds / (1 if phase in serial else workers) for phase, seconds in cost.seconds.items()}
+    parts = ", ".join(f"{phase} {duration(seconds)}" for phase, seconds in spent.items() if seconds)
+    if parts:
+        yield f"about {duration(sum(spent.values()))}: {parts}" + " (measured with other settings)" * cost.rough
+    if cost.unknown:
+        yield f"nobody has measured {', '.join(cost.unknown)} on such a device yet: more time than that"
+    memory = f"{cost.memory * workers / 2**30:.1f} GB of memory, " if cost.memory else ""
+    yield f"about {memory}{cost.disk / 1e6:,.0f} MB on disk for {images:,} inversions"

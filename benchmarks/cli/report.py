@@ -1,29 +1,46 @@
-"""Write tables and figures from stored results; nothing is inverted or scored."""
+"""Write tables and figures from stored results; nothing is inverted or scored.
+
+Takes a suite, or the folder of a run, whose results.parquet is then reported as it is.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.cli.parsing import Parser, add_suite, add_wandb
+from benchmarks.cli.parsing import Parser, add_json, add_replace, add_suite, add_wandb
 from benchmarks.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from benchmarks.engine.run import Run
+    from reports.frame import Results
 
 logger = logging.getLogger(__name__)
 
 EXAMPLES = """  python -m benchmarks report faces64
+  python -m benchmarks report runs/faces64                   the results of a folder, whatever suite they are of
   python -m benchmarks report faces64 --layout pti_paper     tables as that paper arranges them
   python -m benchmarks report faces64 --rank-by lpips_vgg    best, middle and worst images by LPIPS in the figures"""
 
 
+@dataclass(frozen=True)
+class Written:
+    """A report on disk. files: what was written; code: the exit code."""
+
+    results: Results
+    files: Sequence[Path]
+    code: int
+
+
 def add_arguments(parser: Parser) -> None:
-    add_suite(parser)
+    add_suite(parser, folder=True)
     parser.add_argument(
         "--layout",
         action="append",
@@ -34,16 +51,11 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--images", nargs="+", default=[], metavar="ID", help="images that the figures show")
     parser.add_argument("--rank-by", default="", metavar="METRIC", help="metric that picks the figures' images")
     add_wandb(parser)
+    add_replace(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    from benchmarks.cli.suite import load_run
-
-    stored = load_run(options)
-
-    from filelock import FileLock
-
-    from benchmarks.cli import output
     from reports import layout
     from reports.frame import ReportError
 
@@ -52,15 +64,45 @@ def run(options: argparse.Namespace) -> int:
             layout.load(name)
     except ReportError as error:
         raise ConfigError(str(error)) from error
+    more = options.layout, options.images, options.rank_by, options.wandb
+    if Path(options.suite).is_dir():
+        return show(_of_folder(Path(options.suite), options, *more), options)
+
+    from benchmarks.cli.suite import load, load_run, refuse_other_settings
+
+    suite, out = load(options)
+    refuse_other_settings(out, suite, options.replace)
+    stored = load_run(options)
+
+    from filelock import FileLock
+
+    from benchmarks.cli import output
+
     output.prepare(stored.out)
     with FileLock(stored.out / "run.lock"):
-        return write(stored, options.layout, options.images, options.rank_by, options.wandb)
+        return show(write(stored, *more), options)
+
+
+def _of_folder(
+    folder: Path, options: argparse.Namespace, layouts: list[str], images: list[str], rank_by: str, wandb: str
+) -> Written:
+    """Report a folder's results.parquet as it is."""
+    from benchmarks.cli import output
+
+    for name in ("overrides", "methods", "datasets", "limit", "out"):
+        if getattr(options, name):
+            raise ConfigError(f"{folder} is the folder of a run, which is reported as it is; leave {name} out")
+    for name in ("run.json", "results.parquet"):
+        if not (folder / name).is_file():
+            raise ConfigError(f"{folder} has no {name}: it is no folder of a finished run; `status {folder}` says more")
+    output.prepare(folder)
+    return _build(folder, json.loads((folder / "run.json").read_bytes()), layouts, images, rank_by, wandb)
 
 
 def write(
     stored: Run, layouts: list[str] | None = None, images: list[str] | None = None, rank_by: str = "", wandb: str = ""
-) -> int:
-    """Write the report of a run and print its files; returns the exit code.
+) -> Written:
+    """Write the report of a run.
 
     Args:
         stored: the run; the lock of its folder is held.
@@ -72,36 +114,65 @@ def write(
     Raises:
         ConfigError: a layout, an image or a metric does not exist.
     """
-    from benchmarks.engine.export import compact
+    from benchmarks.engine.export import compact, describe
+
+    compact(stored)
+    return _build(stored.out, describe(stored.plan), layouts or [], images or [], rank_by, wandb)
+
+
+def _build(
+    out: Path, about: dict[str, Any], layouts: list[str], images: list[str], rank_by: str, wandb: str
+) -> Written:
     from reports import wandb_sink
     from reports.build import build
     from reports.figures import Choice
-    from reports.frame import ReportError
+    from reports.frame import ReportError, read
 
-    frame, suite = compact(stored), stored.plan.suite
-    reference = suite.reference_method if suite.reference_method in suite.methods else ""
+    config = about.get("config") or {}
+    reference = config.get("reference_method") or ""
     try:
-        for path in build(stored.out, reference, layouts or (), Choice(tuple(images or ()), rank_by)):
-            print(path)
+        files = build(out, reference if reference in about["methods"] else "", layouts, Choice(tuple(images), rank_by))
+        results = read(out)
     except ReportError as error:
         raise ConfigError(str(error)) from error
     if wandb:
-        wandb_sink.push(stored.out, wandb)
-    return exit_code(frame, stored.out / "report" / "tables.md")
+        wandb_sink.push(out, wandb)
+    return Written(results, files, exit_code(results.rows, out / "report" / "tables.md"))
+
+
+def show(written: Written, options: argparse.Namespace) -> int:
+    """Print the summary of a report and where it is, or JSON; returns the exit code."""
+    from benchmarks.cli import live
+    from reports.summary import as_json
+
+    report = written.results.directory / "report"
+    places = {"dashboard": report / "index.html", "tables": report / "tables.md", "LaTeX": report / "tables.tex",
+              "log": written.results.directory / "log.txt"}  # fmt: skip
+    if options.json:
+        files = {name: str(path) for name, path in places.items() if path.exists()}
+        print(json.dumps(as_json(written.results) | {"files": files}))
+    elif not options.quiet:
+        live.results_table(written.results)
+        print("  ".join(f"{name}: {path}" for name, path in places.items()))
+    for path in written.files:
+        logger.debug("%s", path)
+    return written.code
 
 
 def exit_code(frame: pd.DataFrame, reasons: Path) -> int:
     """Note how many images have rows without a value; 1 where one of them is a failure, else 0.
 
-    No face in an edited image is a finding; an inversion that broke off, or a file that cannot be read, is a failure.
+    No face in an edited image is a finding, and what has not been run yet is none; an inversion that broke off, or a
+    file that cannot be read, is a failure.
     """
-    failed, undefined = frame["status"].isin(["failed", "blocked"]), frame["status"] == "undefined"
-    for what, rows in (("failed rows", frame[failed]), ("undefined metrics", frame[undefined])):
+    status = frame["status"]
+    failed, missing = status.isin(["failed", "blocked"]), status == "missing"
+    for what, rows, level in (
+        ("failed rows", frame[failed], logging.WARNING),
+        ("undefined metrics", frame[status == "undefined"], logging.INFO),
+        ("rows that are not there yet: the same command as before goes on", frame[missing], logging.WARNING),
+    ):
         if len(rows):
-            logger.warning(
-                "%d images have %s; reasons are in %s",
-                rows[["dataset", "image"]].drop_duplicates().shape[0],
-                what,
-                reasons,
-            )
+            count = rows[["dataset", "image"]].drop_duplicates().shape[0]
+            logger.log(level, "%d images have %s; reasons are in %s", count, what, reasons)
     return 1 if failed.any() else 0

@@ -9,7 +9,8 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
-from benchmarks.cli.parsing import Parser, add_device, add_suite, add_wandb, at_least, one_of
+from benchmarks.cli import logs
+from benchmarks.cli.parsing import Parser, add_device, add_json, add_replace, add_suite, add_wandb, at_least, one_of
 from benchmarks.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 RESUME = ["missing", "failed", "all", "none"]
 EXAMPLES = """  python -m benchmarks run faces64
-  python -m benchmarks run faces64 datasets.0.limit=4 'methods=[e4e,pti]' --out runs/few
+  python -m benchmarks run faces64 --methods e4e,pti --datasets openpeople --limit 4
+  python -m benchmarks run faces64 datasets.0.limit=4 --out runs/few
   python -m benchmarks run faces64 --workers 2 --timeout 600
   python -m benchmarks run celeba-hq --device cuda:1
   python -m benchmarks run celeba-hq --shard 0/4 --out runs/part-0    one of four machines without a shared folder
@@ -59,7 +61,7 @@ def add_arguments(parser: Parser) -> None:
         help="a setting of submitit or Ray; may be repeated (--engine: its former name)",
     )
     parser.add_argument(
-        "--workers", type=at_least(0), default=0, metavar="N", help="worker processes (default: the suite's setting)"
+        "--workers", type=at_least(1), default=0, metavar="N", help="worker processes (default: the suite's setting)"
     )
     parser.add_argument(
         "--threads",
@@ -76,27 +78,41 @@ def add_arguments(parser: Parser) -> None:
         help="end a worker whose image takes longer; its images are tried again (default: no limit)",
     )
     add_wandb(parser)
+    add_replace(parser)
+    add_json(parser)
     # Of workers that an executor starts.
     parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
     parser.add_argument("--planned", default="", help=argparse.SUPPRESS)
 
 
-def run(options: argparse.Namespace) -> int:
-    from benchmarks.cli.suite import load, load_run
+def options(words: list[str]) -> argparse.Namespace:
+    """What words of this command amount to, for commands that start it. Raises ConfigError for wrong ones."""
+    parser = Parser(prog="run")
+    add_arguments(parser)
+    logs.add_arguments(parser)
+    return parser.parse(words)
 
-    load(options)  # wrong settings are found before torch is imported
+
+def run(options: argparse.Namespace) -> int:
+    from benchmarks.cli.suite import load, load_run, refuse_other_settings
+
+    suite, out = load(options)  # wrong settings are found before torch is imported
+    shard = parse_shard(options.shard)
+    if not (options.phase or options.worker):
+        refuse_other_settings(out, suite, options.replace)
 
     import torch
     from filelock import FileLock
 
     from benchmarks.cli import output, report, score
+    from benchmarks.cli.live import live
     from benchmarks.engine.executors.base import EXECUTORS
     from benchmarks.engine.generate import generate
+    from benchmarks.engine.progress import Progress
     from benchmarks.engine.runner import invert
     from benchmarks.engine.types import WorkerOptions
     from benchmarks.engine.workers import Fleet, execute, options_of
 
-    shard = parse_shard(options.shard)
     EXECUTORS.target(options.executor)  # raises where there is none
     fleet = Fleet(
         options.executor,
@@ -112,16 +128,23 @@ def run(options: argparse.Namespace) -> int:
         torch.set_num_threads(options.threads or 1)
         worker = WorkerOptions(options.worker, options.workers or 1, options.timeout, options.planned, options.debug)
         if options.phase != "generate":
-            invert(run, options.resume, shard, progress=False, options=worker)
+            invert(run, options.resume, shard, options=worker)
         if options.phase != "invert":
-            generate(run, shard, progress=False, options=worker)
+            generate(run, shard, options=worker)
         if options.phase:
             return 0
-    else:
-        execute(run, options.suite, options.overrides, options.resume, fleet)
-    with FileLock(run.out / "run.lock"):
-        score.measure(run)
-        return report.write(run, wandb=options.wandb)
+    with live(options.quiet) as show:
+        progress = Progress(run, show)
+        try:
+            if shard.of == 1:
+                execute(run, options.suite, options.overrides, options.resume, fleet, progress)
+            with FileLock(run.out / "run.lock"):
+                score.measure(run, progress)
+                progress.begin("reporting", {})
+                found = report.write(run, wandb=options.wandb)
+        finally:
+            progress.close()
+    return report.show(found, options)
 
 
 def parse_shard(text: str) -> Shard:

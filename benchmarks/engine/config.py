@@ -14,12 +14,15 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from benchmarks.engine.former_keys import is_former, with_former
 from benchmarks.errors import ConfigError
+from benchmarks.protocols.registry import PROTOCOLS
 from datasets import registry as datasets_registry
-from inversion_bench.registry import near_miss, search_beside
+from inversion_bench.registry import Registry, near_miss, search_beside, unknown
 from methods import registry as methods_registry
+from metrics.registry import METRICS
 from reports import published
 
 SUITES = Path(__file__).parents[1] / "suites"
+OF_METRICS = ("reconstruction", "interest_region", "set_distances")  # protocols with a setting `metrics`
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class SuiteConfig:
     that invert side by side, one thread each on a CPU; 0 for one a core (one in all on an accelerator).
     published: tables of reports/published.yaml that reports set beside this suite's, where the recipe agrees.
     reference_method: what the paired tables compare to; the first method when it is not run.
+    headline: the metrics of summaries; the first ones when it is empty.
     protocols: the settings of each evaluation protocol by its name (benchmarks/protocols/registry.py), in the order of
     the tables; null leaves one of the base out. save_weights: keep every tuned generator's weights (those that another
     stage or a protocol needs are kept always).
@@ -57,6 +61,7 @@ class SuiteConfig:
     stage_settings: dict[str, Any] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
     reference_method: str = ""
+    headline: list[str] = field(default_factory=list)
     seed: int = 0
     batch_size: int = 8
     workers: int = 0
@@ -173,6 +178,7 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             yield f"{what} {twice[0]!r} is named twice; results are told apart by the name"
+    yield from _unknown_names(suite)
     for name in suite.published:
         if name not in published.names():
             known = published.names()
@@ -185,6 +191,24 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
         for name, settings in getattr(suite, kind).items():
             if not isinstance(settings, dict):
                 yield f"{kind}.{name} is {settings!r}, expected settings as key: value"
+
+
+def _unknown_names(suite: SuiteConfig) -> Iterator[str]:
+    """Names that nothing is registered under, found before torch is imported."""
+    wanted: list[tuple[Registry[Any], str]]
+    wanted = [(methods_registry.METHODS, name) for name in suite.methods if not name.endswith((".yaml", ".yml"))]
+    wanted += [(methods_registry.METHODS, name) for entry in suite.datasets for name in entry.methods]
+    wanted += [(methods_registry.STAGES, name) for name in suite.stage_settings
+               if name not in methods_registry.FORMER_STAGES]  # fmt: skip
+    wanted += [(datasets_registry.DATASETS, entry.name) for entry in suite.datasets]
+    for name, settings in suite.protocols.items():
+        protocol = str(settings.get("protocol", name)) if isinstance(settings, dict) else name
+        wanted.append((PROTOCOLS, protocol))
+        if protocol in OF_METRICS and isinstance(settings, dict):
+            wanted += [(METRICS, str(metric)) for metric in settings.get("metrics") or ()]
+    for registry, name in wanted:
+        if name not in registry:
+            yield str(unknown(registry.kind, name, registry.names()))
 
 
 def _explain(error: Exception) -> str:

@@ -58,7 +58,7 @@ def _rows(run: Run) -> Iterator[JsonRow]:
         commons: dict[str, JsonRow] = {}
         for record in plan.manifests[dataset].records:
             row = inversions[key].get(record.id)
-            status, reason = (row.status, row.reason) if row else ("blocked", "not run yet")
+            status, reason = (row.status, row.reason) if row else ("missing", "not run yet")
             if record.failure:
                 status, reason = "failed", record.failure
             spent = [inversions[k][record.id] for k in lineage if record.id in inversions[k]]

@@ -5,14 +5,14 @@ Claims of such work stand beside those of inverting, under the name of the folde
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from benchmarks.engine.plan import StageRun
 from benchmarks.engine.queue import Chunk, MadeRows, Worker, WorkQueue, chunk_size
 from benchmarks.engine.run import Run
-from benchmarks.engine.store import JsonLines, RowFiles
+from benchmarks.engine.store import JsonLines
 from benchmarks.engine.types import Shard, WorkerOptions
 from benchmarks.protocols.base import GeneratingProtocol
 
@@ -21,14 +21,15 @@ Part = tuple[GeneratingProtocol, StageRun]
 
 
 def generate(
-    run: Run, shard: Shard = ALL, progress: bool = True, options: WorkerOptions = ALONE, pause: float = 0.5
-) -> int:
+    run: Run, shard: Shard = ALL, tick: Callable[[], None] = lambda: None, options: WorkerOptions = ALONE,
+    pause: float = 0.5,
+) -> int:  # fmt: skip
     """Make and read what is missing; waits for what other workers hold, as they may die.
 
     Args:
         run: the run.
         shard: the part of the images that is this process's.
-        progress: whether to show a progress bar.
+        tick: called after every chunk of images.
         options: how this process takes part.
         pause: seconds between polls of what others hold.
 
@@ -50,7 +51,7 @@ def generate(
                 lambda task: task.image,
             )
             jobs.append((queue, partial(_process, run, protocol, stage_run, files.writer(), worker)))
-        return worker.work(jobs, "editing", progress, pause)
+        return worker.work(jobs, tick, pause)
 
 
 def _process(
@@ -75,8 +76,3 @@ def pending(run: Run, shard: Shard = ALL) -> dict[Part, list[Any]]:
                 if todo := [tasks[image] for image in mine if image in tasks]:
                     found[protocol, stage_run] = todo
     return found
-
-
-def row_files(run: Run, parts: Iterable[Part]) -> list[RowFiles]:
-    """The files of the rows of what protocols make."""
-    return [protocol.row_files(run, stage_run) for protocol, stage_run in parts]

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from benchmarks.engine.plan import StageRun
 from benchmarks.engine.run import Run
@@ -28,44 +27,75 @@ from metrics.base import MetricInfo
 CHUNK = 64  # images whose scores are written at once
 FINAL = ("ok", "undefined")  # statuses that stay while the files do; whatever else was missing may be there now
 
+Tell = Callable[[Mapping[str, int], str, int], None]
+
 log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def score(run: Run, progress: bool = True) -> int:
-    """Compute what is missing of every pipeline; returns the number of scores computed."""
-    stage_runs = [run.plan.stage_run(key) for key in dict.fromkeys(run.plan.leaf.values())]
-    todo = [(protocol, stage_run) for protocol in run.plan.protocols if Need.INLINE not in protocol.needs
-            for stage_run in stage_runs]  # fmt: skip
-    return sum(_score(run, *each) for each in tqdm(todo, desc="scoring", disable=not progress))
+def score(run: Run, only: Collection[str] | None = None, tell: Tell = lambda *_: None) -> int:
+    """Compute what is missing of every pipeline; returns the number of scores computed.
+
+    Args:
+        run: the run; the lock of its folder is held.
+        only: keys of stage runs to which it is restricted, while others still invert: then only what needs nothing but
+            single stored images is measured.
+        tell: called with the scores that are to be computed of each protocol, then after each chunk with those done.
+    """
+    keys = [key for key in dict.fromkeys(run.plan.leaf.values()) if only is None or key in only]
+    jobs = [
+        _Job(run, protocol, run.plan.stage_run(key))
+        for protocol in run.plan.protocols
+        if (protocol.needs == Need.STORED if only is not None else Need.INLINE not in protocol.needs)
+        for key in keys
+    ]
+    counts: dict[str, int] = defaultdict(int)
+    for job in jobs:
+        counts[job.protocol.name] += job.count
+    tell(counts, "", 0)
+    for job in jobs:
+        for done in job.work():
+            tell(counts, job.protocol.name, done)
+    return sum(counts.values())
 
 
-def _score(run: Run, protocol: Protocol, stage_run: StageRun) -> int:
-    """Compute and store the scores of a stage run that are missing or of older files; returns how many."""
-    lines = {info.name: _Lines(run.out, stage_run, info) for info in protocol.infos()
-             if info.name not in run.plan.skipped}  # fmt: skip
-    items = protocol.items(run, stage_run)
-    stale: dict[str, set[str]] = {
-        name: {item.image for item in items if name in item.stamps and not each.fresh(item.image, item.stamps[name])}
-        for name, each in lines.items()
-    }
-    if Need.SETS in protocol.needs:
-        everything = {item.image for item in items}
-        stale = {name: everything if images else images for name, images in stale.items()}
-    todo = []
-    for item in items:
-        if stamps := {name: stamp for name, stamp in item.stamps.items() if item.image in stale.get(name, ())}:
-            todo.append(replace(item, stamps=stamps))
-    size = max(1, len(todo) if Need.SETS in protocol.needs else CHUNK)
-    for start in range(0, len(todo), size):
-        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        chunk = todo[start : start + size]
-        stamps = {item.image: item.stamps for item in chunk}
-        for one in measured(run, protocol, chunk):
-            found[one.metric].append(asdict(one) | {"stamp": stamps[one.image][one.metric]})
-        for name, rows in found.items():
-            lines[name].file.append(*rows)
-    return sum(len(item.stamps) for item in todo)
+class _Job:
+    """The scores of a protocol and a stage run that are missing or of older files."""
+
+    def __init__(self, run: Run, protocol: Protocol, stage_run: StageRun):
+        self.run, self.protocol = run, protocol
+        self.lines = {info.name: _Lines(run.out, stage_run, info) for info in protocol.infos()
+                      if info.name not in run.plan.skipped}  # fmt: skip
+        items = protocol.items(run, stage_run)
+        stale: dict[str, set[str]] = {
+            name: {
+                item.image for item in items if name in item.stamps and not each.fresh(item.image, item.stamps[name])
+            }
+            for name, each in self.lines.items()
+        }
+        if Need.SETS in protocol.needs:
+            everything = {item.image for item in items}
+            stale = {name: everything if images else images for name, images in stale.items()}
+        self.todo = []
+        for item in items:
+            if stamps := {name: stamp for name, stamp in item.stamps.items() if item.image in stale.get(name, ())}:
+                self.todo.append(replace(item, stamps=stamps))
+        self.count = sum(len(item.stamps) for item in self.todo)
+        for each in self.lines.values():
+            each.rows.clear()  # of a million images nobody needs them again
+
+    def work(self) -> Iterator[int]:
+        """Compute and store them, a chunk at a time; yields how many."""
+        size = max(1, len(self.todo) if Need.SETS in self.protocol.needs else CHUNK)
+        for start in range(0, len(self.todo), size):
+            found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+            chunk = self.todo[start : start + size]
+            stamps = {item.image: item.stamps for item in chunk}
+            for one in measured(self.run, self.protocol, chunk):
+                found[one.metric].append(asdict(one) | {"stamp": stamps[one.image][one.metric]})
+            for name, rows in found.items():
+                self.lines[name].file.append(*rows)
+            yield sum(len(item.stamps) for item in chunk)
 
 
 def measured(run: Run, protocol: Protocol, items: Sequence[Item]) -> Iterator[Score]:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from tqdm.auto import tqdm
-
 from benchmarks.engine.claims import RETRIES, Claims, Heartbeat, WorkerMonitor
 from benchmarks.engine.store import RowFiles
 from benchmarks.engine.types import WorkerOptions
@@ -153,7 +151,7 @@ class Worker:
         return self._claims[-1]
 
     def work(
-        self, jobs: Sequence[tuple[WorkQueue[T], Callable[[Chunk[T]], None]]], title: str, progress: bool, pause: float
+        self, jobs: Sequence[tuple[WorkQueue[T], Callable[[Chunk[T]], None]]], tick: Callable[[], None], pause: float
     ) -> int:
         """Process all items of all queues, with the function beside each, which writes their rows.
 
@@ -161,26 +159,23 @@ class Worker:
 
         Args:
             jobs: queues, parents first.
-            title: of the progress bar.
-            progress: whether to show it.
+            tick: called after every chunk.
             pause: seconds between polls.
 
         Returns:
             The number of items that this worker processed.
         """
         done = 0
-        total = sum(len(unit) for queue, _ in jobs for unit in queue.units)
-        with tqdm(total=total, desc=title, unit="image", disable=not (progress and total)) as bar:
-            while pending := [job for job in jobs if job[0].pending()]:
-                before = done
-                for queue, process in pending:
-                    for chunk in queue:
-                        process(chunk)
-                        queue.release(chunk)
-                        done += len(chunk.items)
-                        bar.update(len(chunk.items))
-                if done == before:
-                    time.sleep(pause)
+        while pending := [job for job in jobs if job[0].pending()]:
+            before = done
+            for queue, process in pending:
+                for chunk in queue:
+                    process(chunk)
+                    queue.release(chunk)
+                    done += len(chunk.items)
+                    tick()
+            if done == before:
+                time.sleep(pause)
         return done
 
     def __enter__(self) -> Worker:

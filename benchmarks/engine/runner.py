@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ ALL, ALONE = Shard(), WorkerOptions()
 
 
 def invert(
-    run: Run, resume: Resume = "missing", shard: Shard = ALL, progress: bool = True, options: WorkerOptions = ALONE,
-    pause: float = 0.5,
+    run: Run, resume: Resume = "missing", shard: Shard = ALL, tick: Callable[[], None] = lambda: None,
+    options: WorkerOptions = ALONE, pause: float = 0.5,
 ) -> int:  # fmt: skip
     """Invert what is pending of every stage run.
 
@@ -41,7 +41,7 @@ def invert(
         run: the run; the methods run on its device.
         resume: which images to invert.
         shard: the part of the images that is this process's.
-        progress: whether to show a progress bar.
+        tick: called after every chunk of images.
         options: how this process takes part.
         pause: seconds between polls of what others hold.
 
@@ -53,7 +53,7 @@ def invert(
         queues = _queues(run, attempts, worker)
         inverter = _Inverter(run, worker, attempts)
         jobs = [(queues[stage_run.key], partial(inverter.process, stage_run)) for stage_run in run.plan.stage_runs]
-        return worker.work(jobs, "inverting", progress, pause)
+        return worker.work(jobs, tick, pause)
 
 
 class _Inverter:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 STORE_VERSION = 3  # of the files below DIR; goes up when stored results cannot be read any more
 
-Status = Literal["ok", "failed", "undefined", "skipped", "blocked"]
+Status = Literal["ok", "failed", "undefined", "skipped", "blocked", "missing"]
 """ok: there is a value. failed: an error, or a value that is not finite. undefined: the metric is not defined for this
 image, and nothing went wrong. skipped: it does not apply here, or what it needs is absent. blocked: an earlier result
-that it builds on is absent."""
+that it builds on has failed. missing: it has not been computed yet."""
 
 Resume = Literal["missing", "failed", "all", "none"]
 

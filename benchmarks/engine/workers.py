@@ -11,18 +11,19 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from benchmarks.engine import generate, runner
 from benchmarks.engine.claims import record_end, worker_name
 from benchmarks.engine.executors.base import EXECUTORS, Job, Launcher
 from benchmarks.engine.machine import pick_device
+from benchmarks.engine.progress import Part, Progress
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import RowFiles
 from benchmarks.engine.types import Resume, WorkerOptions
@@ -63,7 +64,9 @@ def worker_count(number: int, device: torch.device | None = None) -> int:
     return {"cuda": torch.cuda.device_count(), "cpu": os.cpu_count() or 1}.get(name, 1)
 
 
-def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: Fleet) -> None:
+def execute(
+    run: Run, suite: str, overrides: list[str], resume: Resume, fleet: Fleet, progress: Progress | None = None
+) -> None:
     """Invert, then make what protocols need.
 
     Args:
@@ -72,19 +75,28 @@ def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: F
         overrides: the suite's settings as key=value.
         resume: which images to invert.
         fleet: the workers.
+        progress: is told how far the run is.
 
     Raises:
         StoppedError: the run cannot go on; what was done is kept.
     """
-    missing = sum(len(runner.pending(run, stage_run, resume)) for stage_run in run.plan.stage_runs)
+    progress = progress or Progress(run, early=False)
+    pending = {each.key: len(runner.pending(run, each, resume)) for each in run.plan.stage_runs}
+    missing = sum(pending.values())
+    rows = {each.key: run.store(each).row_files() for each in run.plan.stage_runs}
     workers = worker_count(fleet.workers or run.plan.suite.workers, run.device)
     threads = fleet.threads or max(1, (os.cpu_count() or 1) // workers)
     torch.set_num_threads(threads)
     alone = fleet.executor == "local" and workers == 1 and not fleet.timeout
     if alone or not (missing or generate.pending(run)):
         options = WorkerOptions(workers=workers, debug=fleet.debug)
-        runner.invert(run, resume, options=options)
-        generate.generate(run, options=options)
+        if missing:
+            progress.begin("inverting", progress.inverting(pending), rows)
+        runner.invert(run, resume, tick=progress.tick, options=options)
+        if parts := generate.pending(run):
+            progress.begin("editing", *editing(run, parts))
+        generate.generate(run, tick=progress.tick, options=options)
+        progress.end()
         return
     suite = str(Path(suite).resolve()) if Path(suite).is_file() else suite
     command = ["run", suite, *overrides, "--out", str(run.out.absolute()), "--device", str(run.device),
@@ -96,32 +108,42 @@ def execute(run: Run, suite: str, overrides: list[str], resume: Resume, fleet: F
             planned = run.out / "work" / f"planned-{uuid.uuid4().hex[:8]}.json"
             runner.save_planned(run, resume, planned)
             inverting = [*command, "--phase", "invert", "--planned", str(planned.absolute())]
-            files = [run.store(stage_run).row_files() for stage_run in run.plan.stage_runs]
+            workers = min(workers, missing)
+            progress.begin("inverting", progress.inverting(pending), rows, workers)
             try:
-                supervise(launcher, [inverting] * min(workers, missing), run.out, files, "inverting", missing)
+                supervise(launcher, [inverting] * workers, run.out, progress.tick)
             finally:
                 planned.unlink(missing_ok=True)
         # After all inverting: what protocols make may need several inversions.
-        parts = generate.pending(run)
-        count = sum(map(len, parts.values()))
-        making = [*command, "--phase", "generate"]
-        supervise(launcher, [making] * min(workers, count), run.out, generate.row_files(run, parts), "editing", count)
+        if parts := generate.pending(run):
+            workers = min(worker_count(fleet.workers or run.plan.suite.workers, run.device),
+                          sum(map(len, parts.values())))  # fmt: skip
+            progress.begin("editing", *editing(run, parts), workers)
+            supervise(launcher, [[*command, "--phase", "generate"]] * workers, run.out, progress.tick)
+            progress.end()
     finally:
         launcher.close()
 
 
-def supervise(
-    launcher: Launcher, commands: list[list[str]], out: Path, files: list[RowFiles], title: str, total: int
-) -> None:
+def editing(run: Run, pending: Mapping[generate.Part, list[Any]]) -> tuple[dict[str, Part], dict[str, RowFiles]]:
+    """Of the images that protocols make: the parts of the phase, and where their rows appear."""
+    parts, files = {}, {}
+    for (protocol, stage_run), tasks in pending.items():
+        key = f"{protocol.name} {stage_run.key}"
+        names = [name for (name, _), leaf in run.plan.leaf.items() if leaf == stage_run.key]
+        parts[key] = Part(f"{protocol.name} of {', '.join(names)}", stage_run.dataset, len(tasks))
+        files[key] = protocol.row_files(run, stage_run)
+    return parts, files
+
+
+def supervise(launcher: Launcher, commands: list[list[str]], out: Path, tick: Callable[[], None]) -> None:
     """Run commands side by side, each until it ends by itself; one that dies is started again.
 
     Args:
         launcher: starts them.
         commands: arguments of `python -m benchmarks`, one for each slot.
         out: the folder of the run.
-        files: where the rows appear that the progress bar counts.
-        title: of the progress bar.
-        total: rows to expect.
+        tick: called several times a second.
 
     Raises:
         StoppedError: a worker decided to stop, or dies without beginning an image.
@@ -136,27 +158,25 @@ def supervise(
 
     try:
         start(range(len(commands)))
-        with tqdm(total=total, desc=f"{title} ({len(commands)} workers)", unit="image", disable=not commands) as bar:
-            count_new(files)
-            while jobs:
-                time.sleep(0.2)
-                bar.update(count_new(files))
-                for slot, end in [(slot, end) for slot, job in jobs.items() if (end := job.ended()) is not None]:
-                    del jobs[slot]
-                    if end == 0:
-                        continue
-                    if end in STOPPED:
-                        raise StoppedError(f"worker {slot} ended early (exit {end}); its message is above")
-                    cause = _cause(end)
-                    record_end(out / "work" / "workers" / names[slot], f"it ended with {cause}")
-                    idle_deaths[slot] = 0 if _has_claims(out, names[slot]) else idle_deaths[slot] + 1
-                    if idle_deaths[slot] == TRIES:
-                        raise StoppedError(
-                            f"worker {slot} died {TRIES} times without beginning an image, last with {cause}"
-                        )
-                    logger.warning("worker %d died with %s; started again", slot, cause)
-                    names[slot] = worker_name(slot)
-                    start([slot])
+        while jobs:
+            time.sleep(0.2)
+            tick()
+            for slot, end in [(slot, end) for slot, job in jobs.items() if (end := job.ended()) is not None]:
+                del jobs[slot]
+                if end == 0:
+                    continue
+                if end in STOPPED:
+                    raise StoppedError(f"worker {slot} ended early (exit {end}); its message is above")
+                cause = _cause(end)
+                record_end(out / "work" / "workers" / names[slot], f"it ended with {cause}")
+                idle_deaths[slot] = 0 if _has_claims(out, names[slot]) else idle_deaths[slot] + 1
+                if idle_deaths[slot] == TRIES:
+                    raise StoppedError(
+                        f"worker {slot} died {TRIES} times without beginning an image, last with {cause}"
+                    )
+                logger.warning("worker %d died with %s; started again", slot, cause)
+                names[slot] = worker_name(slot)
+                start([slot])
     finally:
         for job in jobs.values():
             job.stop()
@@ -176,10 +196,6 @@ def _has_claims(out: Path, worker: str) -> bool:
             if json.loads(path.read_text())["worker"] == worker:
                 return True
     return False
-
-
-def count_new(files: list[RowFiles]) -> int:
-    return sum(1 for each in files for _ in each.new_rows())
 
 
 def options_of(words: Sequence[str]) -> dict[str, str]:

@@ -105,7 +105,7 @@ def own_cost(count: int) -> None:
         root.mkdir()
         run = Run(null_plan(simulated(root, count, 64)), out)
         wall, spent = time.perf_counter(), time.process_time()
-        assert invert(run, progress=False) == count
+        assert invert(run) == count
         print("| images | ms / image since the row above: wall | processor | peak memory, MiB |")
         print("| --: | --: | --: | --: |")
         # `python -m` imports this module as __main__, which is another module object.
@@ -118,8 +118,8 @@ def own_cost(count: int) -> None:
             last = now
         print("\n| then | seconds | peak memory, MiB |\n| :-- | --: | --: |")
         for step, action in (
-            ("run again, nothing is missing", lambda: invert(run, progress=False)),
-            ("score mse", lambda: score(run, progress=False)),
+            ("run again, nothing is missing", lambda: invert(run)),
+            ("score mse", lambda: score(run)),
             ("export rows and images", lambda: compact(run)),
         ):
             start = time.perf_counter()
@@ -135,7 +135,7 @@ def share(method: str, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(plan, Path(folder))
         start = time.perf_counter()
-        invert(run, progress=False)
+        invert(run)
         wall = time.perf_counter() - start
         own = sum(row.seconds for stage_run in plan.stage_runs for row in run.rows(stage_run).values())
     print(f"{method}, {count} images: method {own:.2f} s, harness {wall - own:.2f} s "

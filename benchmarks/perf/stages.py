@@ -253,7 +253,7 @@ def harness(suite: SuiteConfig, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(expand(suite), Path(folder))
         start = time.perf_counter()
-        invert(run, progress=False)
+        invert(run)
         wall = time.perf_counter() - start
         own = sum(row.seconds for stage_run in run.plan.stage_runs for row in run.rows(stage_run).values())
     share = (wall - own) / wall

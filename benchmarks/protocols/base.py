@@ -110,6 +110,7 @@ class Protocol(ABC):
 
     needs: ClassVar[Need] = Need.STORED
     unscored: ClassVar[str] = "not scored yet"  # the reason of a score that is not stored
+    not_yet: ClassVar[Status] = "missing"  # its status
     Config: ClassVar[type] = NoSettings
 
     def __init__(self, name: str, config: Any):
@@ -185,7 +186,7 @@ class Protocol(ABC):
             for info in infos:
                 for record in run.manifest(stage_run).records:
                     score = stored[info.name].get(record.id)
-                    yield score or without_value(table, info, record.id, "blocked", self.unscored)
+                    yield score or without_value(table, info, record.id, self.not_yet, self.unscored)
 
     def describe(self) -> Mapping[str, Any]:
         """Entries of run.json that figures of this protocol read."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from benchmarks.engine.types import Score
+from benchmarks.engine.types import Score, Status
 from benchmarks.protocols.base import BROKEN, Item, Need, Protocol, score_of, status_of, without_value
 from methods.base import Inversion, image_seed
 from methods.generators import Generator
@@ -24,6 +24,7 @@ class InlineProtocol(Protocol):
     """One table of values of an inversion and the generator. The scores lie in the image's row."""
 
     needs: ClassVar[Need] = Need.INLINE
+    not_yet: ClassVar[Status] = "blocked"
     unscored: ClassVar[str] = "not measured when the image was inverted; run with --resume all"
 
     @abstractmethod

@@ -157,7 +157,7 @@ class Occlusion(Protocol):
                     yield without_value(table, metric.info, record.id, "skipped", NO_TWIN)
                 else:
                     score = stored[name].get(record.id)
-                    yield score or without_value(table, metric.info, record.id, "blocked", self.unscored)
+                    yield score or without_value(table, metric.info, record.id, self.not_yet, self.unscored)
 
 
 def _object_mask(manifest: Manifest, record: Record) -> Tensor:

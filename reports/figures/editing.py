@@ -15,8 +15,9 @@ from reports.figures.images import TARGET, read_image
 from reports.figures.style import colour, legend, panels, style, wrap
 from reports.frame import Results
 
-TILE, LABELS, TITLES = 0.55, 0.95, 0.4  # inches: an image, the texts to the left and above
+TILE, SHEET_TILE, LABELS, TITLES = 0.55, 0.8, 0.95, 0.4  # inches: an image, the texts to the left and above
 IMAGES = 2  # contact sheets of each data set
+SHEET, EDITS, MODERATE = 6, 2, 2.0  # images of the sheet, edits that it shows of each, and their greatest strength
 # An effect that is not reached has identity 0 in the tables and here: the area below a curve is the table's value.
 UNREACHED = 0.0
 
@@ -28,6 +29,8 @@ def figures(results: Results, dataset: str) -> Iterator[tuple[tuple[str, ...], F
         return
     edited = edited_images(results, dataset)
     indices = np.linspace(0, len(edited) - 1, min(IMAGES, len(edited))).round().astype(int)
+    if edited:
+        yield ("sheet", dataset), sheet(results, dataset, edited[:SHEET], info)
     for image in [edited[index] for index in indices]:
         yield ("edits", dataset, image), contact_sheet(results, dataset, image, info)
     path = results.directory / "edits.parquet"
@@ -43,6 +46,52 @@ def edited_images(results: Results, dataset: str) -> list[str]:
     folder = results.directory / "images" / dataset
     names = {file.parent.name for method in results.methods for file in folder.glob(f"*/{method}.edits.png")}
     return sorted(names & set(results.images(dataset)))
+
+
+def sheet(results: Results, dataset: str, images: Sequence[str], info: Mapping[str, Any]) -> Figure:
+    """Images at a glance: a row an image, the target, then of each method the inversion and its edits.
+
+    Args:
+        results: the run.
+        dataset: name of the data set.
+        images: edited images.
+        info: run.json's entry "editing".
+    """
+    titles = {one["name"]: one["title"] for one in info["attributes"]}
+    strongest = {
+        str(name): place for place, (name, strength) in enumerate(info["sheet"]) if name and 0 < strength <= MODERATE
+    }
+    chosen = list(strongest.items())[:EDITS]
+    methods = [method for method in results.methods
+               if any(read_image(results.directory, dataset, image, method) for image in images)]  # fmt: skip
+    across, columns = 1 + len(chosen), 1 + len(methods) * (1 + len(chosen))
+    with style():
+        wide, high = 0.1 + SHEET_TILE * columns, TITLES + SHEET_TILE * len(images)
+        figure = Figure(figsize=(wide, high))
+        axis = figure.add_axes((0.05 / wide, 0, SHEET_TILE * columns / wide, SHEET_TILE * len(images) / high))
+        axis.set_axis_off()
+        axis.set_xlim(0, columns)
+        axis.set_ylim(len(images), 0)
+        heads = [(0.5, "photograph")]
+        for row, image in enumerate(images):
+            _row(axis, row, 0, 1, read_image(results.directory, dataset, image, TARGET))
+        for index, method in enumerate(methods):
+            left = 1 + index * across
+            for row, image in enumerate(images):
+                _row(axis, row, left, left + 1, read_image(results.directory, dataset, image, method))
+                strip = read_image(results.directory, dataset, image, f"{method}.edits")
+                for place, (_, tile) in enumerate(chosen, start=1):
+                    side = strip.height if strip else 0
+                    edit = strip.crop((tile * side, 0, (tile + 1) * side, side)) if strip else None
+                    _row(axis, row, left + place, left + place + 1, edit)
+            axis.axvline(left, color="white", linewidth=2.5)
+            axis.text(left + across / 2, -0.22, results.title("methods", method), fontsize=7, ha="center",
+                      parse_math=False)  # fmt: skip
+            heads += [(left + 0.5, "inversion"), *((left + place + 0.5, f"{titles[name]} {info['sheet'][tile][1]:+g}")
+                                                  for place, (name, tile) in enumerate(chosen, start=1))]  # fmt: skip
+        for x, text in heads:
+            axis.text(x, -0.06, text, fontsize=5.5, ha="center", parse_math=False)
+    return figure
 
 
 def contact_sheet(results: Results, dataset: str, image: str, info: Mapping[str, Any]) -> Figure:

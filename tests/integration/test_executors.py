@@ -133,7 +133,7 @@ def holders(path: Path) -> list[int]:
     [
         (["--executor", "local", "--engine", "a=b"], "takes no options"),
         (["--engine", "fast"], "not of the form KEY=VALUE"),
-        (["--workers", "-1"], "expected a whole number of at least 0"),
+        (["--workers", "-1"], "expected a whole number of at least 1"),
     ],
 )
 def test_wrong_fleet_starts_nothing(arguments, said, suite, tmp_path, capsys):

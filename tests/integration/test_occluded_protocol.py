@@ -87,7 +87,7 @@ def occluded(plan: Plan) -> list[Record]:
 
 
 def again(plan: Plan, out: Path) -> pd.DataFrame:
-    score(Run(plan, out), progress=False)
+    score(Run(plan, out))
     return rows_of(compact(Run(plan, out))).set_index(["image", "metric"])
 
 

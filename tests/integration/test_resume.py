@@ -47,8 +47,8 @@ def full_disk() -> OSError:
 
 def test_resume_all_and_none(suite, tmp_path, reference, capsys):
     arguments = ["run", suite, "--out", str(tmp_path), "--resume"]
-    assert main([*arguments, "none"]) == 1
-    assert rows(tmp_path) == 0 and set(states(tmp_path)) == {"blocked"}
+    assert main([*arguments, "none"]) == 0
+    assert rows(tmp_path) == 0 and set(states(tmp_path)) == {"missing"}
     assert "not run yet" in (tmp_path / "report" / "tables.md").read_text()
     assert main([*arguments, "all"]) == 0 and tables(tmp_path) == tables(reference)
     assert main([*arguments, "all"]) == 0 and tables(tmp_path) == tables(reference)
@@ -63,7 +63,7 @@ def test_a_dead_worker_is_said(suite, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "report").exists()
 
 
-def test_killed_run_resumes(suite, tmp_path, reference):
+def test_killed_run_resumes(suite, tmp_path, reference, capsys):
     process = forks.start(["run", suite, "batch_size=1", "--out", str(tmp_path)])
     deadline = time.monotonic() + 120
     while not rows(tmp_path) and process.ended() is None and time.monotonic() < deadline:
@@ -71,7 +71,8 @@ def test_killed_run_resumes(suite, tmp_path, reference):
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert 0 < rows(tmp_path) < INVERTED
-    assert main(["status", suite, "--out", str(tmp_path)]) == 1
+    assert main(["status", suite, "--out", str(tmp_path)]) == 0
+    assert "not running; the same `run` goes on" in capsys.readouterr().out
     assert main(["run", suite, "--out", str(tmp_path)]) == 0
     assert tables(tmp_path) == tables(reference)
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-from benchmarks.cli import COMMANDS, logs, main, parse
+from benchmarks.cli import COMMANDS, logs, main, parse, suite
+from benchmarks.cli.parsing import SUITES, WORLD
+from benchmarks.engine.config import load_suite
 from benchmarks.errors import ConfigError
 
 # The least words that a command takes.
 WORDS = {
+    "demo": [],
+    "bench": ["."],
     "plan": ["smoke"],
     "run": ["smoke"],
     "score": ["smoke"],
@@ -29,7 +37,7 @@ WORDS = {
     "edit": ["pti", "a.png", "--out", "out", "--edit", "yaw=1"],
 }
 SUITE_COMMANDS = ["plan", "run", "score", "report", "status"]
-COMPUTING = ["run", "score", "train", "invert", "edit"]
+COMPUTING = ["demo", "bench", "plan", "run", "score", "train", "invert", "edit"]
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -73,7 +81,7 @@ def test_misspelt_option(command: str, wrong: str, right: str, capsys: pytest.Ca
     assert f"did you mean '{right}'" in refused([command, *WORDS[command], wrong], capsys)
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "fetch"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("fetch", "demo")])
 def test_missing_words(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "required" in refused([command], capsys)
 
@@ -105,9 +113,20 @@ def test_wrong_device(
         (["smoke", "sed=1"], "did you mean 'seed'"),
         (["smoke", "seed"], "not of the form key=value"),
         (["smoke", "methods=[pit]"], "did you mean 'pti'"),
-        (["smoke", "metrics=[msee]"], "did you mean 'mse'"),
         (["smoke", "datasets.0.name=olr"], "did you mean 'orl'"),
         (["smoke", "datasets.7.limit=1"], "out of range"),
+        (["smoke", "protocols.localty={}"], "did you mean 'locality'"),
+        (["smoke", "protocols.reconstruction.metrics=[mss]"], "did you mean 'mse'"),
+        (["smoke", "stage_settings.pivotl_tuning.steps=1"], "did you mean 'pivotal_tuning'"),
+        (["smoke", "stage_settings.pivotal_tuning.stps=1"], "did you mean 'steps'"),
+        (["smoke", "generator=toyy"], "toyy"),
+        (["smoke", "generator=/nowhere/weights.pt"], "/nowhere/weights.pt"),
+        (["smoke", "workers=-1"], "workers is -1, expected at least 0"),
+        (["smoke", "batch_size=0"], "batch_size is 0, expected at least 1"),
+        (["smoke", "--methods", "pit"], "did you mean 'pti'"),
+        (["smoke", "--methods", ","], "names with commas"),
+        (["smoke", "--datasets", "olr"], "did you mean 'orl'"),
+        (["smoke", "--limit", "0"], "at least 1, found '0'"),
     ],
 )
 def test_misspelt_names_of_a_suite(
@@ -124,7 +143,19 @@ def test_misspelt_names_of_a_suite(
         (["run", "smoke", "--resume", "mising"], "did you mean 'missing'"),
         (["run", "smoke", "--only", "inver"], "did you mean 'invert'"),
         (["run", "smoke", "--executor", "rai"], "did you mean 'ray'"),
-        (["run", "smoke", "--workers", "-1"], "expected a whole number of at least 0, found '-1'"),
+        (["run", "smoke", "datasets=[{name: folder, options: {path: /nowhere}}]"], "'/nowhere' is not a folder"),
+        (["run", "smoke", "--workers", "-1"], "expected a whole number of at least 1, found '-1'"),
+        (["run", "smoke", "--workers", "0"], "expected a whole number of at least 1, found '0'"),
+        (["run", "smoke", "--shard", "2/2"], "--shard must be i/n"),
+        (["demo", "nowhere.jpg"], "there is no file or folder nowhere.jpg"),
+        (["bench", "nowhere"], "nowhere is no folder"),
+        (["bench", ".", "--methods", "pit"], "did you mean 'pti'"),
+        (["bench", ".", "--suite", "photograph"], "did you mean 'photographs'"),
+        (["status", "."], ". holds no run"),
+        (["report", "."], ". has no run.json"),
+        (["report", ".", "--limit", "3"], "leave limit out"),
+        (["merge", "out", "nowhere"], "nowhere"),
+        (["compare", ".", "."], "run.json"),
         (["run", "smoke", "--timeout", "nan"], "expected a number of at least 0, found 'nan'"),
         (["run", "smoke", "--executor-option", "fast"], "'fast' is not of the form KEY=VALUE"),
         (["run", "smoke", "--wandb", "ofline"], "did you mean 'offline'"),
@@ -161,7 +192,7 @@ try:
     main({words!r})
 except SystemExit:
     pass
-others = [module for name, (module, _) in COMMANDS.items() if name not in ({words[0]!r}, {"invert"!r})]
+others = [module for name, (module, _) in COMMANDS.items() if name not in ({words[0]!r}, "invert", "run", "bench")]
 heavy = {{"torch", "pandas", "omegaconf", "yaml", "PIL", "numpy", *others}} & set(sys.modules)
 sys.exit(f"imported: {{sorted(heavy)}}" if heavy else 0)"""
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
@@ -212,3 +243,64 @@ def test_devices_that_are_here() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="here: 1 x cpu"):
             pick_device("cuda")
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("inversion-bench ")
+
+
+def test_quiet_is_known_before_anything_else_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for words, quiet in ((["list", "suites", "--quiet"], "1"), (["list", "suites"], None)):
+        assert main(words) == 0
+        assert os.environ.get("TQDM_DISABLE") == quiet
+
+
+def test_completion_offers_commands_options_and_names() -> None:
+    def offered(line: str) -> set[str]:
+        asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_TYPE": "9"}
+        environment = {**os.environ, **asked, "_ARGCOMPLETE_STDOUT_FILENAME": "/dev/stdout"}
+        done = subprocess.run([sys.executable, "-m", "benchmarks"], env=environment, capture_output=True, text=True)
+        return {word.strip() for word in done.stdout.split("\v")}
+
+    assert {"run", "report", "demo"} <= offered("inversion-bench r") | offered("inversion-bench ")
+    assert {"--limit", "--quiet"} <= offered("inversion-bench run --")
+    assert "smoke" in offered("inversion-bench run s") and "e4e+pti" in offered("inversion-bench invert e4")
+
+
+@pytest.mark.parametrize(
+    ("words", "folder"),
+    [
+        ([], "runs/smoke"),
+        (["workers=2", "batch_size=3"], "runs/smoke"),
+        (["datasets.0.limit=4"], "runs/smoke"),  # as the suite has it
+        (["datasets.0.limit=2"], "runs/smoke-datasets.0.limit-2"),
+        (["--methods", "pti"], "runs/smoke-methods-pti"),
+        (["seed=1", "--out", "mine"], "mine"),
+    ],
+)
+def test_other_settings_have_another_folder(words: list[str], folder: str) -> None:
+    _, options = parse(["run", "smoke", *words])
+    assert suite.load(options)[1] == Path(folder)
+
+
+def test_shortcuts_are_settings() -> None:
+    _, options = parse(["run", "faces64", "--datasets", "orl,lfw", "--limit", "2", "--methods", "e4e,pti"])
+    found, _ = suite.load(options)
+    assert found.methods == ["e4e", "pti"] and [(e.name, e.limit) for e in found.datasets] == [("orl", 2), ("lfw", 2)]
+    assert suite.load(options)[0] == found, "the words of workers say the same"
+
+
+def test_tables_of_other_settings_are_not_overwritten(tmp_path: Path) -> None:
+    ours, other = load_suite("smoke"), load_suite("smoke", ["seed=1"])
+    (tmp_path / "run.json").write_text(json.dumps({"suite": "smoke", "config": asdict(ours)}))
+    suite.refuse_other_settings(tmp_path, ours)
+    suite.refuse_other_settings(tmp_path, load_suite("smoke", ["workers=3"]))
+    suite.refuse_other_settings(tmp_path, other, replace=True)
+    with pytest.raises(ConfigError, match="has the tables of smoke with other seed; choose another folder"):
+        suite.refuse_other_settings(tmp_path, other)
+
+
+def test_the_embedded_world_is_named_in_one_place() -> None:
+    for path in ("demo", "photographs"):
+        assert yaml.safe_load((SUITES / f"{path}.yaml").read_text())["base"] == WORLD

@@ -280,14 +280,14 @@ class Editing(GeneratingProtocol):
             for image in self.images[stage_run.dataset]:
                 if table == edit_protocol.REINVERSION and not self._reinverts(stage_run, image):
                     continue
-                part = rows.get(image, {}).get(PARTS.get(table, EDITS), without("blocked", "not edited yet"))
+                part = rows.get(image, {}).get(PARTS.get(table, EDITS), without("missing", "not edited yet"))
                 values = self._values(table, part)
                 for info in infos:
                     if "reason" in part:
                         yield without_value(table, info, image, part["status"], part["reason"])
                     elif info.name in FRECHET:
                         found = stored[info.name].get(image)
-                        yield found or without_value(table, info, image, "blocked", self.unscored)
+                        yield found or without_value(table, info, image, self.not_yet, self.unscored)
                     else:
                         value, status, reason = values[info.name]
                         yield Score(table, info.name, info.version, image, value, status, reason)
