@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RECIPE = "mtcnn5_tight"
 SUPERSAMPLING = 4
+MIN_SHORT_SIDE = 20  # MTCNN's smallest face; a strip that is narrower after the scaling has no pyramid
 # ArcFace's template: eyes, nose and mouth corners, left to right as seen, in pixels of a 112 px crop.
 TEMPLATE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 TEMPLATE_SIDE = 112
@@ -35,10 +36,20 @@ class NoFaceError(ValueError):
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Five points [5, 2] in pixels (left eye, right eye, nose, left and right mouth corner in the image) and p."""
+    """Five points [5, 2] in pixels (left eye, right eye, nose, left and right mouth corner in the image) and p.
+
+    width: of the face's box in pixels; NaN where there is none.
+    """
 
     points: np.ndarray
     probability: float
+    width: float = float("nan")
+
+    @property
+    def tilt(self) -> float:
+        """Degrees by which the way from the eyes to the mouth leaves the vertical, 0 for an upright face."""
+        x, y = self.points[3:].mean(axis=0) - self.points[:2].mean(axis=0)
+        return float(np.degrees(np.arctan2(x, y)))
 
     @property
     def eye_distance(self) -> float:
@@ -61,7 +72,12 @@ def detector() -> MTCNN:
 
 
 def find_face(image: Image.Image, min_side: int = 320, max_side: int = 1024) -> Landmarks:
-    """The largest face of an image.
+    """The largest face of an image; arguments and errors as of `find_faces`."""
+    return find_faces(image, min_side, max_side)[0]
+
+
+def find_faces(image: Image.Image, min_side: int = 320, max_side: int = 1024) -> list[Landmarks]:
+    """The faces of an image, largest first, as they stand: see datasets.faces for turned images.
 
     Args:
         image: RGB.
@@ -72,6 +88,8 @@ def find_face(image: Image.Image, min_side: int = 320, max_side: int = 1024) -> 
     """
     side = max(image.size)
     scale = min_side / side if side < min_side else max_side / side if side > max_side else 1.0
+    if min(image.size) * scale < MIN_SHORT_SIDE:
+        raise NoFaceError(f"a strip of {image.width}x{image.height} px is too narrow for a face")
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     resized = image.resize(size, Image.Resampling.BICUBIC) if scale != 1.0 else image
     with torch.no_grad():
@@ -79,10 +97,10 @@ def find_face(image: Image.Image, min_side: int = 320, max_side: int = 1024) -> 
     if boxes is None:
         raise NoFaceError(f"no face found in an image of {image.width}x{image.height} px")
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    best = int(np.argmax(areas))
     # Pixel centres: x' = (x + 0.5) / scale - 0.5.
-    pixels = np.asarray(points[best], dtype=np.float64)
-    return Landmarks((pixels + 0.5) / scale - 0.5, float(probabilities[best]))
+    pixels = (np.asarray(points, dtype=np.float64) + 0.5) / scale - 0.5
+    order = np.argsort(-areas, kind="stable")
+    return [Landmarks(pixels[i], float(probabilities[i]), float(boxes[i, 2] - boxes[i, 0]) / scale) for i in order]
 
 
 @torch.no_grad()

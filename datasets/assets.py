@@ -56,7 +56,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Asset:
-    """One entry of the manifest. converter: "module:function" that makes `output` from the source's files."""
+    """One entry of the manifest. converter: "module:function" that makes `output` from the source's files.
+
+    frame, domain: of a generator's images, as datasets.scope has them.
+    """
 
     name: str
     title: str
@@ -66,6 +69,8 @@ class Asset:
     converter: str = ""
     version: int = 1
     suites: tuple[str, ...] = field(default=())
+    frame: str = ""
+    domain: str = ""
 
     @property
     def folder(self) -> Path:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from datasets import images
+from datasets.scope import NOT_DECLARED, Scope
 from inversion_bench.files import write_text
 from inversion_bench.registry import unknown
 
@@ -34,7 +35,8 @@ class ManifestError(ValueError):
 class Record:
     """One image of a set. file: relative to the manifest's root, "" when there is no image; then failure says why.
 
-    sha256: images.pixel_sha256 of the image. mask: a grey PNG, relative too, that is 255 where an object occludes the
+    sha256: images.pixel_sha256 of the image. note: what was done to it that one might not expect.
+    mask: a grey PNG, relative too, that is 255 where an object occludes the
     image and 0 elsewhere, "" when there is none; mask_sha256: images.pixel_sha256 of the mask.
     """
 
@@ -45,10 +47,11 @@ class Record:
     failure: str = ""
     mask: str = ""
     mask_sha256: str = ""
+    note: str = ""
 
     def content(self) -> dict[str, Any]:
-        """The record as plain data, without empty mask fields: keys of sets without masks do not depend on them."""
-        return {key: value for key, value in asdict(self).items() if value or not key.startswith("mask")}
+        """The record as plain data, without empty masks and notes: keys of sets without them do not depend on them."""
+        return {key: value for key, value in asdict(self).items() if value or not key.startswith(("mask", "note"))}
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Manifest:
     """Everything about a built set. recipe: how images were brought to resolution x resolution pixels.
 
     domain: "in" when a generator of faces was trained on such images, "out" otherwise. root: the folder that the
-    records' files are relative to.
+    records' files are relative to. scope: the frame that the images are in and what they show, where it is declared.
 
     Example:
         >>> from datasets import load
@@ -74,6 +77,7 @@ class Manifest:
     domain: Literal["in", "out"]
     root: Path
     records: tuple[Record, ...]
+    scope: Scope = NOT_DECLARED
 
     def __post_init__(self) -> None:
         if self.domain not in ("in", "out"):
@@ -108,6 +112,11 @@ class Manifest:
     def ids(self) -> list[str]:
         """Ids of the records that have an image."""
         return [record.id for record in self.records if not record.failure]
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Note by id of the records that have one."""
+        return {record.id: record.note for record in self.records if record.note}
 
     @property
     def failures(self) -> dict[str, str]:
@@ -172,7 +181,8 @@ def load_manifest_file(path: str | Path) -> Manifest:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         records = tuple(Record(**record) for record in content.pop("records"))
-        return Manifest(root=path.parent, records=records, **content)
+        scope = Scope(**content.pop("scope", {}))
+        return Manifest(root=path.parent, records=records, scope=scope, **content)
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such manifest; build the data set first") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -20,9 +20,8 @@ from tqdm.auto import tqdm
 
 from datasets import alignment, assets, images
 from datasets.base import Label, Manifest, Record, load_manifest_file
-
-MIN_SHORT_SIDE = 20  # MTCNN's smallest face; a strip that is narrower after find_face's scaling has no pyramid
-DETECTION_SIDES = (320, 1024)
+from datasets.faces import Cut, cut
+from datasets.scope import WHOLE
 
 
 @dataclass(frozen=True)
@@ -30,38 +29,30 @@ class Candidate:
     """A source image that may become an image of the set.
 
     read: opens it as RGB, may raise ImageError or NoFaceError. mask: opens the record's mask (mode L, the size of the
-    prepared image), for an occluded image.
+    prepared image), for an occluded image. face: which one is taken, counted from the largest, 1.
     """
 
     id: str
     read: Callable[[], Image.Image]
     labels: Mapping[str, Label] = field(default_factory=dict)
     mask: Callable[[], Image.Image] | None = None
+    face: int = 1
 
 
 AS_IS = "square_as_is"
 FAILURES = "failures.tsv"
-Prepare = Callable[[Candidate, int], Image.Image]
+Prepare = Callable[[Candidate, int], "Image.Image | Cut"]
 
 
 def aligned(candidate: Candidate, resolution: int) -> Image.Image:
     """The candidate's largest face in the suite's frame. Raises ImageError or NoFaceError."""
     image = candidate.read()
-    low, high = DETECTION_SIDES
-    long = max(image.size)
-    if min(image.size) * min(max(long, low), high) / long < MIN_SHORT_SIDE:
-        raise alignment.NoFaceError(f"a strip of {image.width}x{image.height} px is too narrow for a face")
-    return alignment.align(image, alignment.find_face(image, low, high), resolution)
+    return alignment.align(image, alignment.find_face(image), resolution)
 
 
 def as_is(candidate: Candidate, resolution: int) -> Image.Image:
     """A square image that is aligned already, resized to the resolution, bicubic. Raises ImageError."""
-    image = candidate.read()
-    if image.width != image.height:
-        raise images.ImageError(
-            f"expected a square image, found {image.width}x{image.height} px; crop it or set align=true"
-        )
-    return image if image.width == resolution else image.resize((resolution,) * 2, Image.Resampling.BICUBIC)
+    return cut(candidate.read(), WHOLE, resolution).image
 
 
 def build(
@@ -71,6 +62,7 @@ def build(
     total: int | None = None,
     prepare: Prepare = aligned,
     workers: int = 1,
+    folder: Path | None = None,
 ) -> Manifest:
     """The set from the cache; where it is not there yet, it is made of `candidates`.
 
@@ -82,10 +74,11 @@ def build(
         candidates: makes the source images; called only when the set is built.
         total: how many there are, for the progress bar.
         prepare: brings a source image to the resolution; `aligned` detects the face, `as_is` takes a square.
+        folder: where the set is built; its place in the cache by default.
         workers: threads that prepare images in parallel, for candidates that do not depend on one another; the set
             does not depend on it.
     """
-    folder = cached_folder(head, identity)
+    folder = folder or cached_folder(head, identity)
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
@@ -102,7 +95,7 @@ def build(
                     os.replace(made, folder)
                     if any(record.failure for record in records):
                         tqdm.write(f"{head.name}: {_summary(records)}; all in {folder / FAILURES}", file=sys.stderr)
-    return load_manifest_file(folder)
+    return replace(load_manifest_file(folder), scope=head.scope)  # one that was built earlier may not say it
 
 
 def _report(records: Sequence[Record], folder: Path) -> None:
@@ -127,12 +120,13 @@ def cached_folder(head: Manifest, identity: Mapping[str, Any]) -> Path:
 
 def _record(candidate: Candidate, folder: Path, resolution: int, prepare: Prepare) -> Record:
     try:
-        image = prepare(candidate, resolution)
+        made = prepare(candidate, resolution)
     except (images.ImageError, alignment.NoFaceError) as error:
         return Record(candidate.id, "", "", dict(candidate.labels), failure=str(error))
+    image, note = (made.image, made.note) if isinstance(made, Cut) else (made, "")
     file = f"images/{candidate.id}.png"
     images.save_png(image, folder / file)
-    record = Record(candidate.id, file, images.pixel_sha256(image), dict(candidate.labels))
+    record = Record(candidate.id, file, images.pixel_sha256(image), dict(candidate.labels), note=note)
     if candidate.mask is None:
         return record
     mask, file = candidate.mask(), f"masks/{candidate.id}.png"

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from datasets import alignment, assets, building, ffhq_alignment, images
 from datasets.base import Label, Manifest
+from datasets.scope import ALIGNED_FACES
 from inversion_bench.files import atomic
 
 VERSION = 1
@@ -83,6 +84,7 @@ def build(split: Split = "test", resolution: int = 64) -> Manifest:
     head = Manifest(
         name="celeba", title=f"CelebA, {split} photographs", version=VERSION, recipe=ffhq_alignment.RECIPE,
         resolution=resolution, licence=assets.get(ASSET).licence, domain="in", root=Path(), records=(),
+        scope=ALIGNED_FACES,
     )  # fmt: skip
 
     def candidates() -> Iterator[building.Candidate]:

@@ -24,6 +24,7 @@ from PIL import Image
 
 from datasets import building, images
 from datasets.base import Manifest
+from datasets.scope import ALIGNED_FACES
 
 VERSION = 1
 COUNT, TEST_COUNT = 30_000, 2_824
@@ -80,6 +81,7 @@ def build(path: str, split: str = "test", mapping: str = "", resolution: int = 1
     head = Manifest(
         name="celeba_hq", title="CelebA-HQ" + ("" if split == "all" else f", {split}"), version=VERSION,
         recipe=building.AS_IS, resolution=resolution, licence=LICENCE, domain="in", root=Path(), records=(),
+        scope=ALIGNED_FACES,
     )  # fmt: skip
     identity = {"split": split, "numbers": sorted(readers), "source": _fingerprint(source)}
     candidates = partial(_candidates, readers, origin)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from datasets import alignment, building, dcgan, training_faces
 from datasets.base import Manifest
+from datasets.scope import TIGHT_FACES
 
 VERSION = 1
 BLOCK = 100  # samples per seed, fixed so that a larger set starts with the smaller one
@@ -28,6 +29,7 @@ def build(n: int = 500) -> Manifest:
     head = Manifest(
         name="digiface_gan", title="DigiFace-1M DCGAN, held-out draws", version=VERSION, recipe=alignment.RECIPE,
         resolution=64, licence="MIT (weights); DigiFace-1M is for research only", domain="in", root=Path(), records=(),
+        scope=TIGHT_FACES,
     )  # fmt: skip
     identity = {"n": n, "filter": training_faces.VERSION, **building.asset_identity("dcgan_digiface")}
     return building.build(head, identity, partial(_candidates, n), n)

@@ -13,8 +13,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from datasets import alignment, building
-from inversion_bench.registry import load_object
+from datasets import alignment
 
 RECIPE = "mtcnn5_ffhq"
 RECIPE_68 = "ffhq_68"
@@ -111,26 +110,3 @@ def _padded(image: Image.Image, corners: np.ndarray, side: float, border: int) -
     pixels += (np.median(pixels, axis=(0, 1)) - pixels) * np.clip(outside, 0, 1)
     padded = Image.fromarray(np.uint8(np.clip(np.rint(pixels), 0, 255)))
     return padded, corners + np.array([left, top])
-
-
-def preparer(landmarks: str) -> building.Prepare:
-    """`prepare` by the 68 landmarks of a predictor "module:function". Raises ValueError if it cannot be imported."""
-    try:
-        predict = load_object(landmarks)
-    except ValueError as error:
-        raise ValueError(f"no predictor of landmarks {landmarks!r}, expected module:function ({error})") from error
-
-    def prepare_by_68(candidate: building.Candidate, resolution: int) -> Image.Image:
-        picture = candidate.read()
-        points = predict(np.asarray(picture))
-        if points is None:
-            raise alignment.NoFaceError(f"{landmarks} finds no face in a picture of {picture.width}x{picture.height}")
-        return align(picture, frame_of_68(np.asarray(points, dtype=float)), resolution)
-
-    return prepare_by_68
-
-
-def prepare(candidate: building.Candidate, resolution: int) -> Image.Image:
-    """The candidate's largest face in FFHQ's frame, by MTCNN's five points. Raises ImageError or NoFaceError."""
-    picture = candidate.read()
-    return align(picture, frame_of_5(alignment.find_face(picture)), resolution)

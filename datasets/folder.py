@@ -9,85 +9,178 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from datasets import alignment, assets, building, ffhq_alignment, images
-from datasets.base import Manifest
+from datasets.base import Manifest, load_manifest_file
+from datasets.faces import Cut, cut, find_upright
+from datasets.scope import ALIGNED_FACES, FACES, FFHQ, FRAMES, TIGHT, WHOLE, Scope
+from inversion_bench.registry import load_object
 
-VERSION = 1
+VERSION = 2
 
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"])
 
 
-def build(path: str, align: bool | str = True, resolution: int = 64, landmarks: str = "") -> Manifest:
+def build(
+    path: str, align: bool | str = True, resolution: int = 64, landmarks: str = "", face: int | str = 1,
+    domain: str = "",
+) -> Manifest:  # fmt: skip
     """All images below a folder; those that are unreadable, without a face or not square become failed records.
+
+    A photograph that lies on its side is turned, an image that is in the frame already is not cut again; its record's
+    note says so.
 
     Args:
         path: the folder.
-        align: True: aligned to the tight frame of the bundled data sets; "ffhq": to FFHQ's frame, for official
-            generators; False: square images that are aligned already.
+        align: "ffhq": to FFHQ's frame, for official generators; "tight" or True: to that of the bundled data sets;
+            "none" or False: square images that are aligned already, or that show no faces.
         resolution: in pixels.
         landmarks: with align=ffhq, an installed predictor of 68 landmarks as "module:function": image [H, W, 3] uint8
             -> [68, 2] in pixels, or None without a face; default: MTCNN's five landmarks.
+        face: which one is taken, counted from the largest, 1; "all": each becomes an image of its own.
+        domain: what the images show, as "cars"; faces where they are aligned.
 
     Raises:
         NotADirectoryError: path is not a folder.
         FileNotFoundError: there are no images in it.
-        ValueError: align or landmarks are not supported.
+        ValueError: align, landmarks or face are not supported.
     """
-    recipes = {True: alignment.RECIPE, "ffhq": ffhq_alignment.RECIPE, False: building.AS_IS}
-    if align not in recipes:
-        raise ValueError(f"data set 'folder': align is {align!r}, expected true, false or ffhq")
-    if landmarks and align != "ffhq":
+    frame = {True: TIGHT, False: WHOLE}.get(align, align) if isinstance(align, bool) else align
+    if frame not in FRAMES:
+        raise ValueError(f"data set 'folder': align is {align!r}, expected true, false or one of {', '.join(FRAMES)}")
+    if landmarks and frame != FFHQ:
         raise ValueError(f"data set 'folder': landmarks={landmarks!r} are for align=ffhq, found align={align!r}")
-    recipe, prepare = recipes[align], None
+    head = _head("folder", "Photographs of a folder", "the user's own", "out", resolution, RECIPES[frame])
+    prepare: building.Prepare = partial(_cut, frame=frame)
     if landmarks:
-        recipe, prepare = f"{ffhq_alignment.RECIPE_68} by {landmarks}", ffhq_alignment.preparer(landmarks)
-    title = "Photographs of a folder"
-    return _build("folder", title, "the user's own", "out", path, resolution, recipe, prepare)
+        head = replace(head, recipe=f"{ffhq_alignment.RECIPE_68} by {landmarks}")
+        prepare = _preparer(landmarks)
+    # What is not aligned here may be in any frame.
+    scope = Scope("", domain) if frame == WHOLE else Scope(frame, domain or FACES)
+    return _build(replace(head, scope=scope), path, prepare, face)
+
+
+def photographs(
+    files: Sequence[str | Path], into: Path, frame: str, resolution: int, face: int | str = 1, domain: str = ""
+) -> Manifest:
+    """Single files as a set, by their stems; equal ones get a number.
+
+    Args:
+        files: the photographs.
+        into: where the set is built, unless it is there.
+        frame: ffhq, tight or none, as `align` of `build`.
+        resolution: in pixels.
+        face: as of `build`.
+        domain: what the images show; "" where that is not known.
+
+    Raises:
+        ValueError: frame or face are not supported.
+    """
+    named: dict[str, Path] = {}
+    for file in map(Path, files):
+        stem = safe_id(file.stem) or "image"
+        name, n = stem, 2
+        while name.lower() in map(str.lower, named):
+            name, n = f"{stem}-{n}", n + 1
+        named[name] = file
+    head = _head("photographs", "Photographs", "the user's own", "out", resolution, RECIPES[frame])
+    head = replace(head, scope=Scope(frame, domain))
+    candidates = partial(_candidates, None, named, checked_face(face))
+    return building.build(head, {}, candidates, len(named), partial(_cut, frame=frame), folder=into)
+
+
+def built(path: str) -> Manifest:
+    """A set that lies built in a folder. Raises ManifestError."""
+    return load_manifest_file(path)
+
+
+def checked_face(face: int | str) -> int:
+    """The number of a face, 0 for "all". Raises ValueError."""
+    if str(face) == "all":
+        return 0
+    if not str(face).isdecimal() or int(face) < 1:
+        raise ValueError(f"face is {face!r}, expected a number from 1 on, by size, or all")
+    return int(face)
 
 
 def ffhq(path: str, resolution: int = 1024) -> Manifest:
     """FFHQ's aligned images (NVlabs/ffhq-dataset, images1024x1024) below `path`."""
-    return _build("ffhq", "FFHQ", "CC BY-NC-SA 4.0; see the set for each image's", "in", path, resolution,
-                  building.AS_IS)  # fmt: skip
+    head = _head("ffhq", "FFHQ", "CC BY-NC-SA 4.0; see the set for each image's", "in", resolution, building.AS_IS)
+    return _build(head, path, building.as_is)
 
 
 def metfaces(path: str, resolution: int = 1024) -> Manifest:
     """MetFaces (NVlabs/metfaces-dataset): faces of works of art, aligned as FFHQ."""
-    return _build("metfaces", "MetFaces", "CC BY-NC 2.0", "out", path, resolution, building.AS_IS)
+    return _build(
+        _head("metfaces", "MetFaces", "CC BY-NC 2.0", "out", resolution, building.AS_IS), path, building.as_is
+    )
 
 
 def lfw(path: str, resolution: int = 1024) -> Manifest:
     """Labeled Faces in the Wild: photographs of 250 px, aligned by five landmarks in FFHQ's frame (`mtcnn5_ffhq`)."""
-    return _build("lfw", "LFW", "for research; see vis-www.cs.umass.edu/lfw", "out", path, resolution,
-                  ffhq_alignment.RECIPE)  # fmt: skip
+    licence = "for research; see vis-www.cs.umass.edu/lfw"
+    return _build(
+        _head("lfw", "LFW", licence, "out", resolution, ffhq_alignment.RECIPE), path, partial(_cut, frame=FFHQ)
+    )
 
 
 def stanford_cars(path: str, resolution: int = 512) -> Manifest:
     """Stanford Cars, full images in a square with black bars, as for StyleGAN2's generator of cars."""
-    return _build("stanford_cars", "Stanford Cars", "non-commercial research", "in", path, resolution, LETTERBOX)
+    head = _head("stanford_cars", "Stanford Cars", "non-commercial research", "in", resolution, "letterbox_black")
+    return _build(
+        replace(head, scope=Scope(WHOLE, "cars")), path,
+        lambda candidate, side: ImageOps.pad(candidate.read(), (side, side), Image.Resampling.BICUBIC),
+    )  # fmt: skip
 
 
-LETTERBOX = "letterbox_black"
+RECIPES = {TIGHT: alignment.RECIPE, FFHQ: ffhq_alignment.RECIPE, WHOLE: building.AS_IS}
 _WORKERS = os.cpu_count() or 1
-PREPARE: dict[str, building.Prepare] = {
-    alignment.RECIPE: building.aligned,
-    ffhq_alignment.RECIPE: ffhq_alignment.prepare,
-    building.AS_IS: building.as_is,
-    LETTERBOX: lambda candidate, side: ImageOps.pad(candidate.read(), (side, side), Image.Resampling.BICUBIC),
-}
 
 
-def _build(
-    name: str, title: str, licence: str, domain: Literal["in", "out"], path: str, resolution: int, recipe: str,
-    prepare: building.Prepare | None = None,
+def _cut(candidate: building.Candidate, resolution: int, frame: str) -> Cut:
+    try:
+        return cut(candidate.read(), frame, resolution, candidate.face)
+    except alignment.NoFaceError as error:
+        raise alignment.NoFaceError(f"{error}; --align none (align: none) takes images as they are") from error
+
+
+def _preparer(landmarks: str) -> building.Prepare:
+    """`prepare` by the 68 landmarks of a predictor "module:function". Raises ValueError if it cannot be imported."""
+    try:
+        predict = load_object(landmarks)
+    except ValueError as error:
+        raise ValueError(f"no predictor of landmarks {landmarks!r}, expected module:function ({error})") from error
+
+    def prepare_by_68(candidate: building.Candidate, resolution: int) -> Image.Image:
+        picture = candidate.read()
+        points = predict(np.asarray(picture))
+        if points is None:
+            raise alignment.NoFaceError(f"{landmarks} finds no face in a picture of {picture.width}x{picture.height}")
+        frame = ffhq_alignment.frame_of_68(np.asarray(points, dtype=float))
+        return ffhq_alignment.align(picture, frame, resolution)
+
+    return prepare_by_68
+
+
+def _head(
+    name: str, title: str, licence: str, domain: Literal["in", "out"], resolution: int, recipe: str
 ) -> Manifest:  # fmt: skip
+    return Manifest(
+        name=name, title=title, version=VERSION, recipe=recipe, resolution=resolution, licence=licence, domain=domain,
+        root=Path(), records=(), scope=ALIGNED_FACES,
+    )  # fmt: skip
+
+
+def _build(head: Manifest, path: str, prepare: building.Prepare, face: int | str = 1) -> Manifest:
+    name = head.name
     root = Path(path).expanduser()
     if not root.is_dir():
         raise NotADirectoryError(f"data set {name!r}: path {path!r} is not a folder")
@@ -95,13 +188,14 @@ def _build(
     if not files:
         raise FileNotFoundError(f"data set {name!r}: no image in {path!r}; supported: {', '.join(sorted(SUFFIXES))}")
     hashes = {id: assets.sha256(file) for id, file in files.items()}
-    head = Manifest(
-        name=name, title=title, version=VERSION, recipe=recipe, resolution=resolution, licence=licence, domain=domain,
-        root=Path(), records=(),
-    )  # fmt: skip
-    return building.build(
-        head, {"files": hashes}, partial(_candidates, root, files), len(files), prepare or PREPARE[recipe], _WORKERS
-    )
+    candidates = partial(_candidates, root, files, checked_face(face))
+    identity = {"files": hashes} | ({"face": str(face)} if str(face) != "1" else {})
+    return building.build(head, identity, candidates, len(files), prepare, _WORKERS)
+
+
+def safe_id(name: str) -> str:
+    """A name in the signs that ids have; may be empty."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-")
 
 
 def _files(root: Path) -> dict[str, Path]:
@@ -116,7 +210,7 @@ def _files(root: Path) -> dict[str, Path]:
         ),
         key=Path.as_posix,
     )
-    slugs = [re.sub(r"[^A-Za-z0-9._-]+", "_", name.with_suffix("").as_posix()).lstrip("._-") for name in found]
+    slugs = [safe_id(name.with_suffix("").as_posix()) for name in found]
     # File systems that ignore case must not mix up two ids.
     counts = Counter(slug.lower() for slug in slugs)
     files = {}
@@ -127,15 +221,28 @@ def _files(root: Path) -> dict[str, Path]:
     return files
 
 
-def _candidates(root: Path, files: dict[str, Path]) -> Iterator[building.Candidate]:
+def _candidates(root: Path | None, files: dict[str, Path], face: int) -> Iterator[building.Candidate]:
+    """A candidate for each file, or for each face of it where face is 0; names are relative to the root."""
     for id, file in files.items():
-        image = partial(_read, root, file)
-        yield building.Candidate(id, image, {"file": file.relative_to(root).as_posix()})
+        read = partial(_read, root, file)
+        labels = {"file": file.relative_to(root).as_posix() if root else str(file)}
+        for number in [face] if face else range(1, _count(read) + 1):
+            name = id if face or number == 1 else f"{id}-face{number}"
+            yield building.Candidate(name, read, labels, face=number)
 
 
-def _read(root: Path, file: Path) -> Image.Image:
+def _count(read: Callable[[], Image.Image]) -> int:
+    """How many faces an image has; 1 where there is none, so that its record says why."""
+    try:
+        return len(find_upright(read()).found)
+    except (images.ImageError, alignment.NoFaceError):
+        return 1
+
+
+def _read(root: Path | None, file: Path) -> Image.Image:
     try:
         return images.read_rgb(file)
     except images.ImageError as error:
         # The reason is part of the manifest's key, which must not contain the folder's path.
-        raise images.ImageError(str(error).replace(str(file), file.relative_to(root).as_posix())) from error
+        name = file.relative_to(root).as_posix() if root else file.name
+        raise images.ImageError(str(error).replace(str(file), name)) from error

@@ -65,7 +65,7 @@ def build(
     head = Manifest(
         name="occluded", title=f"{whole.title}, with objects over the face", version=VERSION,
         recipe=f"{whole.recipe}, objects drawn over it", resolution=whole.resolution, licence=whole.licence,
-        domain=whole.domain, root=Path(), records=(),
+        domain=whole.domain, root=Path(), records=(), scope=whole.scope,
     )  # fmt: skip
     identity = {"base": whole.key, "count": count, "variants": variants, "natural": natural, "seed": seed}
     candidates = partial(_candidates, whole, chosen, design(len(chosen), variants, seed), pairs, seed)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from datasets import alignment, assets, building, images
 from datasets.base import Label, Manifest
+from datasets.scope import TIGHT_FACES
 
 VERSION = 1
 PEOPLE = 10
@@ -42,6 +43,7 @@ def build() -> Manifest:
     head = Manifest(
         name="openpeople", title="openpeople, synthetic people", version=VERSION, recipe=alignment.RECIPE,
         resolution=64, licence="MIT", domain="out", root=Path(), records=(),
+        scope=TIGHT_FACES,
     )  # fmt: skip
     total = PEOPLE * (len(SINGLE) + 1 + sum(map(len, EXPRESSIONS)))
     return building.build(head, building.asset_identity("openpeople"), _candidates, total)

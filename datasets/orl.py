@@ -12,6 +12,7 @@ from pathlib import Path
 
 from datasets import alignment, assets, building, images
 from datasets.base import Manifest
+from datasets.scope import TIGHT_FACES
 
 VERSION = 1
 PEOPLE, PHOTOGRAPHS = 40, 10
@@ -22,6 +23,7 @@ def build() -> Manifest:
     head = Manifest(
         name="orl", title="ORL (AT&T) faces", version=VERSION, recipe=alignment.RECIPE, resolution=64,
         licence="for research; credit AT&T Laboratories Cambridge", domain="out", root=Path(), records=(),
+        scope=TIGHT_FACES,
     )  # fmt: skip
     return building.build(head, building.asset_identity("orl_faces"), _candidates, PEOPLE * PHOTOGRAPHS)
 

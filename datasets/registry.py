@@ -18,6 +18,7 @@ DATASETS: Registry[Callable[..., Any]] = Registry(
         "openpeople": "datasets.openpeople:build",
         "orl": "datasets.orl:build",
         "folder": "datasets.folder:build",
+        "photographs": "datasets.folder:built",
         "occluded": "datasets.occluded:build",
         "celeba": "datasets.celeba:build",
         "celeba_hq": "datasets.celeba_hq:build",

@@ -26,6 +26,7 @@ class MetricInfo:
         digits: decimals in a table.
         shared: the part of the recipe that is the same for other metrics, printed once in a list of recipes.
         group: title of the separate table of the metrics of a group; "" for the protocol's main table.
+        frames, domains: those of datasets.scope that the metric is defined for; empty for all.
     """
 
     name: str
@@ -39,6 +40,8 @@ class MetricInfo:
     digits: int
     shared: str = ""
     group: str = ""
+    frames: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

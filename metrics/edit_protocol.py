@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from datasets.scope import FACES
 from metrics.base import MetricInfo
 from metrics.editing import (
     IN_SEQUENCE,
@@ -83,7 +84,7 @@ def _info(
     high: float | None = None,
     digits: int = 3,
 ) -> MetricInfo:
-    return MetricInfo(name, title, direction, unit, (low, high), 1, recipe, reference, digits)
+    return MetricInfo(name, title, direction, unit, (low, high), 1, recipe, reference, digits, domains=(FACES,))
 
 
 def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:

@@ -7,9 +7,15 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
+from datasets.alignment import NoFaceError, find_face
+from datasets.images import to_image
+from datasets.scope import FACES, FFHQ, TIGHT
 from metrics.base import MetricInfo, SampleMetric
 from metrics.networks import IdentityNetwork, load_identity
+from metrics.networks.sface import SFace, crop_transform
 from metrics.target_cache import TargetCache
+
+DETECTION_SIDE = 320  # px; a face that fills an aligned image is found at that size
 
 
 @cache
@@ -17,10 +23,35 @@ def _network(name: str, device: torch.device, dtype: torch.dtype) -> IdentityNet
     return load_identity(name).to(device, dtype)
 
 
-def embed(images: Tensor, network: str) -> Tensor:
-    """Unit vectors [N, D] of aligned faces [N, 3, H, W] in [-1, 1], by the network's own recipe."""
+def embed(images: Tensor, network: str, at: Tensor | None = None) -> Tensor:
+    """Unit vectors [N, D] of faces [N, 3, H, W] in [-1, 1], by the network's own recipe.
+
+    Args:
+        images: the faces.
+        network: name of an identity network.
+        at: sface crops each image at the landmarks of these [N or 1, 3, H, W]; by default at its own. The vector of
+            an image without a face is NaN.
+    """
     net = _network(network, images.device, images.dtype)
-    return net.embed(net.crop(images))
+    if not isinstance(net, SFace):
+        return net.embed(net.crop(images))
+    found = _targets("landmarks", images if at is None else at, lambda new: [(_transform(image),) for image in new])
+    transforms = [transform for (transform,) in found]
+    places = transforms * (len(images) // len(transforms))
+    return torch.cat([net.embed(net.crop(image[None], place)) for image, place in zip(images, places, strict=True)])
+
+
+def _transform(image: Tensor) -> Tensor:
+    """SFace's crop [2, 3] of the largest face in an image [3, H, W]; NaN where there is none."""
+    try:
+        face = find_face(to_image(image), DETECTION_SIDE, DETECTION_SIDE)
+    except NoFaceError:
+        return torch.full((2, 3), torch.nan)
+    return torch.from_numpy(crop_transform(face.points, image.shape[-1]))
+
+
+def _faceless(targets: Tensor) -> list[str]:
+    return ["no face found in the target" if _transform(image).isnan().any() else "" for image in targets]
 
 
 _targets = TargetCache()
@@ -34,27 +65,31 @@ def cosine(images: Tensor, targets: Tensor, network: str) -> Tensor:
         network: name of an identity network.
     """
     cached = _targets((network, targets.device), targets, lambda new: [(vector,) for vector in embed(new, network)])
-    a = embed(images, network)
+    a = embed(images, network, targets)
     b = torch.stack([vector for (vector,) in cached]) if cached else a
     return (a * b).sum(dim=1).clamp(-1, 1)  # rounding may leave [-1, 1]
 
 
-def _identity(network: str, title: str, recipe: str, reference: str) -> SampleMetric:
+def _identity(
+    network: str, title: str, recipe: str, reference: str, version: int = 1, frames: tuple[str, ...] = ()
+) -> SampleMetric:  # fmt: skip
     info = MetricInfo(
-        name=f"id_{network}", title=f"ID ({title})", direction="higher", unit="", range=(-1.0, 1.0), version=1,
+        name=f"id_{network}", title=f"ID ({title})", direction="higher", unit="", range=(-1.0, 1.0), version=version,
         recipe=f"cosine similarity of the {title} embeddings of reconstruction and target; {recipe}",
-        reference=reference, digits=3,
+        reference=reference, digits=3, frames=frames, domains=(FACES,),
     )  # fmt: skip
-    return SampleMetric(info, partial(cosine, network=network), asset=network)
+    undefined = _faceless if network == "sface" else None
+    return SampleMetric(info, partial(cosine, network=network), asset=network, undefined=undefined)
 
 
 def id_sface() -> SampleMetric:
     return _identity(
         "sface", "SFace",
-        "both in the suite's aligned frame (mtcnn5_tight), taken to ArcFace's five-point template at 112 px by one "
-        "fixed similarity transform, bilinear, black outside the frame; no detection at scoring "
-        "time; OpenCV Zoo's weights of December 2021, int8 in blocks, computed in floating point",
+        "both taken to ArcFace's five-point template at 112 px by the similarity transform of the target's landmarks "
+        "(MTCNN), bilinear, black outside the image and above the forehead, so that it holds in every frame; "
+        "OpenCV Zoo's weights of December 2021, int8 in blocks, computed in floating point",
         "Zhong et al., SFace, arXiv 2205.12010; OpenCV Zoo face_recognition_sface_2021dec",
+        version=2,
     )  # fmt: skip
 
 
@@ -64,6 +99,7 @@ def id_facenet() -> SampleMetric:
         "InceptionResnetV1 trained on VGGFace2 (20180402-114759), the whole aligned frame resized to 160 px, "
         "bilinear with antialiasing, (x - 127.5) / 128",
         "Schroff et al., FaceNet, arXiv 1503.03832; github.com/timesler/facenet-pytorch",
+        frames=(TIGHT,),
     )  # fmt: skip
 
 
@@ -73,6 +109,7 @@ def id_ir_se50() -> SampleMetric:
         "ArcFace's IR-SE50 (model_ir_se50.pth) as the training losses of pSp, e4e and ReStyle see it: FFHQ-aligned "
         "images pooled to 256 px, rows 35 to 222 and columns 32 to 219, pooled to 112 px; no detection",
         "Deng et al., ArcFace, arXiv 1801.07698; omertov/encoder4editing, criteria/id_loss.py",
+        frames=(FFHQ,),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from datasets.scope import FACES
 from metrics import identity, perceptual
 from metrics.base import RANGE, MetricInfo
 from metrics.region import masked_mse
@@ -66,6 +67,7 @@ def _info(name: str, title: str, recipe: str) -> MetricInfo:
         reference="this suite's, after the claim of Moon and Park, IntereStyle, arXiv 2209.10811",
         digits=4,
         shared=f"Interest region: {load_parser(PARSER).recipe}.",
+        domains=(FACES,),
     )
 
 
@@ -110,11 +112,12 @@ def id_sface() -> PairedMetric:
         direction="higher",
         unit="",
         range=base.info.range,
-        version=1,
+        version=2,
         recipe=f"of the occluded image's inversion and the clean image (of a natural one: the first clean image of the "
         f"same person); {base.info.recipe}",
         reference=base.info.reference,
         digits=3,
+        domains=(FACES,),
     )
     return PairedMetric(info, ("reconstruction", "clean_target"), base.function, base.asset)
 

@@ -15,6 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from datasets.scope import FACES
 from inversion_bench.registry import unknown
 from metrics import perceptual, pixel
 from metrics.base import MetricInfo, SampleMetric
@@ -160,6 +161,7 @@ def metric(name: str, parser: str = PARSER) -> SampleMetric:
         digits=base.info.digits,
         shared=f"Interest region: {load_parser(parser).recipe}.",
         group="interest region",
+        domains=(FACES,),
     )
     return SampleMetric(
         info,

@@ -70,9 +70,12 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(about))
         return 0
     print(f"{suite.name}: {suite.title}\n  generator {suite.generator} ({plan.generator_hash[:12]}), seed {suite.seed}")
+    print(f"  {plan.scope_words}")
     print(f"  {workers} workers on {device_name(device)}, results in {out}")
     for name, manifest in plan.manifests.items():
         print(f"  data set {name}: {len(manifest.ids)} images, {len(manifest.failures)} without a face or unreadable")
+        for note in plan.notes(name):
+            print(f"    {note}")
     for stage_run in plan.stage_runs:
         stages = " + ".join(stage.name for stage in stage_run.stages)
         done = sum(row.status == "ok" for row in stored.rows(stage_run).values())

@@ -6,6 +6,7 @@ Several commands may work in one folder, on one machine or on many; they share t
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from benchmarks.errors import ConfigError
 
 if TYPE_CHECKING:
     from benchmarks.engine.types import Shard
+
+logger = logging.getLogger(__name__)
 
 RESUME = ["missing", "failed", "all", "none"]
 EXAMPLES = """  python -m benchmarks run faces64
@@ -124,6 +127,11 @@ def run(options: argparse.Namespace) -> int:
     )
     run = load_run(options, options.device)
     output.prepare(run.out, options.worker)
+    if not options.worker:
+        logger.info("%s", run.plan.scope_words)
+        for name in run.plan.manifests:
+            for note in run.plan.notes(name):
+                logger.warning("data set %s: %s", name, note)
     if options.phase or shard.of > 1:
         torch.set_num_threads(options.threads or 1)
         worker = WorkerOptions(options.worker, options.workers or 1, options.timeout, options.planned, options.debug)

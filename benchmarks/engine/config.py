@@ -49,7 +49,8 @@ class SuiteConfig:
     headline: the metrics of summaries; the first ones when it is empty.
     protocols: the settings of each evaluation protocol by its name (benchmarks/protocols/registry.py), in the order of
     the tables; null leaves one of the base out. save_weights: keep every tuned generator's weights (those that another
-    stage or a protocol needs are kept always).
+    stage or a protocol needs are kept always). frame, domain: of the generator's images (datasets/scope.py), where its
+    file does not declare them, or others are wanted.
     """
 
     name: str = ""
@@ -66,6 +67,8 @@ class SuiteConfig:
     batch_size: int = 8
     workers: int = 0
     save_weights: bool = False
+    frame: str = ""
+    domain: str = ""
 
 
 def suite_names() -> list[str]:
@@ -87,7 +90,7 @@ def load_suite(name: str, overrides: list[str] | None = None) -> SuiteConfig:
         search_beside(path)
     try:
         plain = _layers(path)
-        suite = _typed(plain)
+        suite = shipped = _typed(plain)
     except _PROBLEMS as error:
         raise ConfigError(f"{path}: {_explain(error)}") from error
     for override in overrides or []:
@@ -106,6 +109,9 @@ def load_suite(name: str, overrides: list[str] | None = None) -> SuiteConfig:
             suite = _typed(plain)
         except _PROBLEMS as error:
             raise ConfigError(f"override {override!r}: {_explain(error)}") from error
+    if suite.generator != shipped.generator and suite.title == shipped.title:
+        # Titles tell of the generator.
+        suite = replace(suite, title=f"StyleGAN inversion into {Path(suite.generator).stem}")
     try:
         suite = _short_names(replace(suite, name=suite.name or path.stem), path.absolute().parent)
     except (ValueError, TypeError) as error:

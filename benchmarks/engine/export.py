@@ -114,6 +114,8 @@ def describe(plan: Plan) -> dict[str, Any]:
         name: {
             "title": m.title,
             "domain": m.domain,
+            "scope": asdict(m.scope),
+            "notes": m.notes,
             "n": len(m.records),
             "licence": m.licence,
             "recipe": m.recipe,
@@ -131,7 +133,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "datasets": datasets,
         "metrics": {info.name: asdict(info) for protocol in plan.protocols for info in protocol.infos()},
         "versions": {name: version(name) for name in ("torch", "pytorch-lightning", "torchmetrics", "lpips")},
-        "generator": {"name": plan.suite.generator, "sha256": plan.generator_hash},
+        "generator": {"name": plan.suite.generator, "sha256": plan.generator_hash, "scope": asdict(plan.scope)},
     }
 
 

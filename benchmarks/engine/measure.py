@@ -100,6 +100,14 @@ class _Job:
 
 def measured(run: Run, protocol: Protocol, items: Sequence[Item]) -> Iterator[Score]:
     """What a protocol measures of items of one stage run; where it raises, the rest are failures."""
+    tables = {info.name: (table, info) for table, infos in protocol.metrics().items() for info in infos}
+    held = []
+    for item in items:
+        undefined = run.plan.undefined(item.stage_run.dataset)
+        for name in item.stamps.keys() & undefined:
+            yield without_value(*tables[name], item.image, "skipped", undefined[name])
+        held.append(replace(item, stamps={k: stamp for k, stamp in item.stamps.items() if k not in undefined}))
+    items = [item for item in held if item.stamps]
     left = {(item.image, name) for item in items for name in item.stamps}
     try:
         for one in protocol.measure(run, items, run.device):
@@ -110,7 +118,6 @@ def measured(run: Run, protocol: Protocol, items: Sequence[Item]) -> Iterator[Sc
     except Exception as error:  # of a protocol that may be anyone's: it must not cost the scores of the others
         log.exception("protocol %s", protocol.name)
         reason = f"{type(error).__name__}: {error}"
-    tables = {info.name: (table, info) for table, infos in protocol.metrics().items() for info in infos}
     for image, name in sorted(left):
         yield without_value(*tables[name], image, "failed", reason)
 

@@ -19,6 +19,7 @@ from benchmarks.protocols.registry import create
 from datasets import assets
 from datasets import registry as datasets_registry
 from datasets.base import Manifest
+from datasets.scope import FFHQ, Scope
 from methods.generators import Generator, load_generator
 from methods.generators.fingerprint import fingerprint
 from methods.registry import PipelineSpec, StageSpec, load_pipeline, resolve_stage
@@ -43,7 +44,7 @@ class StageRun:
 class Plan:
     """What a suite amounts to here. leaf: stage run key by (method, data set), for each that is run. protocols:
     in the suite's order. skipped: metric -> why it cannot be computed here. manifests: the data sets that any method
-    runs on."""
+    runs on. scope: the frame and domain of the generator's images, declared, chosen or assumed."""
 
     suite: SuiteConfig
     generator: Generator
@@ -54,6 +55,30 @@ class Plan:
     leaf: dict[tuple[str, str], str]
     protocols: tuple[Protocol, ...]
     skipped: dict[str, str]
+    scope: Scope
+
+    @property
+    def scope_words(self) -> str:
+        """The generator's scope and where it comes from."""
+        suite, own = self.suite, self.generator.scope
+        source = "chosen" if suite.frame else "the generator's" if own.frame else "assumed: its file declares none"
+        domain = f", domain {self.scope.domain}" if self.scope.domain else ""
+        return f"frame {self.scope.frame} ({source}){domain}"
+
+    def undefined(self, dataset: str) -> dict[str, str]:
+        """Why metrics do not hold for the images of a data set, by metric."""
+        scope = self.manifests[dataset].scope.over(self.scope)
+        reasons = {info.name: scope.excluded_by(info.frames, info.domains)
+                   for protocol in self.protocols for info in protocol.infos()}  # fmt: skip
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def notes(self, dataset: str) -> list[str]:
+        """What one should know of a data set: its images, how it differs from the generator, which metrics fail it."""
+        manifest, lines = self.manifests[dataset], []
+        if words := manifest.scope.differs(self.scope):
+            lines.append(f"{words} as the generator's images: inversions suffer")
+        lines += [f"metric {name} has no value: {reason}" for name, reason in self.undefined(dataset).items()]
+        return lines + [f"{image}: {note}" for image, note in manifest.notes.items()]
 
     def stage_run(self, key: str) -> StageRun:
         for stage_run in self.stage_runs:
@@ -112,6 +137,7 @@ def expand(suite: SuiteConfig) -> Plan:
                 assets.ensure(asset, quiet=False)
             used.identity()  # hashes the stage's weights, so that absent ones are found here
         generator = load_generator(suite.generator)
+        scope = Scope(suite.frame, suite.domain).over(generator.scope).over(Scope(FFHQ))
         used_on = {entry.name: _pipelines_on(entry, pipelines) for entry in suite.datasets}
         entries = [entry for entry in suite.datasets if used_on[entry.name]]
         if not entries:
@@ -161,6 +187,7 @@ def expand(suite: SuiteConfig) -> Plan:
         leaf,
         protocols,
         skipped,
+        scope,
     )
 
 

@@ -17,7 +17,7 @@ from metrics.regions import load_parser
 
 def identities(images: Tensor, targets: Tensor) -> Tensor:
     """SFace's cosine [N] of images and targets [N or 1, 3, R, R], by the recipe of id_sface."""
-    return _cosines(identity.embed(images, "sface"), identity.embed(targets, "sface"))
+    return _cosines(identity.embed(images, "sface", targets), identity.embed(targets, "sface"))
 
 
 def _cosines(a: Tensor, b: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def read_edits(target: Tensor, inversion: Tensor, images: Tensor, tiles: Sequenc
     names = list(dict.fromkeys(tile.attribute for tile in tiles if tile.attribute))
     everything = torch.cat([target, inversion, images])
     values = attributes.predict(names, everything)
-    faces = identity.embed(everything, "sface")
+    faces = identity.embed(everything, "sface", target)
     similar, kept = _cosines(faces, faces[:1]), _cosines(faces, faces[1:2])
     masks, _ = load_parser(PARSER)(target)
     outside = masked_mse(

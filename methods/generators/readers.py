@@ -17,6 +17,7 @@ from torch import Tensor
 from datasets import assets
 from datasets.checkpoints import check_tensors, describe, entries, header, read_checkpoint, reading
 from datasets.module_pickles import Record, StoredTensor
+from datasets.scope import TIGHT_FACES, Scope
 from inversion_bench.registry import Registry, near_miss
 from methods.generators.ada import config_from_ada, from_ada, is_ada
 from methods.generators.ada_pickle import conv_clamp
@@ -25,6 +26,7 @@ from methods.generators.stylegan2 import Generator, GeneratorConfig
 WEIGHTS = Path(__file__).parent / "weights"
 _FILTERS = re.compile(r"(^|\.)(blur|upsample)\.kernel$")
 MEAN_DRAWS = 10_000
+SCOPES = {"faces64": TIGHT_FACES, "toy": TIGHT_FACES}  # of generators whose file declares none
 # A target is a function without arguments that returns a Generator.
 GENERATORS: Registry[Callable[[], Generator]] = Registry(
     "generator", {"toy": "methods.generators.readers:toy_generator"}, "inversion_bench.generators"
@@ -39,7 +41,8 @@ def bundled() -> dict[str, Path]:
 def load_generator(source: str | Path) -> Generator:
     """A StyleGAN2 generator in eval mode, float32, on the CPU, frozen.
 
-    A file without the mean of W is warned of, and the mean is computed with a fixed seed (`mean_source`).
+    A file without the mean of W is warned of, and the mean is computed with a fixed seed (`mean_source`). Frame and
+    domain of its images (`scope`) come from a header of this suite, or from the name of an official generator.
 
     Args:
         source: a name in GENERATORS ("toy": random weights, for tests), of a bundled generator (`faces64`) or of an
@@ -57,7 +60,7 @@ def load_generator(source: str | Path) -> Generator:
     """
     name, named = assets.expanded(str(source)), bundled()
     if name in GENERATORS and not Path(name).is_file():
-        return GENERATORS.get(name)().eval().requires_grad_(False)
+        return _declared(GENERATORS.get(name)().eval().requires_grad_(False), name)
     path = named.get(name) or Path(assets.resolve(name))
     if not path.exists():
         known = [*GENERATORS.names(), *named]
@@ -65,7 +68,16 @@ def load_generator(source: str | Path) -> Generator:
     with reading(path, "generator"):
         own = header(path)
         content = read_checkpoint(path)
-        return _own(content, own["config"], path) if "config" in own else _published(content, path)
+        made = _own(content, own, path) if "config" in own else _published(content, path)
+    return _declared(made, name)
+
+
+def _declared(generator: Generator, name: str) -> Generator:
+    """The generator with the scope of its name, where its file declares none."""
+    known = assets.registry().get(name)
+    of_name = Scope(known.frame, known.domain) if known else SCOPES.get(Path(name).stem, Scope())
+    generator.scope = generator.scope.over(of_name)
+    return generator
 
 
 def toy_generator(seed: int = 0) -> Generator:
@@ -79,7 +91,8 @@ def toy_generator(seed: int = 0) -> Generator:
 def save_generator(generator: Generator, path: Path, half: bool = False, card: dict[str, str] | None = None) -> None:
     """Write weights, shape and card; half: float16 weights, for files that are committed."""
     state = {k: v.detach().cpu().contiguous() for k, v in generator.state_dict().items() if not _FILTERS.search(k)}
-    card = {"mean_of_w": generator.mean_source, **(card or {})}
+    scope = {key: value for key, value in asdict(generator.scope).items() if value}
+    card = {"mean_of_w": generator.mean_source, **scope, **(card or {})}
     if half:
         state = {k: v.half() for k, v in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,10 +132,12 @@ def _finish(generator: Generator, mean_known: bool) -> Generator:
     return generator
 
 
-def _own(state: dict[str, Tensor], config: str, path: Path) -> Generator:
-    settings = json.loads(config)
+def _own(state: dict[str, Tensor], card: Mapping[str, str], path: Path) -> Generator:
+    settings = json.loads(card["config"])
     settings["channels"] = tuple(settings["channels"])
-    return build(GeneratorConfig(**settings), state, path)
+    generator = build(GeneratorConfig(**settings), state, path)
+    generator.scope = Scope(card.get("frame", ""), card.get("domain", ""))
+    return generator
 
 
 def config_from_state(state: dict[str, Tensor], path: Path) -> GeneratorConfig:

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from datasets.scope import Scope
+
 NoiseMode = Literal["const", "none", "random"]
 Noise = NoiseMode | Sequence[Tensor]
 
@@ -224,6 +226,7 @@ class Generator(nn.Module):
     """
 
     latent_avg: Tensor
+    scope = Scope()  # frame and domain of its images, where its file or name declares them
     mean_source = "the file"  # where `w_mean` comes from; `load_generator` says so where it had to compute it
 
     def __init__(self, config: GeneratorConfig):

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from datasets.alignment import NoFaceError, find_face
+from datasets.scope import ALIGNED_FACES, TIGHT_FACES
 from datasets.training_faces import to_uint8
 from methods.generators.readers import load_generator, save_generator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
@@ -23,6 +24,7 @@ from metrics.distribution import AlexFeatures, FrechetDistance
 
 VERSION = 2
 NAMES = {"digiface_gan": "faces64", "celeba": "celeba64"}  # of the exported files, by the data trained on
+SCOPES = {"digiface_gan": TIGHT_FACES, "celeba": ALIGNED_FACES}
 
 
 def generator(overrides: DictConfig) -> TrainingSpec:
@@ -50,6 +52,7 @@ def export(checkpoint: Path, out: Path, config: TrainingConfig) -> None:
     name = NAMES[config.data]
     trained.save_state(out / f"{name}-state.safetensors")
     weights = out / f"{name}.safetensors"
+    generator.scope = SCOPES[config.data]
     save_generator(generator, weights, half=True, card={"version": str(VERSION), "images": str(images)})
     generator = load_generator(weights)  # evaluated as it is shipped
     save_grid(generator, out / f"{name}.png")
