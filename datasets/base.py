@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,11 +17,10 @@ from torch import Tensor
 from datasets import images
 from datasets.scope import NOT_DECLARED, Scope
 from inversion_bench.files import write_text
+from inversion_bench.names import MOST, is_safe
 from inversion_bench.registry import unknown
 
 MANIFEST_FILE = "manifest.json"
-# Ids become file and folder names on every system.
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 Label = str | float | int
 
@@ -60,6 +58,7 @@ class Manifest:
 
     domain: "in" when a generator of faces was trained on such images, "out" otherwise. root: the folder that the
     records' files are relative to. scope: the frame that the images are in and what they show, where it is declared.
+    left_out: files beside the images that are no part of the set, each with why.
 
     Example:
         >>> from datasets import load
@@ -78,6 +77,7 @@ class Manifest:
     root: Path
     records: tuple[Record, ...]
     scope: Scope = NOT_DECLARED
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.domain not in ("in", "out"):
@@ -86,8 +86,10 @@ class Manifest:
         if twice:
             raise ManifestError(f"data set {self.name!r}: ids occur more than once: {', '.join(twice[:5])}")
         for record in self.records:
-            if not _ID.fullmatch(record.id):
-                raise ManifestError(f"data set {self.name!r}: id {record.id!r} has other signs than A-Z a-z 0-9 . _ -")
+            if not is_safe(record.id):
+                raise ManifestError(
+                    f"data set {self.name!r}: id {record.id!r} is no safe file name: A-Z a-z 0-9 . _ -, {MOST} at most"
+                )
             if bool(record.file) == bool(record.failure):
                 raise ManifestError(f"data set {self.name!r}: {record.id} needs either a file or a failure")
 
@@ -167,11 +169,17 @@ class Manifest:
 
     def save(self, folder: str | Path) -> Path:
         """Write `folder`/manifest.json atomically; the root is not stored: it is the folder."""
-        content = {key: value for key, value in asdict(self).items() if key not in ("root", "records")}
+        content = {key: value for key, value in asdict(self).items() if key not in ("root", "records", "left_out")}
         content["records"] = [record.content() for record in self.records]
         target = Path(folder) / MANIFEST_FILE
         write_text(target, json.dumps(content, indent=1, allow_nan=False) + "\n")
         return target
+
+
+def listed(left_out: Sequence[str], most: int = 8) -> str:
+    """How many files are left out, and their names."""
+    more = f", and {len(left_out) - most} more" if len(left_out) > most else ""
+    return f"{len(left_out)} files that are no images that are read: {', '.join(left_out[:most])}{more}"
 
 
 def load_manifest_file(path: str | Path) -> Manifest:

@@ -22,6 +22,7 @@ from datasets import alignment, assets, images
 from datasets.base import Label, Manifest, Record, load_manifest_file
 from datasets.faces import Cut, cut
 from datasets.scope import WHOLE
+from inversion_bench.names import shown
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _record(candidate: Candidate, folder: Path, resolution: int, prepare: Prepar
     try:
         made = prepare(candidate, resolution)
     except (images.ImageError, alignment.NoFaceError) as error:
-        return Record(candidate.id, "", "", dict(candidate.labels), failure=str(error))
+        return Record(candidate.id, "", "", dict(candidate.labels), failure=shown(error))
     image, note = (made.image, made.note) if isinstance(made, Cut) else (made, "")
     file = f"images/{candidate.id}.png"
     images.save_png(image, folder / file)
@@ -133,6 +134,14 @@ def _record(candidate: Candidate, folder: Path, resolution: int, prepare: Prepar
     (folder / "masks").mkdir(exist_ok=True)
     images.save_png(mask, folder / file)
     return replace(record, mask=file, mask_sha256=images.pixel_sha256(mask))
+
+
+def content_hash(file: Path) -> str:
+    """SHA-256 of a file, for `identity`; "" for one that cannot be read, whose image becomes a failed record."""
+    try:
+        return assets.sha256(file)
+    except OSError:
+        return ""
 
 
 def asset_identity(name: str) -> dict[str, list[str]]:

@@ -15,7 +15,9 @@ import hashlib
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -34,6 +36,9 @@ MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 TEST_LIST = Path(__file__).parent / "manifests" / "celeba_hq_test.txt"  # the mapping's lines of test images
 LICENCE = "CelebA-HQ and CelebAMask-HQ: non-commercial research only (CelebA's agreement)"
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+MOST_BYTES = 500_000_000  # of a zip's member, unpacked
+# A wrong checksum, a password, an unknown packing, an archive that is cut.
+_UNPACKING = (OSError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError)
 _NUMBER = re.compile(r"(?:imgHQ|img)?0*(\d+)")  # 123.jpg, 00123.png and imgHQ00123.png are image 123
 
 Opener = Callable[[], Image.Image]
@@ -173,17 +178,29 @@ def _mapping_near(folder: Path) -> str | None:
 
 def _of_zip(source: Path) -> tuple[dict[int, Opener], str | None]:
     """CelebAMask-HQ.zip: images below CelebA-HQ-img/, read from the archive."""
-    with zipfile.ZipFile(source) as bundle:
-        names = [info.filename for info in bundle.infolist() if not info.is_dir()]
-        mapping = next((name for name in names if PurePosixPath(name).name == MAPPING), None)
-        text = bundle.read(mapping).decode("utf-8") if mapping else None
+    try:
+        with zipfile.ZipFile(source) as bundle:
+            names = [info.filename for info in bundle.infolist() if not info.is_dir()]
+            mapping = next((name for name in names if PurePosixPath(name).name == MAPPING), None)
+            text = bundle.read(mapping).decode("utf-8") if mapping else None
+    except _UNPACKING as error:
+        raise ValueError(f"data set 'celeba_hq': {source} cannot be unpacked ({error}); fetch it again") from error
     chosen = [name for name in names if name.lower().endswith(_SUFFIXES) and _is_image(PurePosixPath(name).parts)]
     return _numbered((PurePosixPath(name).name, partial(_read_member, source, name)) for name in chosen), text
 
 
 def _read_member(source: Path, name: str) -> Image.Image:
-    with zipfile.ZipFile(source) as bundle:
-        return images.read_rgb_bytes(bundle.read(name), name)
+    try:
+        with zipfile.ZipFile(source) as bundle:
+            size = bundle.getinfo(name).file_size
+            if size > MOST_BYTES:
+                raise ValueError(f"{size:,} bytes, {MOST_BYTES:,} are read")
+            data = bundle.read(name)
+    except _UNPACKING as error:
+        raise images.ImageError(
+            f"{source.name}: {name} cannot be unpacked ({error}); fetch the archive again"
+        ) from error
+    return images.read_rgb_bytes(data, name)
 
 
 def _of_tables(tables: list[Path]) -> dict[int, Opener]:
@@ -193,9 +210,14 @@ def _of_tables(tables: list[Path]) -> dict[int, Opener]:
     """
     named: list[tuple[str, Opener]] = []
     for table in tables:
-        schema = pq.read_schema(table)
-        if "image" not in schema.names:
-            raise ValueError(f"{table}: expected a column `image` with bytes and path, found {', '.join(schema.names)}")
+        try:
+            schema = pq.read_schema(table)
+        except (ValueError, OSError) as error:  # Arrow's errors are these
+            raise ValueError(f"{table}: no parquet file that can be read ({error}); fetch it again") from error
+        kind = str(schema.field("image").type) if "image" in schema.names else ""
+        if not (kind.startswith("struct<") and "bytes:" in kind and "path:" in kind):
+            columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
+            raise ValueError(f"{table}: expected a column `image` with bytes and path, found {columns}")
         paths = pq.ParquetFile(table).read(columns=["image.path"]).column("image").to_pylist()
         for row, entry in enumerate(paths):
             named.append(((entry or {}).get("path") or "", partial(_read_row, table, row)))
@@ -214,14 +236,29 @@ def _read_row(table: Path, row: int) -> Image.Image:
     for group in range(file.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
         if row < first + rows:
-            value = file.read_row_group(group, columns=["image"]).column("image")[row - first].as_py()
-            return images.read_rgb_bytes(value["bytes"], f"{table.name}, row {row}")
+            name = f"{table.name}, row {row}"
+            try:
+                value = file.read_row_group(group, columns=["image"]).column("image")[row - first].as_py()
+            except (ValueError, OSError) as error:
+                raise images.ImageError(f"{name}: cannot be read ({error}); fetch the file again") from error
+            if not value or not value["bytes"]:
+                raise images.ImageError(f"{name}: holds no image")
+            return images.read_rgb_bytes(value["bytes"], name)
         first += rows
     raise images.ImageError(f"{table}: has no row {row}")
 
 
 def _fingerprint(source: Path) -> str:
-    """A hash of names and sizes, which identifies a copy without reading it; the manifest's key is a hash of pixels."""
-    files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    text = "\n".join(f"{file.relative_to(source)} {file.stat().st_size}" for file in files if file.is_file())
-    return hashlib.sha256(text.encode()).hexdigest()
+    """A hash of names and content: of a zip the checksums of its members, of files theirs."""
+    if zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as bundle:
+            lines = [f"{info.filename} {info.file_size} {info.CRC:08x}" for info in bundle.infolist()]
+    else:
+        files = sorted(file for file in source.rglob("*") if file.is_file()) if source.is_dir() else [source]
+        files = [file for file in files if file.suffix.lower() in (*_SUFFIXES, ".parquet") and _is_image(file.parts)]
+        with ThreadPoolExecutor() as pool:
+            lines = [
+                f"{file.relative_to(source)} {digest}"
+                for file, digest in zip(files, pool.map(building.content_hash, files), strict=True)
+            ]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "backslashreplace")).hexdigest()

@@ -5,9 +5,7 @@ A data set's key depends on the content of the images, not on the folder's path.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,15 +16,20 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from datasets import alignment, assets, building, ffhq_alignment, images
-from datasets.base import Manifest, load_manifest_file
+from datasets import alignment, building, ffhq_alignment, images
+from datasets.base import Manifest, listed, load_manifest_file
 from datasets.faces import Cut, cut, find_upright
 from datasets.scope import ALIGNED_FACES, FACES, FFHQ, FRAMES, TIGHT, WHOLE, Scope
+from inversion_bench.names import safe_name, short_hash, shown
+from inversion_bench.pictures import HEAD, formats, problem
 from inversion_bench.registry import load_object
 
 VERSION = 2
 
-SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"])
+# Files of these suffixes are images of the set, also broken ones; others where their first bytes say so.
+SUFFIXES = frozenset(
+    [".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".jp2"]
+)
 
 
 def build(
@@ -86,7 +89,7 @@ def photographs(
     """
     named: dict[str, Path] = {}
     for file in map(Path, files):
-        stem = safe_id(file.stem) or "image"
+        stem = safe_name(file.stem)
         name, n = stem, 2
         while name.lower() in map(str.lower, named):
             name, n = f"{stem}-{n}", n + 1
@@ -184,48 +187,65 @@ def _build(head: Manifest, path: str, prepare: building.Prepare, face: int | str
     root = Path(path).expanduser()
     if not root.is_dir():
         raise NotADirectoryError(f"data set {name!r}: path {path!r} is not a folder")
-    files = _files(root)
+    files, left_out = _files(root)
     if not files:
-        raise FileNotFoundError(f"data set {name!r}: no image in {path!r}; supported: {', '.join(sorted(SUFFIXES))}")
-    hashes = {id: assets.sha256(file) for id, file in files.items()}
+        found = f"; found {listed(left_out)}" if left_out else ""
+        raise FileNotFoundError(f"data set {name!r}: no image in {path!r}{found}; supported: {', '.join(formats())}")
+    hashes = {id: building.content_hash(file) for id, file in files.items()}
     candidates = partial(_candidates, root, files, checked_face(face))
     identity = {"files": hashes} | ({"face": str(face)} if str(face) != "1" else {})
-    return building.build(head, identity, candidates, len(files), prepare, _WORKERS)
+    return replace(building.build(head, identity, candidates, len(files), prepare, _WORKERS), left_out=tuple(left_out))
 
 
-def safe_id(name: str) -> str:
-    """A name in the signs that ids have; may be empty."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-")
+def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
+    """Files by id, the relative path without suffix in safe characters, and those that are left out, with why.
 
-
-def _files(root: Path) -> dict[str, Path]:
-    """Files by id: the relative path without suffix, in safe characters; hidden files are skipped."""
-    found = sorted(
-        (
-            file.relative_to(root)
-            for file in root.rglob("*")
-            if file.is_file()
-            and file.suffix.lower() in SUFFIXES
-            and not any(part.startswith(".") for part in file.relative_to(root).parts)
-        ),
-        key=Path.as_posix,
-    )
-    slugs = [safe_id(name.with_suffix("").as_posix()) for name in found]
+    Hidden files and folders are neither.
+    """
+    found: list[Path] = []
+    left_out: list[str] = []
+    for above, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in [*folders, *(name for name in names if not name.startswith("."))]:
+            file = Path(above, name)
+            if why := _left_out(file):
+                left_out.append(f"{shown(file.relative_to(root).as_posix())} ({why})")
+            elif name not in folders:
+                found.append(file.relative_to(root))
+    found.sort(key=Path.as_posix)
+    slugs = [safe_name(file.with_suffix("").as_posix()) for file in found]
     # File systems that ignore case must not mix up two ids.
     counts = Counter(slug.lower() for slug in slugs)
     files = {}
-    for name, slug in zip(found, slugs, strict=True):
-        unique = hashlib.sha256(name.as_posix().encode()).hexdigest()[:8]
-        id = slug if slug and counts[slug.lower()] == 1 else f"{slug or 'image'}-{unique}"
-        files[id] = root / name
-    return files
+    for file, slug in zip(found, slugs, strict=True):
+        id = slug if counts[slug.lower()] == 1 else f"{slug}-{short_hash(file.as_posix())}"
+        files[id] = root / file
+    return files, sorted(left_out)
+
+
+def _left_out(file: Path) -> str:
+    """Why a file or folder below the data set's is not looked at; "" where it is."""
+    if file.is_dir():
+        return "a link to a folder; give that one as the path" if file.is_symlink() else ""
+    if not file.exists():
+        return "a link to nothing"
+    if not file.is_file():
+        return "no regular file"
+    if file.suffix.lower() in SUFFIXES:
+        return ""
+    try:
+        with file.open("rb") as handle:
+            said = problem(handle.read(HEAD))
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "" if said is None else said or "no image"
 
 
 def _candidates(root: Path | None, files: dict[str, Path], face: int) -> Iterator[building.Candidate]:
     """A candidate for each file, or for each face of it where face is 0; names are relative to the root."""
     for id, file in files.items():
         read = partial(_read, root, file)
-        labels = {"file": file.relative_to(root).as_posix() if root else str(file)}
+        labels = {"file": shown(file.relative_to(root).as_posix() if root else file)}
         for number in [face] if face else range(1, _count(read) + 1):
             name = id if face or number == 1 else f"{id}-face{number}"
             yield building.Candidate(name, read, labels, face=number)
@@ -244,5 +264,5 @@ def _read(root: Path | None, file: Path) -> Image.Image:
         return images.read_rgb(file)
     except images.ImageError as error:
         # The reason is part of the manifest's key, which must not contain the folder's path.
-        name = file.relative_to(root).as_posix() if root else file.name
-        raise images.ImageError(str(error).replace(str(file), name)) from error
+        name = shown(file.relative_to(root).as_posix() if root else file.name)
+        raise images.ImageError(str(error).replace(shown(file), name)) from error

@@ -7,6 +7,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from inversion_bench.files import atomic
+from inversion_bench.names import shown
+from inversion_bench.pictures import HEAD, TooLargeError, open_picture, problem
 
 # What Pillow's readers raise on broken files, beside OSError (its own errors are OSErrors too).
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
@@ -27,15 +30,23 @@ class ImageError(ValueError):
 def read_rgb(path: str | Path) -> Image.Image:
     """The first frame of an image file as 8-bit RGB, rotated by its EXIF orientation.
 
-    Grey, palette, CMYK and 16-bit images (divided by 257) are converted; transparency is composited over white.
-    Raises ImageError for a missing, empty, truncated or unknown file.
+    Grey, palette, CMYK and 16-bit images (divided by 257) are converted; transparency is composited over white. Whole
+    numbers of 32 bits and floating-point pixels have no known range and are refused, as are images of more than
+    `inversion_bench.pictures.MOST_PIXELS`. Raises ImageError for these and for a missing, empty, truncated or unknown
+    file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ImageError(f"{path}: no such file; check the path")
-    if path.stat().st_size == 0:
-        raise ImageError(f"{path}: the file is empty (0 bytes); fetch or export it again")
-    return _read(path, str(path))
+    path, name = Path(path), shown(path)
+    try:
+        if path.is_dir():
+            raise ImageError(f"{name}: a folder, not a file; name the images in it")
+        if not path.is_file():
+            raise ImageError(f"{name}: no such file; check the path")
+        if path.stat().st_size == 0:
+            raise ImageError(f"{name}: the file is empty (0 bytes); fetch or export it again")
+        with path.open("rb") as handle:
+            return _read(handle, name)
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be read ({error.strerror or error})") from error
 
 
 def read_rgb_bytes(data: bytes, name: str) -> Image.Image:
@@ -43,19 +54,25 @@ def read_rgb_bytes(data: bytes, name: str) -> Image.Image:
     return _read(io.BytesIO(data), name)
 
 
-def _read(source: Path | io.BytesIO, name: str) -> Image.Image:
+def _read(source: BinaryIO, name: str) -> Image.Image:
+    head = source.read(HEAD)
+    source.seek(0)
+    if said := problem(head):
+        raise ImageError(f"{name}: not a readable image; {said}")
     try:
-        with Image.open(source) as image:
-            image.load()
-            if 0 in image.size:
-                raise ImageError(f"{name}: the image is {image.width}x{image.height} px; export it again")
+        with open_picture(source) as image:
             if image.mode == "F":
                 raise ImageError(f"{name}: floating-point pixels have no standard range; export 8 or 16 bits")
+            if image.mode == "I" and image.format == "TIFF":
+                raise ImageError(f"{name}: whole numbers of 32 bits have no standard range; export 8 or 16 bits")
+            if 0 in image.size:
+                raise ImageError(f"{name}: the image is {image.width}x{image.height} px; export it again")
+            image.load()
             return _to_rgb(ImageOps.exif_transpose(image))
     except ImageError:
         raise
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: too large to be read ({error}); reduce it first") from error
+    except (TooLargeError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{name}: too large to be read: {error}") from error
     except _BROKEN as error:
         raise ImageError(
             f"{name}: not a readable image ({type(error).__name__}: {error}); expected a complete PNG, JPEG, WebP "
@@ -65,8 +82,8 @@ def _read(source: Path | io.BytesIO, name: str) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT:
-        scaled = np.clip(np.rint(np.asarray(image).astype(np.float64) / 257), 0, 255).astype(np.uint8)
-        return Image.fromarray(scaled).convert("RGB")
+        levels = np.asarray(image).clip(0, 65535).astype(np.uint32)
+        return Image.fromarray(((levels + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         over = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")

@@ -29,5 +29,5 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text atomically; its folder is made."""
-    write_bytes(path, text.encode())
+    """Write UTF-8 text atomically, names that are not UTF-8 as escapes; its folder is made."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))

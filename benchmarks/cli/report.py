@@ -49,6 +49,11 @@ def add_arguments(parser: Parser) -> None:
         help="also arrange the tables by a layout, shipped (reports/layouts) or a YAML file; may be repeated",
     )
     parser.add_argument("--images", nargs="+", default=[], metavar="ID", help="images that the figures show")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="first compare the stored rows and images with their checksums; damage is named, and nothing is written",
+    )
     parser.add_argument("--rank-by", default="", metavar="METRIC", help="metric that picks the figures' images")
     add_wandb(parser)
     add_replace(parser)
@@ -66,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(str(error)) from error
     more = options.layout, options.images, options.rank_by, options.wandb
     if Path(options.suite).is_dir():
+        if options.verify and not intact(Path(options.suite)):
+            return 1
         return show(_of_folder(Path(options.suite), options, *more), options)
 
     from benchmarks.cli.suite import load, load_run, refuse_other_settings
@@ -80,6 +87,8 @@ def run(options: argparse.Namespace) -> int:
 
     output.prepare(stored.out)
     with FileLock(stored.out / "run.lock"):
+        if options.verify and not intact(stored.out):
+            return 1
         return show(write(stored, *more), options)
 
 
@@ -97,6 +106,21 @@ def _of_folder(
             raise ConfigError(f"{folder} has no {name}: it is no folder of a finished run; `status {folder}` says more")
     output.prepare(folder)
     return _build(folder, json.loads((folder / "run.json").read_bytes()), layouts, images, rank_by, wandb)
+
+
+def intact(out: Path) -> bool:
+    """Whether all that is stored in a run's folder is as it was written; says what is not."""
+    from benchmarks.engine.verify import verify
+
+    found = verify(out)
+    for problem in found.problems:
+        logger.error("%s", problem)
+    if found.unchecked:
+        logger.warning("%d rows and files have no checksum: an earlier state of the suite wrote them", found.unchecked)
+    logger.info("%d rows and %d files verified, %d damaged", found.rows, found.files, len(found.problems))
+    if found.problems:
+        logger.error("`run --resume all` computes damaged images again, `score` changed scores")
+    return not found.problems
 
 
 def write(

@@ -16,6 +16,7 @@ from benchmarks.engine.former_keys import is_former, with_former
 from benchmarks.errors import ConfigError
 from benchmarks.protocols.registry import PROTOCOLS
 from datasets import registry as datasets_registry
+from inversion_bench.names import is_safe
 from inversion_bench.registry import Registry, near_miss, search_beside, unknown
 from methods import registry as methods_registry
 from metrics.registry import METRICS
@@ -81,7 +82,7 @@ def load_suite(name: str, overrides: list[str] | None = None) -> SuiteConfig:
     A suite may say `base: OTHER` to start from another shipped one. Raises ConfigError that names the file or the
     override, what was found and the near miss.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
+    path = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
     if not path.is_file():
         known = suite_names()
         what = f"no suite file {name!r}" if path == Path(name) else f"unknown suite {name!r}"
@@ -139,6 +140,8 @@ _PROBLEMS = (
     IndexError,
     TypeError,
     ValueError,
+    RecursionError,
+    OverflowError,
 )
 
 
@@ -185,6 +188,11 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
         if twice:
             yield f"{what} {twice[0]!r} is named twice; results are told apart by the name"
     yield from _unknown_names(suite)
+    if not is_safe(suite.name):
+        yield f"name is {suite.name!r}, which is no safe name of a folder: letters, digits, `.`, `_`, `-`"
+    for name in [*suite.methods, *(entry.name for entry in suite.datasets)]:
+        if name in (".", "..") or any(sign in name for sign in "/\\\0"):
+            yield f"{name!r} is no safe name of a file"
     for name in suite.published:
         if name not in published.names():
             known = published.names()

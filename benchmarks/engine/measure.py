@@ -148,13 +148,17 @@ def stored_scores(
     return found
 
 
+_KEYS = {"image", "metric", "protocol", "status", "value", "version", "stamp"}  # a line without one is no score
+
+
 class _Lines:
     """The score file of one metric of a stage run."""
 
     def __init__(self, out: Path, stage_run: StageRun, info: MetricInfo):
         path = out / "scores" / stage_run.key / f"{info.name}-v{info.version}.jsonl"
         self.file = JsonLines(path)
-        self.rows = {row["image"]: row for row in read_lines([path] if path.exists() else [])}
+        lines = read_lines([path] if path.exists() else [])
+        self.rows = {row["image"]: row for row in lines if row.keys() >= _KEYS}
 
     def fresh(self, image: str, stamp: Any) -> bool:
         row = self.rows.get(image)

@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.engine.store import InversionStore, JsonLines, JsonRow, RowFiles, check_version, read_lines
 from benchmarks.errors import ConfigError
 from inversion_bench.files import atomic, write_bytes
+from inversion_bench.names import is_safe
 
 ACROSS = ("settings",)
 SEPARATOR = "\0"  # what follows distinguishes entries of one text
@@ -53,12 +54,23 @@ def merge(out: Path, folders: Sequence[Path], across: Sequence[str] = ()) -> Mer
         raise ConfigError(f"{out}: the merged results would go into one of the folders to merge; name it first only")
     sources = [out, *folders] if (out / "inversions").is_dir() else list(folders)
     refuse_mixed(sources, across)
+    for folder in folders:
+        refuse_unsafe(folder)
     done = Merged()
     for key in sorted(
         {path.parent.name for source in sources for path in (source / "inversions").glob("*/stage.json")}
     ):
         _merge_stage_run(out, [source for source in sources if (source / "inversions" / key).is_dir()], key, done)
     return done
+
+
+def refuse_unsafe(folder: Path) -> None:
+    """Raises ConfigError for rows of an image whose name leads out of its folder; nothing of such results is taken."""
+    for kind in ("inversions", *MADE):
+        for path in sorted((folder / kind).glob("*/rows-*.jsonl")):
+            for row in read_lines([path]):
+                if not is_safe(row.get("image")):
+                    raise ConfigError(f"{path}: a row names the image {row.get('image')!r}, which is no safe file name")
 
 
 def refuse_mixed(sources: Sequence[Path], across: Sequence[str] = ()) -> None:
@@ -145,7 +157,7 @@ def _merge_stage_run(out: Path, sources: Sequence[Path], key: str, done: Merged)
                 # The image last, as everywhere: it marks the inversion as done.
                 _copy(stores[source].latent(image), target.latent(image))
                 _copy(stores[source].picture(image), target.picture(image))
-        lines.append(*(row for row in read_lines(stores[source].row_files().paths()) if row["image"] in chosen))
+        lines.append(*(row for row in read_lines(stores[source].row_files().paths()) if row.get("image") in chosen))
         done.images += len(images)
         done.scores += _merge_scores(out, source, key, chosen)
     for source in sources:
@@ -165,7 +177,7 @@ def _merge_scores(out: Path, source: Path, key: str, images: set[str]) -> int:
     """Append the images' scores; they go by the image's time stamp, which a copy keeps."""
     count = 0
     for path in sorted((source / "scores" / key).glob("*.jsonl")):
-        rows = {row["image"]: row for row in read_lines([path]) if row["image"] in images}
+        rows = {row["image"]: row for row in read_lines([path]) if row.get("image") in images}
         if rows:
             JsonLines(out / "scores" / key / path.name).append(*rows.values())
             count += len(rows)

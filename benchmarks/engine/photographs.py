@@ -21,6 +21,7 @@ from datasets.alignment import NoFaceError
 from datasets.building import Candidate, aligned
 from datasets.images import ImageError, read_rgb, save_png, to_image, to_tensor
 from inversion_bench.files import write_text
+from inversion_bench.names import safe_name, shown
 from methods.base import Inversion
 from methods.generators import Generator, load_generator
 from methods.pipeline import Pipeline
@@ -91,7 +92,7 @@ class Photograph:
         if self.inversion.weights[0] is not None:
             save_delta(folder / "generator-delta.safetensors", generator, self.inversion.weights[0])
         for file, content in report.items():
-            write_text(folder / file, json.dumps({"source": self.path.name, **content}, indent=1) + "\n")
+            write_text(folder / file, json.dumps({"source": shown(self.path.name), **content}, indent=1) + "\n")
         return folder
 
 
@@ -147,9 +148,12 @@ def measured(bench: Bench, photograph: Photograph) -> dict[str, tuple[float | No
 def _names(paths: Sequence[Path]) -> list[str]:
     """A folder name for each file; equal stems get a number."""
     names: list[str] = []
+    taken: set[str] = set()  # file systems that ignore case must not mix up two names
     for path in paths:
-        name, n = path.stem or "image", 2
-        while name in names:
-            name, n = f"{path.stem}-{n}", n + 1
+        stem = safe_name(path.stem, ascii_only=False)
+        name, n = stem, 2
+        while name.lower() in taken:
+            name, n = f"{stem}-{n}", n + 1
+        taken.add(name.lower())
         names.append(name)
     return names

@@ -18,11 +18,13 @@ from benchmarks.protocols.base import Context, Protocol
 from benchmarks.protocols.registry import create
 from datasets import assets
 from datasets import registry as datasets_registry
-from datasets.base import Manifest
+from datasets.base import Manifest, listed
 from datasets.scope import FFHQ, Scope
 from methods.generators import Generator, load_generator
 from methods.generators.fingerprint import fingerprint
 from methods.registry import PipelineSpec, StageSpec, load_pipeline, resolve_stage
+
+SHOWN = 8  # images of a set whose failures are listed
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ class Plan:
         if words := manifest.scope.differs(self.scope):
             lines.append(f"{words} as the generator's images: inversions suffer")
         lines += [f"metric {name} has no value: {reason}" for name, reason in self.undefined(dataset).items()]
+        lines += [f"{image}: {reason}" for image, reason in list(manifest.failures.items())[:SHOWN]]
+        if manifest.left_out:
+            lines.append(listed(manifest.left_out))
         return lines + [f"{image}: {note}" for image, note in manifest.notes.items()]
 
     def stage_run(self, key: str) -> StageRun:

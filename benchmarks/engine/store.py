@@ -13,6 +13,7 @@ A torn last line is ignored. Files appear complete or not at all (inversion_benc
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -29,11 +30,13 @@ from torch import Tensor
 
 from benchmarks.engine.types import STORE_VERSION, Row
 from benchmarks.errors import ConfigError
+from datasets.assets import sha256
 from datasets.images import read_rgb, save_png, to_image, to_tensor
 from inversion_bench.files import atomic
 from methods.base import Inversion, Weights
 
 JsonRow = dict[str, Any]
+SUM = "checksum"  # of a line of rows, a key of its own
 
 
 def check_version(out: Path) -> None:
@@ -65,7 +68,7 @@ class JsonLines:
     def append(self, *rows: JsonRow) -> None:
         """Durable when it returns; several rows cost one write."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(row, allow_nan=False, sort_keys=True) + "\n" for row in rows)
+        lines = "".join(_line(row | {SUM: checksum(row)}) + "\n" for row in rows)
         # A kill in the middle of an earlier append leaves half a line; start on a new one.
         with self.path.open("ab+") as handle:
             if handle.tell():
@@ -77,6 +80,15 @@ class JsonLines:
             os.fsync(handle.fileno())
 
 
+def checksum(row: JsonRow) -> str:
+    """What a row's line carries, by which a line that was changed is known: 16 hexadecimal digits of its content."""
+    return hashlib.sha256(_line(row).encode()).hexdigest()[:16]
+
+
+def _line(row: JsonRow) -> str:
+    return json.dumps(row, allow_nan=False, sort_keys=True)
+
+
 def read_lines(paths: list[Path]) -> Iterator[JsonRow]:
     for path in paths:
         yield from _parse(path.read_bytes())
@@ -84,12 +96,22 @@ def read_lines(paths: list[Path]) -> Iterator[JsonRow]:
 
 def _parse(data: bytes) -> Iterator[JsonRow]:
     for line in data.splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # torn by a kill; its image counts as not done
-        if isinstance(row, dict):
+        row = parse_line(line)
+        if row is not None:
             yield row
+
+
+def parse_line(line: bytes) -> JsonRow | None:
+    """A row without its checksum; None for a line that was torn by a kill or changed: its image counts as not done."""
+    try:
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            return None
+        said = row.pop(SUM, None)
+        whole = isinstance(row.get("image"), str) if said is None else said == checksum(row)
+        return row if whole else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_new_lines(path: Path, start: int) -> tuple[list[JsonRow], int]:
@@ -150,7 +172,10 @@ class Attempts:
 
     def refresh(self) -> None:
         for line in self.files.new_rows():
-            row = Row.from_json(line)
+            try:
+                row = Row.from_json(line)
+            except (TypeError, ValueError, KeyError):
+                continue  # no row of this suite; its image counts as not done
             self.count[row.image] = max(self.count.get(row.image, 0), row.attempt)
             if row.image not in self.rows or row.rank >= self.rows[row.image].rank:
                 self.rows[row.image] = row
@@ -174,9 +199,14 @@ class InversionStore:
 
     def rows(self) -> dict[str, Row]:
         """The row of every image that counts: the last ok one if there is any, else the last attempt."""
+        rows = self.counting().items()
+        return {image: row for image, row in rows if row.status != "ok" or self.complete(row)}
+
+    def counting(self) -> dict[str, Row]:
+        """The same whether or not the files are there."""
         attempts = Attempts(self.row_files())
         attempts.refresh()
-        return {image: row for image, row in attempts.rows.items() if row.status != "ok" or self.complete(row)}
+        return attempts.rows
 
     def complete(self, row: Row) -> bool:
         """Whether the image's files have their sizes. A power cut can tear them behind a row that says ok."""
@@ -189,6 +219,10 @@ class InversionStore:
             path.stat().st_size if path.exists() else 0 for path in (self.latent(image), self.picture(image))
         )
         return latent, picture
+
+    def hashes(self, image: str) -> tuple[str, str]:
+        """SHA-256 of the latent's file and of the image's."""
+        return sha256(self.latent(image)), sha256(self.picture(image))
 
     def picture(self, image: str) -> Path:
         return self.folder / f"{image}.png"

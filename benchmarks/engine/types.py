@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from inversion_bench.names import is_safe
 
 STORE_VERSION = 3  # of the files below DIR; goes up when stored results cannot be read any more
 
@@ -79,6 +81,7 @@ class Row:
         files: bytes of the latent's file and of the image's; None when there is no inversion.
         weights_kept: False when the stage changed the generator's weights and they were not stored.
         scores: of protocols that measure while the inversion is in memory.
+        sha256: of the latent's file and of the image's.
     """
 
     image: str
@@ -92,6 +95,7 @@ class Row:
     files: tuple[int, int] | None = None
     weights_kept: bool = True
     scores: tuple[Score, ...] = ()
+    sha256: tuple[str, str] | None = None
 
     @property
     def rank(self) -> tuple[bool, int]:
@@ -106,9 +110,13 @@ class Row:
         typed: dict[str, Any] = {
             "provenance": Provenance(**data.get("provenance", {})),
             "files": tuple(data["files"]) if data.get("files") else None,
+            "sha256": tuple(data["sha256"]) if data.get("sha256") else None,
             "scores": tuple(Score(**score) for score in data.get("scores", ())),
         }
-        return cls(**{**data, **typed})
+        row = cls(**{**data, **typed})
+        if not is_safe(row.image) or not isinstance(row.attempt, int) or row.status not in get_args(Status):
+            raise ValueError(f"image {row.image!r}, attempt {row.attempt!r}, status {row.status!r} are no row's")
+        return row
 
 
 @dataclass(frozen=True)

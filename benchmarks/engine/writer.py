@@ -74,6 +74,7 @@ class InversionWriter:
             self.store.save(image, inversion, keep)
             yield self._row(
                 Row(image, "ok", 0, "", seconds[name], memory, int(inversion.steps[0]), files=self.store.sizes(image),
+                    sha256=self.store.hashes(image),
                     weights_kept=keep or inversion.weights[0] is None, scores=scores)
             )  # fmt: skip
         for name, reason in outcome.failures.items():

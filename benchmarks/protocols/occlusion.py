@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from benchmarks.engine.types import Score
@@ -30,6 +29,7 @@ from benchmarks.protocols.base import (
 from datasets import assets
 from datasets.base import Manifest, Record
 from datasets.images import ImageError, pixel_sha256
+from inversion_bench.pictures import open_picture
 from metrics.base import MetricInfo, Undefined
 from metrics.paired import PARSER, Input, PairedMetric, occlusion_metrics
 from metrics.regions import load_parser
@@ -164,7 +164,7 @@ def _object_mask(manifest: Manifest, record: Record) -> Tensor:
     """[1, H, W], 1 where the object lies."""
     path = manifest.root / record.mask
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             mask = image.convert("L")
     except OSError as error:
         raise ImageError(f"{path}: the object's mask cannot be read ({error}); build the set again") from error

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from inversion_bench.pictures import open_picture
 from reports.dashboard.scripts import slug
 from reports.frame import Results
 
@@ -99,7 +100,7 @@ def _present(source: Path, methods: tuple[str, ...]) -> dict[tuple[str, str | No
 
 
 def _longer_side(path: Path) -> int:
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         return max(image.size)
 
 
@@ -129,7 +130,7 @@ def _thumbnail(source: Path, target: Path) -> Path:
     if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(source) as image:
+    with open_picture(source) as image:
         image.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
         smaller = image.convert("RGB")
     smaller.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from inversion_bench.pictures import open_picture
 from reports.figures.style import style, wrap
 from reports.frame import ReportError, Results
 from reports.statistics import sign
@@ -129,7 +130,7 @@ def read_image(directory: Path, dataset: str, image: str, file: str) -> Image.Im
     path = (folder / dataset / image / f"{file}.png").resolve()
     if not path.is_relative_to(folder) or not path.is_file():  # a name may not point out of the run's folder
         return None
-    with Image.open(path) as stored:
+    with open_picture(path) as stored:
         return stored.convert("RGB")
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from datasets import registry
+from datasets import celeba_hq, registry
 from datasets.celeba_hq import COUNT, FIRST_TEST, MAPPING, TEST_COUNT, TEST_LIST, read_mapping, split_of
 
 # Pictures of three parts: the last of train and validation, the first of each part.
@@ -170,3 +170,42 @@ def test_sets_that_come_as_folders(name: str, tmp_path: Path) -> None:
     image = np.asarray(Image.open(found.root / found.records[0].file))
     assert image.shape == (16, 16, 3) and tuple(image[8, 8]) == (255, 0, 0)
     assert tuple(image[0, 0]) == ((0, 0, 0) if name == "stanford_cars" else (255, 0, 0))
+
+
+def packed(path: Path, blue: int = 0) -> Path:
+    """A zip of three pictures, not compressed; blue: of the first."""
+    with zipfile.ZipFile(path, "w") as bundle:
+        for number in (4, 10, 12):
+            target = io.BytesIO()
+            Image.new("RGB", (16, 16), (number, 0, blue if number == 4 else 0)).save(target, "BMP")
+            bundle.writestr(f"CelebA-HQ-img/{number}.png", target.getvalue())
+    return path
+
+
+def test_another_zip_of_the_same_size_is_another_set(tmp_path: Path) -> None:
+    first, second = packed(tmp_path / "a.zip"), packed(tmp_path / "b.zip", blue=9)
+    assert first.stat().st_size == second.stat().st_size
+    found = celeba_hq.build(str(first), "all", resolution=16)
+    second.replace(first)
+    assert celeba_hq.build(str(first), "all", resolution=16).key != found.key
+
+
+def test_members_that_cannot_be_unpacked_are_failures_of_their_own(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"BM") + 60] ^= 0xFF  # the first has another checksum
+    raw[raw.rindex(b"PK\x03\x04") + 6] |= 1  # the last needs a password
+    raw[raw.rindex(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(raw)
+    found = celeba_hq.build(str(path), "all", resolution=16)
+    assert found.ids == ["00010"] and sorted(found.failures) == ["00004", "00012"]
+    assert "Bad CRC-32" in found.failures["00004"] and "password" in found.failures["00012"]
+
+
+def test_a_column_of_text_is_no_image(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": ["a.png"]}), tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match=r"t\.parquet: expected a column `image` with bytes and path, found image \("):
+        celeba_hq.build(str(tmp_path / "t.parquet"), "all")
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing")
+    with pytest.raises(ValueError, match=r"t\.parquet: no parquet file that can be read"):
+        celeba_hq.build(str(tmp_path / "t.parquet"), "all")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from datasets import images
+from datasets import folder, images
+from inversion_bench import pictures
 
 
 @pytest.fixture
@@ -48,7 +53,7 @@ def test_missing_empty_text_and_folder(tmp_path):
         "missing.png": "no such file",
         "empty.png": "empty",
         "text.png": "not a readable image",
-        "folder.png": "no such file",
+        "folder.png": "a folder, not a file",
     }.items():
         with pytest.raises(images.ImageError, match=found) as caught:
             images.read_rgb(tmp_path / name)
@@ -115,7 +120,7 @@ def test_one_pixel(tmp_path):
 
 def test_decompression_bomb(tmp_path, monkeypatch):
     Image.new("L", (64, 64)).save(tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 100)
     with pytest.raises(images.ImageError, match="too large"):
         images.read_rgb(tmp_path / "a.png")
 
@@ -165,3 +170,110 @@ def test_pixel_hash_sees_pixels_and_size_only(tmp_path, photograph):
     same = {images.pixel_sha256(images.read_rgb(tmp_path / name)) for name in ("a.png", "b.png")}
     assert same == {images.pixel_sha256(photograph)}
     assert images.pixel_sha256(Image.new("RGB", (2, 8))) != images.pixel_sha256(Image.new("RGB", (8, 2)))
+
+
+def heic() -> bytes:
+    return b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) run showpage\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (EPS, "EPS or PostScript, which is a program"),
+        (b"\xc5\xd0\xd3\xc6" + bytes(40) + EPS, "EPS or PostScript"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"<svg xmlns=''/>", "SVG"),
+        (b"8BPS" + bytes(40), "a Photoshop file"),
+        (b"\0\0\0\x18ftypisom" + bytes(40), "a film"),
+        (b"/* XPM */ static char", "not a readable image"),  # a format that Pillow reads and that is not listed
+    ],
+)
+def test_only_listed_formats_are_opened(tmp_path, content, said, monkeypatch):
+    monkeypatch.setattr("subprocess.check_call", lambda *_: pytest.fail("a program was started"))
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(images.ImageError, match=rf"a\.png: .*{said}"):
+        images.read_rgb(tmp_path / "a.png")
+
+
+@pytest.mark.skipif("HEIF" in pictures.formats(), reason="pillow-heif is here")
+def test_heic_names_the_package(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(heic())
+    with pytest.raises(images.ImageError, match="HEIC: `pip install pillow-heif` reads it, or export JPEG"):
+        images.read_rgb(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000", "WEBP"])
+def test_formats_of_phones_and_cameras_are_read(tmp_path, kind):
+    if kind not in pictures.formats():
+        pytest.skip(f"this Pillow has no {kind}")
+    Image.new("RGB", (32, 32), (200, 10, 10)).save(tmp_path / "a", format=kind)
+    assert abs(images.read_rgb(tmp_path / "a").getpixel((16, 16))[0] - 200) < 6
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(tmp_path):
+    """A PNG whose header says 30,000 x 30,000 px."""
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "a.png").write_bytes(png + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT")))
+    with pytest.raises(images.ImageError, match=r"a\.png: too large to be read"):
+        images.read_rgb(tmp_path / "a.png")
+
+
+def test_whole_numbers_of_unknown_range_are_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 70_000, dtype=np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(images.ImageError, match="32 bits have no standard range"):
+        images.read_rgb(tmp_path / "a.tif")
+
+
+def test_names_that_no_system_takes_are_refused(tmp_path):
+    for name in ("a" * 300 + ".png", "a\0.png", os.fsdecode(b"\xff.png")):
+        with pytest.raises(images.ImageError) as caught:
+            images.read_rgb(tmp_path / name)
+        str(caught.value).encode()
+
+
+def test_folders_name_what_they_leave_out(tmp_path):
+    root = tmp_path / "photos"
+    (root / "sub").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    picture = Image.new("RGB", (16, 16))
+    for name, kind in (("one.JPG", "JPEG"), ("two.jpe", "JPEG"), ("four.jp2", "JPEG2000"), ("five", "JPEG")):
+        picture.save(root / name, kind)
+    picture.save(root / "sub" / "nine.odd", "PNG")
+    (root / "six.heic").write_bytes(heic())
+    (root / "notes.txt").write_text("no image")
+    (root / ".hidden.png").write_bytes(b"")
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    (root / "eight.png").symlink_to(tmp_path / "gone.png")
+    os.mkfifo(root / "pipe.png")
+    picture.save(os.fsencode(root) + b"/\xff-odd.png", "PNG")
+    picture.save(root / f"{'l' * 250}.png", "PNG")
+    found = folder.build(str(root), align=False, resolution=16)
+    assert not found.failures and len(found.ids) == 7 and {"one", "two", "four", "five", "sub_nine"} <= set(found.ids)
+    said = " ".join(found.left_out)
+    assert "notes.txt (no image)" in said and "pipe.png (no regular file)" in said
+    assert "linked (a link to a folder" in said and "eight.png (a link to nothing)" in said
+    assert ("six.heic (HEIC: `pip install pillow-heif`" in said) == ("HEIF" not in pictures.formats())
+    assert "hidden" not in said
+
+
+def test_one_bad_file_is_a_failed_record(tmp_path, monkeypatch):
+    for name in ("good", "bad"):
+        Image.new("RGB", (16, 16)).save(tmp_path / f"{name}.png")
+    real = images.open_picture
+
+    def unreadable(source):
+        if source.name.endswith("bad.png"):
+            raise PermissionError(13, "Permission denied")
+        return real(source)
+
+    monkeypatch.setattr(images, "open_picture", unreadable)
+    monkeypatch.setenv("INVERSION_BENCH_CACHE", str(tmp_path / "cache"))
+    found = folder.build(str(tmp_path), align=False, resolution=16)
+    assert found.ids == ["good"] and "Permission denied" in found.failures["bad"]

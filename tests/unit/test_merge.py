@@ -13,6 +13,7 @@ from benchmarks.cli import main
 from benchmarks.engine.merge import merge
 from benchmarks.engine.plan import digest
 from benchmarks.engine.store import InversionStore, JsonLines, read_lines
+from benchmarks.engine.types import STORE_VERSION
 from benchmarks.errors import ConfigError
 from methods.base import Inversion
 
@@ -29,7 +30,7 @@ def stage_run(
         "seed": 0,
         "generator": "g" * 64,
         "parent": None,
-        "store": 2,
+        "store": STORE_VERSION,
     } | changes
     key = digest([what, images])
     store = InversionStore(root, key)

@@ -41,7 +41,7 @@ class EditStore:
         """The newest row of every image under these directions. made counts up by image: clocks jump."""
         found: dict[str, JsonRow] = {}
         for row in read_lines(self.row_files().paths()):
-            if row["digest"] == digest and row["made"] >= found.get(row["image"], row)["made"]:
+            if row.get("digest") == digest and row["made"] >= found.get(row["image"], row)["made"]:
                 found[row["image"]] = row
         return found
 

@@ -1,0 +1,72 @@
+"""Whether stored results are still what was written: rows by the checksums of their lines, files by those in the rows.
+
+A kill can leave half a line, which counts for nothing and is no damage; a whole line that says something else is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.engine.store import SUM, InversionStore, parse_line
+from datasets.assets import sha256
+
+_ROWS = ("inversions/*/rows-*.jsonl", "edits/*/rows-*.jsonl", "scores/*/*.jsonl")
+
+
+@dataclass
+class Verified:
+    """What was looked at. unchecked: rows and files that an earlier state of the suite wrote without checksums."""
+
+    rows: int = 0
+    files: int = 0
+    unchecked: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def verify(out: Path) -> Verified:
+    """Compare the rows, latents and images of a run with their checksums.
+
+    Args:
+        out: folder of the run.
+
+    Returns:
+        What was compared; each difference is a line of `problems` that names the file.
+    """
+    found = Verified()
+    for pattern in _ROWS:
+        for path in sorted(out.glob(pattern)):
+            _rows(path, found)
+    for folder in sorted((out / "inversions").glob("*/")):
+        _files(InversionStore(out, folder.name), found)
+    return found
+
+
+def _rows(path: Path, found: Verified) -> None:
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue  # torn by a kill
+        if not isinstance(row, dict) or SUM not in row:
+            found.unchecked += 1
+            continue
+        found.rows += 1
+        if parse_line(line) is None:
+            found.problems.append(f"{path}, line {number}: the row of {row.get('image')!r} was changed")
+
+
+def _files(store: InversionStore, found: Verified) -> None:
+    for image, row in store.counting().items():
+        if row.status != "ok":
+            continue
+        if row.sha256 is None:
+            found.unchecked += 2
+            continue
+        for path, wanted in zip((store.latent(image), store.picture(image)), row.sha256, strict=True):
+            found.files += 1
+            if not path.is_file():
+                found.problems.append(f"{path}: is missing")
+            elif wanted != sha256(path):
+                found.problems.append(f"{path}: was changed after it was stored")
