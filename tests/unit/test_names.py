@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.merge import refuse_unsafe
-from benchmarks.engine.photographs import _names
 from benchmarks.engine.types import Row
 from benchmarks.errors import ConfigError
+from datasets.folder import photographs
 from inversion_bench.names import MOST, is_safe, safe_name, shown
 
 HOSTILE = ["", ".", "..", "...", "../../x", "/etc/x", "a/b", "a\\b", "-rf", ".hidden", "CON", "nul.txt", "a" * 250,
@@ -37,10 +37,11 @@ def test_good_names_stay_and_scripts_are_kept_where_they_may() -> None:
     assert long[0] != long[1] and shown(os.fsdecode(b"a\xff")) == "a\\udcff"
 
 
-def test_photographs_get_folders_of_their_own() -> None:
-    names = _names([Path("a.png"), Path("b/A.png"), Path("...jpg"), Path("a-2.png"), Path(os.fsdecode(b"\xff.png"))])
-    assert names[:2] == ["a", "A-2"] and len({name.lower() for name in names}) == len(names)
-    assert all(name not in ("", ".", "..") and "/" not in name for name in names)
+def test_photographs_get_names_of_their_own(tmp_path: Path) -> None:
+    files = [Path("a.png"), Path("b/A.png"), Path("...jpg"), Path("a-2.png"), Path(os.fsdecode(b"\xff.png"))]
+    found = photographs(files, tmp_path / "set", "none", 16)
+    assert [record.id for record in found.records][:2] == ["a", "A-2"] and len(found.failures) == len(files)
+    assert all(is_safe(record.id) for record in found.records)
 
 
 def test_suites_and_rows_with_other_names_are_refused(tmp_path: Path) -> None:
