@@ -10,6 +10,8 @@ ARGS ?=
 PHOTOS ?=
 WANDB ?=
 WORKERS ?= 2
+# Without an NVIDIA driver torch is installed without CUDA, which saves 4 GB, where the index has such wheels; CPU_ONLY= installs it.
+CPU_ONLY ?= $(if $(shell command -v nvidia-smi),,yes)
 # What `make test` runs; `make test-all` runs everything.
 QUICK ?= not slow
 # Two workers, one thread each; a file's tests on one of them, as they share what they set up.
@@ -22,8 +24,10 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "  settings: SUITE=$(SUITE) OUT=DIR ARGS='key=value ...' WANDB=offline|online"
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
+	$(if $(CPU_ONLY),torch=$$($(BIN)/python -m pip index versions torch 2>/dev/null | tr ', ' '\n\n' | grep -m1 +cpu$$); \
+	[ -z "$$torch" ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$$torch torchvision)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 

@@ -1,8 +1,8 @@
+"""`python -m benchmarks`, for checkouts: the same as `inversion-bench`."""
+
 import sys
 
-from benchmarks.cli import main
-from benchmarks.engine.allocator import keep_freed_memory
+from inversion_bench.__main__ import main
 
 if __name__ == "__main__":
-    keep_freed_memory()
     sys.exit(main())

@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def program() -> str:
     """How the command line was called, for what it prints."""
-    return BY_NAME if os.path.basename(sys.argv[0]) == BY_NAME else BY_MODULE
+    return BY_MODULE if sys.argv[0].endswith(os.path.join("benchmarks", "__main__.py")) else BY_NAME
 
 
 def named(text: str) -> str:

@@ -51,11 +51,13 @@ def peak_memory_mb(device: torch.device) -> float:
 @cache
 def commit() -> str:
     """The checkout's commit, with + when files differ from it; "" outside a checkout."""
-    here = Path(__file__).parent
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():  # an installed package may lie in a checkout of something else
+        return ""
     try:
         run = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            cwd=here,
+            cwd=root,
             capture_output=True,
             text=True,
             timeout=10,

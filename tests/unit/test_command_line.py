@@ -64,7 +64,7 @@ def test_help_of_a_command_teaches_it(command: str, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
     out = capsys.readouterr().out
-    assert end.value.code == 0 and f"python -m benchmarks {command} " in out.split("examples:")[1]
+    assert end.value.code == 0 and f"inversion-bench {command} " in out.split("examples:")[1]
     assert "--quiet" in out and "--debug" in out and ("--device" in out) == (command in COMPUTING)
 
 

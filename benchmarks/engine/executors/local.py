@@ -51,7 +51,7 @@ class Launcher:
             shown = os.environ.get("CUDA_VISIBLE_DEVICES")
             devices = shown.split(",") if shown else [str(n) for n in range(torch.cuda.device_count())]
             environment["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
-        return Process(subprocess.Popen([sys.executable, "-m", "benchmarks", *command], env=environment))
+        return Process(subprocess.Popen([sys.executable, "-m", "inversion_bench", *command], env=environment))
 
     def close(self) -> None:
         """Nothing is left open."""
