@@ -26,8 +26,7 @@ help: ## list the targets
 
 $(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
-	$(if $(CPU_ONLY),torch=$$($(BIN)/python -m pip index versions torch 2>/dev/null | tr ', ' '\n\n' | grep -m1 +cpu$$); \
-	[ -z "$$torch" ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$$torch torchvision)
+	$(if $(CPU_ONLY),$(BIN)/python .ci/without_cuda.py)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
