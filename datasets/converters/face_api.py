@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from inversion_bench.files import atomic
+
 
 def face_api(files: list[Path], destination: Path) -> None:
     """`files`: the manifest and its buffer, in any order. Raises ValueError if the buffer has another length."""
@@ -32,4 +34,5 @@ def face_api(files: list[Path], destination: Path) -> None:
                 tensors[f"{entry['name']}.range"] = np.array([packing["scale"], packing["min"]], np.float64)
     if offset != len(data):
         raise ValueError(f"{buffer}: holds {len(data)} bytes, its manifest describes {offset}")
-    save_file(tensors, destination, {"source": "npm @vladmandic/face-api 1.7.15, MIT"})
+    with atomic(destination) as temporary:
+        save_file(tensors, temporary, {"source": "npm @vladmandic/face-api 1.7.15, MIT"})

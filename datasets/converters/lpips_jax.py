@@ -14,6 +14,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from datasets.pickles import load_numpy_pickle
+from inversion_bench.files import atomic
 
 # Index of every convolution in torchvision's `features`.
 _ALEXNET = (0, 3, 6, 8, 10)
@@ -36,7 +37,8 @@ def _convert(files: list[Path], destination: Path, trunk: str, indices: tuple[in
     for k in range(5):
         head = leaves[f"NetLinLayer_{k}/Conv_0/kernel"]  # [1, 1, C, 1]
         tensors[f"lin{k}.model.1.weight"] = np.ascontiguousarray(head.transpose(3, 2, 0, 1), np.float32)
-    save_file(tensors, destination)
+    with atomic(destination) as temporary:
+        save_file(tensors, temporary)
 
 
 def alexnet(files: list[Path], destination: Path) -> None:

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from safetensors.numpy import save_file
 
 from datasets.assets import sha256
+from inversion_bench.files import atomic
 
 MEMBER_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
 _NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_var": "running_var"}
@@ -58,4 +59,5 @@ def sface(files: list[Path], destination: Path) -> None:
     state |= {f"output_norm.{ours}": tensors[f"fc1_{k}"] for k, ours in _NORM.items()}
     state["linear.weight"] = tensors["pre_fc1_weight_dequantized"]
     state["linear.bias"] = tensors["pre_fc1_bias_dequantized"]
-    save_file({key: np.ascontiguousarray(value, np.float32) for key, value in state.items()}, destination)
+    with atomic(destination) as temporary:
+        save_file({key: np.ascontiguousarray(value, np.float32) for key, value in state.items()}, temporary)

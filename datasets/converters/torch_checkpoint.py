@@ -7,9 +7,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from inversion_bench.files import atomic
+
 
 def dcgan_generator(files: list[Path], destination: Path) -> None:
     """`netG_state_dict` of gan-face-generate's checkpoint."""
     checkpoint = torch.load(files[0], map_location="cpu", weights_only=True)
     state = {k: v.contiguous() for k, v in checkpoint["netG_state_dict"].items()}
-    save_file(state, destination)
+    with atomic(destination) as temporary:
+        save_file(state, temporary)

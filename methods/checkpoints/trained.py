@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from datasets import assets
 from datasets.checkpoints import COUNTERS, check_tensors, describe, header, read_safetensors, reading
+from inversion_bench.files import atomic
 from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
 
@@ -67,7 +68,8 @@ def save(
     """
     state = {k: v.detach().cpu() for k, v in _distinct(network).items()}
     state = {k: (v.half() if half else v).contiguous() for k, v in state.items()}
-    save_file(state, path, {kind: json.dumps(asdict(shape)), "generator": fingerprint(generator), **card})
+    with atomic(path) as temporary:
+        save_file(state, temporary, {kind: json.dumps(asdict(shape)), "generator": fingerprint(generator), **card})
 
 
 def load(path: Path, kind: str, build: Callable[[Mapping[str, Any]], N], generator: Generator) -> N:

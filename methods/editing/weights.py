@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from datasets.checkpoints import describe, read_safetensors, reading
+from inversion_bench.files import atomic
 from methods.editing.directions import Direction
 from methods.editing.readers import Components
 from methods.generators.fingerprint import fingerprint
@@ -34,7 +35,8 @@ def save_directions(
         for name, d in directions.items()
     }
     header = {"directions": json.dumps(meaning), "generator": fingerprint(generator), **card}
-    save_file(tensors, path, header)
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, header)
 
 
 def load_directions(path: Path | None, generator: Generator, foreign: bool = False) -> dict[str, Direction]:

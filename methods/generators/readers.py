@@ -18,6 +18,7 @@ from datasets import assets
 from datasets.checkpoints import check_tensors, describe, entries, header, read_checkpoint, reading
 from datasets.module_pickles import Record, StoredTensor
 from datasets.scope import TIGHT_FACES, Scope
+from inversion_bench.files import atomic
 from inversion_bench.registry import Registry, near_miss
 from methods.generators.ada import config_from_ada, from_ada, is_ada
 from methods.generators.ada_pickle import conv_clamp
@@ -96,7 +97,8 @@ def save_generator(generator: Generator, path: Path, half: bool = False, card: d
     if half:
         state = {k: v.half() for k, v in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, path, metadata={"config": json.dumps(asdict(generator.config)), **card})
+    with atomic(path) as temporary:
+        save_file(state, temporary, metadata={"config": json.dumps(asdict(generator.config)), **card})
 
 
 def build(config: GeneratorConfig, state: dict[str, Tensor], path: Path) -> Generator:

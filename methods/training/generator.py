@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inversion_bench.files import atomic
 from methods.generators.stylegan2 import Generator, GeneratorConfig
 from methods.training.augment import Augment
 from methods.training.discriminator import Discriminator
@@ -114,7 +115,8 @@ class GeneratorTraining(pl.LightningModule):
         state |= {f"discriminator.{k}": v for k, v in self.discriminator.state_dict().items()}
         facts = {"images": str(int(self.images)), "data": self.config.data, "augment_p": f"{float(self.augment.p):.4f}"}
         facts["path_length"] = f"{float(self.path_length.mean):.6g}"
-        save_file({k: v.half().contiguous() for k, v in state.items()}, path, facts)
+        with atomic(path) as temporary:
+            save_file({k: v.half().contiguous() for k, v in state.items()}, temporary, facts)
 
     def load_state(self, path: Path) -> None:
         with safe_open(path, framework="pt") as handle:

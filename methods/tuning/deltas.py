@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from datasets.checkpoints import describe, read_safetensors
+from inversion_bench.files import atomic
 from methods.base import Weights
 from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
@@ -20,7 +21,8 @@ def save_delta(path: Path, generator: Generator, weights: Weights) -> None:
     """Store one image's tuned weights as differences to `generator`."""
     base = dict(generator.named_parameters())
     deltas = {k: (v.detach().cpu() - base[k].detach().cpu()).contiguous() for k, v in weights.items()}
-    save_file(deltas, path, metadata={"generator": fingerprint(generator)})
+    with atomic(path) as temporary:
+        save_file(deltas, temporary, metadata={"generator": fingerprint(generator)})
 
 
 def load_delta(path: Path, generator: Generator) -> Weights:
