@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from datasets import archives, package_index
 from datasets.package_index import FetchError
-from inversion_bench.errors import AssetMissingError
+from inversion_bench.errors import AssetMissingError, SetupError
 from inversion_bench.registry import load_object, unknown
 
 MANIFEST = Path(__file__).parent / "manifests" / "assets.yaml"
@@ -103,6 +103,20 @@ def cache_dir() -> Path:
     return Path(os.environ.get("INVERSION_BENCH_CACHE") or user_cache_dir("inversion-bench"))
 
 
+def cache_folder(folder: Path) -> Path:
+    """A folder of the cache, made where it is not there. Raises SetupError where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise SetupError(
+            f"{folder}: the cache of weights and data sets cannot be written there ({error.strerror or error}); set "
+            "INVERSION_BENCH_CACHE to a folder that can"
+        ) from error
+    return folder
+
+
 @cache
 def registry() -> dict[str, Asset]:
     """All assets of the manifest by name."""
@@ -146,7 +160,7 @@ def ensure(name: str, quiet: bool = True) -> Path:
     asset = get(name)
     if asset.present:
         return asset.location
-    asset.folder.parent.mkdir(parents=True, exist_ok=True)
+    cache_folder(asset.folder.parent)
     with FileLock(f"{asset.folder}.lock"):
         if not asset.present:
             _fetch(asset, quiet)

@@ -81,7 +81,7 @@ def build(
     """
     folder = folder or cached_folder(head, identity)
     if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        assets.cache_folder(folder.parent)
         with FileLock(f"{folder}.lock"):
             if not folder.exists():
                 with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{head.name}-") as work:

@@ -102,7 +102,7 @@ def load_training_photographs(resolution: int = 64) -> Tensor:
     """The training photographs in FFHQ's frame, uint8 [N, resolution, resolution, 3]; cached."""
     chosen = [p for p in index() if p.split == "train" and p.landmarks is not None]
     target = assets.cache_dir() / "datasets" / f"celeba-train-{resolution}-{assets.sha256(INDEX)[:12]}.safetensors"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    assets.cache_folder(target.parent)
     with FileLock(f"{target}.lock"):
         if not target.exists():
             aligned_images = np.stack([np.asarray(aligned(photograph, resolution)) for photograph in chosen])

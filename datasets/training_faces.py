@@ -93,7 +93,7 @@ def training_faces(draws: int = 60_000, workers: int | None = None) -> Path:
     chunks = -(-draws // CHUNK)
     name = f"training_faces-{alignment.RECIPE}-v{VERSION}-{chunks * CHUNK}"
     target = assets.cache_dir() / "datasets" / f"{name}.safetensors"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    assets.cache_folder(target.parent)
     with FileLock(f"{target}.lock"):
         if target.exists():
             return target

@@ -7,6 +7,7 @@ docs/extending.md: a stage or a method of one's own, outside the repository.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -138,8 +139,10 @@ def describe(name: str) -> PipelineFile:
 def _load_yaml(path: str) -> Any:
     try:
         return OmegaConf.load(path)
-    except (OmegaConfBaseException, YAMLError, OSError) as error:
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path}: it nests too deep") from error
 
 
 def load_pipeline(name: str, settings: Mapping[str, Mapping[str, Any]] | None = None) -> PipelineSpec:
@@ -194,7 +197,29 @@ def resolve_stage(name: str, *overrides: Mapping[str, Any], where: str = "") -> 
             wrong = next((k for k in layer if k not in keys), "")
             hint = f"{wrong!r} is no setting of it: {near_miss(wrong, keys)}" if wrong else f"{error} "
             raise ValueError(f"{where or name}: {hint}known: {', '.join(keys)}") from error
-    return StageSpec(name, OmegaConf.to_object(config))
+    made: Any = OmegaConf.to_object(config)
+    check_numbers(asdict(made), asdict(cls.Config()), where or name)
+    return StageSpec(name, made)
+
+
+def check_numbers(settings: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> None:
+    """Raises ValueError for a number that no setting can be: not finite, below zero, or beyond 63 bits.
+
+    Args:
+        settings: nested, by key.
+        defaults: those that a setting may have whatever it is.
+        where: what messages begin with.
+    """
+    usual = flatten(defaults)
+    for key, value in flatten(settings).items():
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, bool) or not isinstance(number, int | float) or value == usual.get(key):
+                continue
+            if not math.isfinite(number) or abs(number) >= 2**63:
+                raise ValueError(f"{where}: {key} is {number}, expected a finite number below 2^63")
+            least = 0 if (first := usual.get(key)) is None or isinstance(first, list | tuple) or first >= 0 else None
+            if least is not None and number < least:
+                raise ValueError(f"{where}: {key} is {number}, expected at least 0")
 
 
 def _renamed(cls: type[Method], settings: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ docstring and its `EXAMPLES` are what `COMMAND --help` shows.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from types import ModuleType
 from benchmarks.cli import logs
 from benchmarks.cli.parsing import Parser
 from benchmarks.errors import ConfigError, StoppedError
+from inversion_bench.errors import SetupError
 from inversion_bench.registry import UnknownNameError, unknown
 
 logger = logging.getLogger(__name__)
@@ -69,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command; returns its exit code."""
     if "_ARGCOMPLETE" in os.environ:
         complete()
+    for stream in (sys.stdout, sys.stderr):  # names of files that are not UTF-8 are printed as escapes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if arguments is None else list(arguments)
     if not words or words[0] in ("-h", "--help"):
         listed = "\n".join(f"  {name:11} {about}" for name, (_, about) in COMMANDS.items())
@@ -85,9 +90,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _interrupt)
         code: int = command.run(options)
         return code
-    except (ConfigError, UnknownNameError) as error:
+    except (ConfigError, UnknownNameError, SetupError) as error:
         logger.error("%s", error, exc_info=debug)
         return 2
+    except ImportError as error:
+        logger.error(
+            "a library cannot be loaded (%s); is it installed (pip install -e .), and is there enough memory "
+            "(ulimit -v)?", str(error).splitlines()[0], exc_info=debug,
+        )  # fmt: skip
+        return 2
+    except MemoryError as error:
+        logger.error("out of memory %s\nstopped; what was done is kept", error, exc_info=debug)
+        return 1
     except (OSError, StoppedError) as error:
         logger.error("%s\nstopped; what was done is kept, run the same command to go on", error, exc_info=debug)
         return 1

@@ -40,7 +40,13 @@ class Parser(argparse.ArgumentParser):
             name = word.partition("=")[0]
             if re.match(r"--?[a-zA-Z]", name) and name not in self.option_names:
                 self.error(str(unknown("option", name, self.suggested)))
-        return self.parse_intermixed_args(words)
+        options = self.parse_intermixed_args(words)
+        for name, value in vars(options).items():  # a shell leaves ~ as it is after `=` and in quotes
+            if isinstance(value, Path):
+                setattr(options, name, value.expanduser())
+            elif isinstance(value, list):
+                setattr(options, name, [each.expanduser() if isinstance(each, Path) else each for each in value])
+        return options
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; see `{self.prog} --help`")

@@ -98,7 +98,9 @@ def options(words: list[str]) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> int:
     from benchmarks.cli.suite import load, load_run, refuse_other_settings
+    from benchmarks.engine.claims import require_locks
 
+    require_locks("run")
     suite, out = load(options)  # wrong settings are found before torch is imported
     shard = parse_shard(options.shard)
     if not (options.phase or options.worker):

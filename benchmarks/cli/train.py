@@ -50,11 +50,11 @@ def run(options: argparse.Namespace) -> int:
     except (ValueError, FileNotFoundError) as error:
         raise ConfigError(str(error)) from error
     output.prepare(out)
-    if isinstance(training, TrainingSpec):
-        fit(training, out, device, options.processes, options.minutes)
-        return 0
     try:
-        training(out, device)
+        if isinstance(training, TrainingSpec):
+            fit(training, out, device, options.processes, options.minutes)
+        else:
+            training(out, device)
     except (ValueError, FileNotFoundError) as error:
         raise ConfigError(f"train {options.name}: {error}") from error
     return 0

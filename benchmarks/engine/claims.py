@@ -12,7 +12,6 @@ trusted, while its heartbeat has moved within HEARTBEAT_TIMEOUT of the observer'
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -20,8 +19,16 @@ import threading
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
+from benchmarks.errors import ConfigError
 from inversion_bench.files import write_text
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 HEARTBEAT_INTERVAL = 5.0
 HEARTBEAT_TIMEOUT = 60.0
@@ -33,6 +40,15 @@ def machine() -> str:
     """The same for all processes under one kernel, where file locks can be trusted."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return boot.read_text().strip() if boot.exists() else platform.node()
+
+
+def require_locks(command: str) -> None:
+    """Raises ConfigError where several processes cannot share a folder."""
+    if fcntl is None:
+        raise ConfigError(
+            f"{command} needs POSIX file locks, by which its workers claim images and which Windows lacks: use WSL "
+            "there; invert, edit, plan, report and compare work without"
+        )
 
 
 def worker_name(slot: int | None = None) -> str:
@@ -49,7 +65,8 @@ class Heartbeat:
         self.path = out / "work" / "workers" / self.name
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
+        if fcntl:
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._count, daemon=True)
         self._thread.start()
@@ -58,7 +75,8 @@ class Heartbeat:
         count = 0
         while not self._stopped.is_set():
             count += 1
-            os.pwrite(self._handle, b"%020d" % count, 0)
+            os.lseek(self._handle, 0, os.SEEK_SET)
+            os.write(self._handle, b"%020d" % count)
             self._stopped.wait(HEARTBEAT_INTERVAL)
 
     def record_end(self, cause: str) -> None:
@@ -95,7 +113,9 @@ class WorkerMonitor:
         except FileNotFoundError:
             return False
         try:
-            return _locked(handle) if where == machine() else self._counts(name, os.pread(handle, 20, 0))
+            if fcntl and where == machine():
+                return _locked(handle)
+            return self._counts(name, os.read(handle, 20))
         finally:
             os.close(handle)
 

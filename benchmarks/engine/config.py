@@ -175,6 +175,9 @@ def _merged(below: DictConfig, layer: DictConfig) -> DictConfig:
 
 def _typed(plain: DictConfig) -> SuiteConfig:
     suite: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SuiteConfig), plain))
+    for name in [*suite.methods, *suite.published, *(each for entry in suite.datasets for each in entry.methods)]:
+        if not isinstance(name, str):  # OmegaConf lets lists within lists pass
+            raise ValueError(f"expected names, such as methods=[pti,e4e], found {name!r} among them")
     return replace(suite, protocols={name: used for name, used in suite.protocols.items() if used is not None})
 
 
@@ -197,6 +200,8 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
         if name not in published.names():
             known = published.names()
             yield f"no published table {name!r}: {near_miss(name, known)}known: {', '.join(known)}"
+    if not -(2**63) <= suite.seed < 2**63:
+        yield f"seed is {suite.seed}, expected a number of at most 63 bits"
     if suite.batch_size < 1:
         yield f"batch_size is {suite.batch_size}, expected at least 1"
     if suite.workers < 0:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-import resource
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmarks.errors import ConfigError
+
+resource: Any
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
 
 
 def pick_device(text: str = "auto") -> torch.device:
@@ -39,11 +45,13 @@ def device_name(device: torch.device | None = None) -> str:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """MiB: allocated on the accelerator since the batch began, or the process's greatest resident set on a CPU."""
+    """MiB: allocated on the accelerator since the batch began, or of a CPU process at most (NaN on Windows)."""
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device) / 2**20
         torch.cuda.reset_peak_memory_stats(device)
         return peak
+    if resource is None:
+        return float("nan")
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / (2**20 if sys.platform == "darwin" else 2**10)
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from datasets.checkpoints import read_checkpoint
 from methods.encoders.designs import DESIGNS
 from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
 from methods.generators import load_generator
@@ -78,8 +79,7 @@ def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkT
         default: the settings that the card compares with.
         template: file name of the card's template.
     """
-    # Our own checkpoint of this run; Lightning's files hold more than tensors.
-    training.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"])
+    training.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
     config = training.config
     name = f"{config.name or training.default_name}-{Path(config.generator).stem}"
     steps = int(training.steps)

@@ -17,11 +17,11 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from datasets.checkpoints import describe, read_safetensors, reading
 from inversion_bench.files import atomic
 from methods.generators.stylegan2 import Generator, GeneratorConfig
 from methods.training.augment import Augment
@@ -107,7 +107,7 @@ class GeneratorTraining(pl.LightningModule):
         self.frechet = FrechetDistance(AlexFeatures(), AlexFeatures.DIM)
         self.register_buffer("images", torch.zeros((), dtype=torch.long))
         if config.start:
-            self.load_state(Path(config.start))
+            self.load_state(Path(config.start).expanduser())
 
     def save_state(self, path: Path) -> None:
         """Average generator and discriminator in half precision: enough to go on elsewhere, without optimizers."""
@@ -119,9 +119,15 @@ class GeneratorTraining(pl.LightningModule):
             save_file({k: v.half().contiguous() for k, v in state.items()}, temporary, facts)
 
     def load_state(self, path: Path) -> None:
-        with safe_open(path, framework="pt") as handle:
-            state = {key: handle.get_tensor(key).float() for key in handle.keys()}  # noqa: SIM118
-            facts = handle.metadata()
+        """Go on from what `save_state` wrote. Raises FileNotFoundError, or ValueError that names the file."""
+        stored, facts = read_safetensors(path)
+        state = {key: value.float() for key, value in stored.items()}
+        if "images" not in facts:
+            raise ValueError(f"{path}: no state of a generator's training; found {describe(stored)}")
+        with reading(path, "state of a generator's training"):
+            self._take(state, facts)
+
+    def _take(self, state: dict[str, Tensor], facts: dict[str, str]) -> None:
         if facts.get("data", "digiface_gan") == self.config.data:  # else another set's training begins here
             self.images.fill_(int(facts["images"]))
             self.augment.p.fill_(float(facts.get("augment_p", 0)))

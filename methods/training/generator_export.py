@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from datasets.alignment import NoFaceError, find_face
+from datasets.checkpoints import read_checkpoint
 from datasets.scope import ALIGNED_FACES, TIGHT_FACES
 from datasets.training_faces import to_uint8
 from methods.generators.readers import load_generator, save_generator
@@ -43,8 +44,7 @@ def generator(overrides: DictConfig) -> TrainingSpec:
 
 def export(checkpoint: Path, out: Path, config: TrainingConfig) -> None:
     """Write OUT/<name>.safetensors (half precision), its state to train on, samples, log and model card."""
-    # Our own checkpoint of this run; Lightning's files hold more than tensors.
-    stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    stored = read_checkpoint(checkpoint)
     shape = dict(stored["hyper_parameters"]["generator"])
     trained = GeneratorTraining(config, GeneratorConfig(**{**shape, "channels": tuple(shape["channels"])}))
     trained.load_state_dict(stored["state_dict"])

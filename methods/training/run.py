@@ -90,7 +90,8 @@ def fit(spec: TrainingSpec, out: Path, device: torch.device, processes: int = 0,
         enable_model_summary=False,
     )
     module = spec.module()
-    trainer.fit(module, datamodule=spec.data(), ckpt_path=str(last) if last.exists() else None)
+    resumed = str(last) if last.exists() else None
+    trainer.fit(module, datamodule=spec.data(), ckpt_path=resumed, weights_only=True)
     if trainer.is_global_zero:
         best = checkpoints / "best.ckpt"
         spec.export(best if best.exists() else last, out)

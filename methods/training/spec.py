@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
+
+from methods.registry import check_numbers
 
 C = TypeVar("C")
 log = logging.getLogger(__name__)
@@ -49,4 +51,6 @@ def configured(base: C, overrides: DictConfig, former: Mapping[str, str] | None 
     for key in set(former) & set(overrides):
         log.warning("the setting %r is now called %r", key, former[str(key)])
     present = {former.get(str(key), str(key)): value for key, value in overrides.items()}
-    return cast(C, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), present)))
+    made = cast(C, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(base), present)))
+    check_numbers(asdict(made), asdict(base), "settings")  # type: ignore[call-overload]
+    return made
