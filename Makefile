@@ -18,7 +18,7 @@ QUICK ?= not slow
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test test-all coverage check faults report train fetch lint format types clean perf browser
+.PHONY: help demo bench test test-all coverage check faults report train fetch lint format types clean perf browser docs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -80,6 +80,10 @@ faults: $(VENV)/.installed ## kill, tear and starve runs of the smoke suite, res
 
 perf: $(VENV)/.installed ## time every stage on this machine
 	$(BIN)/python -m benchmarks.perf.stages $(ARGS)
+
+docs: $(VENV)/.installed ## the documentation as a site, in build/site
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 clean: ## remove results, caches of tools and the .venv
 	rm -rf runs build $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
