@@ -79,7 +79,7 @@ def build(
         workers: threads that prepare images in parallel, for candidates that do not depend on one another; the set
             does not depend on it.
     """
-    folder = folder or cached_folder(head, identity)
+    named, folder = folder is not None, folder or cached_folder(head, identity)
     if not folder.exists():
         assets.cache_folder(folder.parent)
         with FileLock(f"{folder}.lock"):
@@ -90,11 +90,13 @@ def build(
                     work_on = partial(_record, folder=made, resolution=head.resolution, prepare=prepare)
                     with ThreadPoolExecutor(max(1, workers)) as pool:
                         found = pool.map(work_on, candidates()) if workers > 1 else map(work_on, candidates())
-                        records = tuple(tqdm(found, total=total, desc=f"building {head.name}", unit="img"))
+                        records = tuple(
+                            tqdm(found, total=total, desc=f"building {head.name}", unit="img", disable=named)
+                        )
                     replace(head, records=records).save(made)
                     _report(records, made)
                     os.replace(made, folder)
-                    if any(record.failure for record in records):
+                    if not named and any(record.failure for record in records):
                         tqdm.write(f"{head.name}: {_summary(records)}; all in {folder / FAILURES}", file=sys.stderr)
     return replace(load_manifest_file(folder), scope=head.scope)  # one that was built earlier may not say it
 

@@ -1,4 +1,4 @@
-"""Align and invert photographs: any image file with a face in it.
+"""Invert photographs: any image files, cut to the frame of the generator's images.
 
 Writes DIR/NAME/{target,reconstruction}.png, latent.safetensors and metrics.json for each photograph, and
 generator-delta.safetensors where the method tunes the generator.
@@ -12,15 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.cli.parsing import Parser, add_device, registered, suite_name
+from benchmarks.cli.parsing import Parser, add_device, one_of, registered, suite_name
 
 if TYPE_CHECKING:
     from benchmarks.engine.photographs import Bench, Photograph
+    from methods.generators import Generator
 
 logger = logging.getLogger(__name__)
 
 EXAMPLES = """  python -m benchmarks invert pti photo.jpg --out out
   python -m benchmarks invert e4e+pti *.jpg --out out --device cuda
+  python -m benchmarks invert sg2_w cat.png --align none --domain cats --set generator=cats.pkl --out out
   python -m benchmarks invert pti photo.jpg --out out --set stage_settings.pivotal_tuning.steps=100"""
 
 
@@ -30,56 +32,98 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="files of any common image format")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
+    add_settings(parser)
+
+
+def add_settings(parser: Parser) -> None:
     parser.add_argument(
-        "--suite", type=suite_name, default="faces64", help="suite whose generator and settings are used (faces64)"
+        "--suite", type=suite_name, help="suite whose generator and settings are used (default: that of the generator)"
     )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the suite")
+    parser.add_argument(
+        "--align",
+        type=one_of("frame", ["ffhq", "tight", "none"]),
+        metavar="ffhq|tight|none",
+        help="frame that photographs are cut to (default: the generator's); none: square images as they are",
+    )
+    parser.add_argument("--domain", default="", help="what the images show, as faces, cats (default: the generator's)")
+    parser.add_argument(
+        "--face", default="1", metavar="N|all", help="which of several faces, counted from the largest (1), or all"
+    )
     add_device(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     bench = load(options)
 
-    from benchmarks.engine.photographs import measured
+    from benchmarks.engine.photographs import METRICS, measured
 
     def save(photograph: Photograph) -> str:
         values: dict[str, float | None] = {}
         for name, (value, reason) in measured(bench, photograph).items():
             values[name] = value
             if reason:
-                logger.warning("%s: %s: %s", photograph.path, name, reason)
-        values["seconds"] = round(photograph.seconds, 3)
-        report = {"method": options.method, "metrics": values}
-        photograph.save(options.out, bench.generator, {"metrics.json": report})
+                logger.warning("%s: %s: %s", photograph.source, name, reason)
+        values["seconds"] = float(photograph.facts["seconds"])
+        photograph.save(options.out, bench.generator, {METRICS: {"metrics": values}})
         return ", ".join(f"{name} {value:.4g}" for name, value in values.items() if value is not None)
 
     return each(options, bench, save)
 
 
-def load(options: argparse.Namespace) -> Bench:
-    """What options ask for. Raises ConfigError where there is no such thing."""
+def load(options: argparse.Namespace, check: Callable[[Generator], object] = lambda _: None) -> Bench:
+    """What options ask for. Raises ConfigError where there is no such thing.
+
+    Args:
+        options: of the command.
+        check: called with the generator before anything is written.
+    """
     from benchmarks.engine.config import load_suite
 
-    load_suite(options.suite, options.set)  # wrong settings are found before torch is imported
+    asked = dict(word.partition("=")[::2] for word in options.set).get("generator", "")
+    # Wrong settings are found before torch is imported.
+    suite = load_suite(options.suite or suite_of(asked), options.set)
 
+    from benchmarks.cli import output
     from benchmarks.engine.machine import pick_device
-    from benchmarks.engine.photographs import prepare
+    from benchmarks.engine.photographs import checked, prepare, settings
 
-    bench = prepare(options.method, options.suite, options.set, pick_device(options.device))
-    bench.pipeline.debug = options.debug
+    device = pick_device(options.device)
+    chosen = settings(suite, options.method, options.align or "", options.domain)
+    generator = checked(chosen, options.face)
+    check(generator)
+    output.prepare(options.out)
+    bench = prepare(chosen, generator, options.images, options.out, device, options.face)
+    logger.info("generator %s, settings of suite %s, %s", suite.generator, suite.name, bench.run.plan.scope_words)
+    for note in bench.run.plan.notes("photographs"):
+        logger.warning("%s", note)
     return bench
+
+
+def suite_of(generator: str) -> str:
+    """The first shipped suite with a generator; faces64 where there is none."""
+    from benchmarks.engine.config import load_suite, suite_names
+
+    named = ["faces64", *suite_names()]
+    return next((name for name in named if load_suite(name).generator == generator), "faces64")
 
 
 def each(options: argparse.Namespace, bench: Bench, save: Callable[[Photograph], str]) -> int:
     """Invert all photographs, save each and print what `save` returns; 1 where one of them failed, else 0."""
     from tqdm.auto import tqdm
 
-    from benchmarks.cli import output
-    from benchmarks.engine.photographs import inverted
+    from benchmarks.engine import photographs
 
-    output.prepare(options.out)
-    failed = 0
-    for path, result in tqdm(inverted(bench, options.images), total=len(options.images), unit="image", disable=None):
+    run, failed = bench.run, 0
+    files = [run.store(stage_run).row_files() for stage_run in run.plan.stage_runs]
+    total = len(files) * len(run.plan.manifests["photographs"].ids)
+    with tqdm(total=total, desc="inverting", unit="image", disable=None) as bar:
+
+        def tick() -> None:
+            bar.update(sum(1 for each in files for _ in each.new_rows()))
+
+        results = list(photographs.inverted(bench, options.debug, tick))
+    for path, result in results:
         try:
             text = result if isinstance(result, str) else f"{options.out / result.name}: {save(result)}"
         except (RuntimeError, ValueError) as error:  # as in a run: one image's failure stops no other
@@ -92,4 +136,5 @@ def each(options: argparse.Namespace, bench: Bench, save: Callable[[Photograph],
             logger.error("%s: %s", path, text)
         else:
             print(text)
+    photographs.finish(bench)
     return 1 if failed else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def _edit(text: str, directions: Directions) -> Edit:
 
 
 def save_edited(
-    photograph: Photograph, edits: list[Edit], out: Path, generator: Generator, method: str
+    photograph: Photograph, edits: list[Edit], out: Path, generator: Generator, keep: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Write the photograph's files and OUT/NAME/{edited,edits}.png, edit.json; returns what edit.json holds.
 
@@ -79,9 +80,9 @@ def save_edited(
     images = edited(generator, photograph.inversion, [*singles, strengths], directions)
     reconstruction, target = photograph.images()
     shown = torch.cat([target[None], reconstruction[None], images])
-    report = {"method": method, **_read(edits, shown)}
+    report = _read(edits, shown)
     latent = apply(photograph.inversion.latent, strengths, directions)[0]
-    folder = photograph.save(out, generator, {"edit.json": report}, edited=latent)
+    folder = photograph.save(out, generator, {"edit.json": report}, keep, edited=latent)
     save_png(to_image(images[-1]), folder / "edited.png")
     row = shown if len(edits) > 1 else shown[:-1]  # a single edit is all of them
     save_png(to_image(torch.cat(list(row), dim=2)), folder / "edits.png")

@@ -142,7 +142,7 @@ def expand(suite: SuiteConfig) -> Plan:
                 assets.ensure(asset, quiet=False)
             used.identity()  # hashes the stage's weights, so that absent ones are found here
         generator = load_generator(suite.generator)
-        scope = Scope(suite.frame, suite.domain).over(generator.scope).over(Scope(FFHQ))
+        scope = scope_of(suite, generator)
         used_on = {entry.name: _pipelines_on(entry, pipelines) for entry in suite.datasets}
         entries = [entry for entry in suite.datasets if used_on[entry.name]]
         if not entries:
@@ -194,6 +194,11 @@ def expand(suite: SuiteConfig) -> Plan:
         skipped,
         scope,
     )
+
+
+def scope_of(suite: SuiteConfig, generator: Generator) -> Scope:
+    """What the suite chooses, else what the generator declares, else FFHQ's frame. Raises ValueError."""
+    return Scope(suite.frame, suite.domain).over(generator.scope).over(Scope(FFHQ))
 
 
 def load_protocols(suite: SuiteConfig) -> tuple[Protocol, ...]:

@@ -25,6 +25,8 @@ CPU = torch.device("cpu")
 class Run:
     """What every phase of the engine and every protocol works with. The plan's generator is moved to the device.
 
+    pads: whether stages fill short batches, so that an image's result does not depend on the others (`Method.pads`).
+
     Raises:
         ConfigError: the folder holds results of another version of the suite.
     """
@@ -32,6 +34,7 @@ class Run:
     plan: Plan
     out: Path
     device: torch.device = CPU
+    pads: bool = True
 
     def __post_init__(self) -> None:
         check_version(self.out)
@@ -43,7 +46,9 @@ class Run:
 
     def method(self, stage: StageSpec, seed: int) -> Method:
         """A stage of a pipeline, on the run's device."""
-        return stage.build(self.generator, seed).to(self.device).eval()
+        method = stage.build(self.generator, seed).to(self.device).eval()
+        method.pads = self.pads
+        return method
 
     def store(self, stage_run: StageRun | str) -> InversionStore:
         """The stored inversions of a stage run, which may be given by its key."""
