@@ -179,7 +179,8 @@ def inverted(bench: Bench, debug: bool = False, tick: Any = lambda: None) -> Ite
     for record in plan.manifests["photographs"].records:
         source, row = str(record.labels["file"]), rows[key].get(record.id)
         if record.failure or row is None or row.status != "ok":
-            yield source, record.failure or (row.reason if row else "not inverted")
+            reason = record.failure or (row.reason if row else "not inverted")
+            yield source, reason.removeprefix(f"{Path(source).name}: ")
             continue
         seconds = sum(rows[each][record.id].seconds for each in lineage)
         facts = {"method": plan.suite.methods[0], "generator": plan.suite.generator,

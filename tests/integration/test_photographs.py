@@ -63,7 +63,7 @@ def test_every_kind_of_file(face, tmp_path, capsys):
         "text.png": "not a readable image",
         "empty.png": "0 bytes",
         "absent.png": "no such file",
-        "other": "no such file",
+        "other": "a folder, not a file",
     }
     # Bad ones first: none of them may stop what comes after.
     out = tmp_path / "out"
