@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 def shrunk(images: Tensor, side: int) -> Tensor:
     """Images at a network's side: bilinear with antialiasing, as Pillow resizes for the official encoders."""
-    return images if images.shape[-1] == side else resized(images, (side, side))
+    return images if images.shape[-2:] == (side, side) else resized(images, (side, side))
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -29,4 +29,4 @@ def middle(images: Tensor, size: Sequence[int]) -> Tensor:
 
 def pooled(images: Tensor, side: int) -> Tensor:
     """Generator output at a network's side: area averages (`face_pool` of the official code)."""
-    return images if images.shape[-1] == side else F.adaptive_avg_pool2d(images, (side, side))
+    return images if images.shape[-2:] == (side, side) else F.adaptive_avg_pool2d(images, (side, side))

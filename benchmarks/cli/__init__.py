@@ -41,6 +41,7 @@ COMMANDS = {
     "train": ("benchmarks.cli.train", "train a generator, an encoder, a hypernetwork or edit directions"),
     "invert": ("benchmarks.cli.invert", "align and invert photographs"),
     "edit": ("benchmarks.cli.edit", "invert photographs and move them along edit directions"),
+    "export": ("benchmarks.cli.export", "write a generator, tuned or not, as a file that other programs read"),
 }
 BY_MODULE, BY_NAME = "python -m benchmarks", "inversion-bench"
 HELP = """usage: python -m benchmarks COMMAND ...

@@ -62,7 +62,7 @@ class OfficialEncoder(nn.Module):
     def __init__(self, encoder: Encoder, generator: Generator | None, options: Mapping[str, Any]):
         super().__init__()
         self.encoder, self.generator, self.options = encoder, generator, dict(options)
-        self._rendered_in: tuple[torch.dtype, torch.device] | None = None
+        self._rendered_for: Tensor | None = None
 
     @torch.no_grad()
     def encode(self, images: Tensor, iterations: int | None = None, stage: int | None = None) -> Tensor:
@@ -72,6 +72,7 @@ class OfficialEncoder(nn.Module):
         Images of another side are resized, bilinear with antialiasing; encoders of cars see 192x256 px and cut the bars
         off square images. iterations: refinement steps of an iterative encoder, as many as in training when None.
         stage: the last layer with a delta, for encoders of e4e's design whose progressive training had not ended.
+        Raises ValueError for images of another shape or range.
         """
         return self.trace(images, iterations, stage)[-1]
 
@@ -79,8 +80,9 @@ class OfficialEncoder(nn.Module):
     def trace(self, images: Tensor, iterations: int | None = None, stage: int | None = None) -> list[Tensor]:
         """The codes after each refinement step, [N, num_ws, w_dim] each; one for an encoder of a single pass.
 
-        Raises ValueError for several steps of an encoder of a single pass.
+        Raises ValueError for several steps of an encoder of a single pass, and for images as of `encode`.
         """
+        self._check(images)
         if not self.encoder.design.iterative:
             if iterations not in (None, 1):
                 raise ValueError(f"this encoder has one step, found iterations={iterations}")
@@ -99,12 +101,24 @@ class OfficialEncoder(nn.Module):
         encoder = self.ready()
         return list(refine(encoder, self.generator, [encoder.preprocess(images)] * count, stage))
 
+    def _check(self, images: Tensor) -> None:
+        config, design = self.encoder.config, self.encoder.design
+        channels = config.channels - 3 if design.iterative else config.channels  # the others are the reconstruction's
+        if images.ndim != 4 or images.shape[1] != channels or 0 in images.shape[2:]:
+            raise ValueError(f"images must be [N, {channels}, H, W], found {list(images.shape)}")
+        if images.numel() and not (images.min() >= -1.001 and images.max() <= 1.001):  # NaN is not, either
+            raise ValueError(f"images must lie in [-1, 1], found {images.min():.3f} to {images.max():.3f}")
+
     def ready(self) -> Encoder:
-        """The network, with its first partner made in the module's own precision and on its device."""
-        here = (self.encoder.latent_avg.dtype, self.encoder.latent_avg.device)
-        if self.encoder.design.iterative and self.generator is not None and self._rendered_in != here:
+        """The network, with its first partner made of the weights, precision and device that are there now."""
+        if not self.encoder.design.iterative or self.generator is None:
+            return self.encoder
+        state = [self.encoder.latent_avg, *self.generator.state_dict().values()]
+        now = torch.stack([value.sum() for value in state])  # tells changed weights, and costs less than an image
+        before = self._rendered_for
+        if before is None or now.dtype != before.dtype or now.device != before.device or not torch.equal(now, before):
             self.encoder.set_average_image(self.generator)
-            self._rendered_in = here
+            self._rendered_for = now
         return self.encoder
 
 

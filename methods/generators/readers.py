@@ -89,9 +89,20 @@ def toy_generator(seed: int = 0) -> Generator:
     return _finish(generator, mean_known=False)
 
 
-def save_generator(generator: Generator, path: Path, half: bool = False, card: dict[str, str] | None = None) -> None:
-    """Write weights, shape and card; half: float16 weights, for files that are committed."""
-    state = {k: v.detach().cpu().contiguous() for k, v in generator.state_dict().items() if not _FILTERS.search(k)}
+def save_generator(
+    generator: Generator, path: Path, half: bool = False, card: dict[str, str] | None = None, filters: bool = False
+) -> None:
+    """Write a generator as safetensors with its shape in the header.
+
+    Args:
+        generator: the generator.
+        path: of the file.
+        half: float16 weights, for files that are committed.
+        card: further facts for the header.
+        filters: whether the constant filters are written, too, which other programs expect.
+    """
+    own = generator.state_dict().items()
+    state = {k: v.detach().cpu().contiguous() for k, v in own if filters or not _FILTERS.search(k)}
     scope = {key: value for key, value in asdict(generator.scope).items() if value}
     card = {"mean_of_w": generator.mean_source, **scope, **(card or {})}
     if half:
@@ -99,6 +110,28 @@ def save_generator(generator: Generator, path: Path, half: bool = False, card: d
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         save_file(state, temporary, metadata={"config": json.dumps(asdict(generator.config)), **card})
+
+
+def export_generator(generator: Generator, path: Path) -> None:
+    """Write a generator for other programs.
+
+    Args:
+        generator: the generator; of a tuned one all weights are written.
+        path: .pt for config-f's layout (`g_ema` with the noise maps and filters, `latent_avg`), which
+            rosinality/stylegan2-pytorch and the encoders' repositories load; else safetensors of the same tensors.
+    """
+    if generator.config.conv_clamp is not None:
+        warnings.warn(
+            f"{path}: this generator bounds its layers' outputs (conv_clamp {generator.config.conv_clamp:g}); programs "
+            "that read config-f's layout do not",
+            stacklevel=2,
+        )
+    if path.suffix != ".pt":
+        return save_generator(generator, path, filters=True)
+    state = {key: value.detach().cpu().clone() for key, value in generator.state_dict().items()}
+    mean = state.pop("latent_avg")
+    with atomic(path) as temporary:
+        torch.save({"g_ema": state, "latent_avg": mean}, temporary)
 
 
 def build(config: GeneratorConfig, state: dict[str, Tensor], path: Path) -> Generator:

@@ -21,7 +21,7 @@ from methods.encoders.encoder import Design, Encoder
 from methods.encoders.networks import EncoderConfig, Flat, Pyramid
 from methods.generators import load_generator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
-from methods.resizing import pooled
+from methods.resizing import pooled, resized
 from tests.parity import key_shapes
 from tests.unit.test_encoder_parity import served
 
@@ -241,6 +241,34 @@ def test_the_first_partner_has_the_modules_own_precision(deltas: bool) -> None:
     assert torch.equal(trace[0], first)
     torch.testing.assert_close(single.double(), trace[1], rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(found.float().encode(images, iterations=2), single, rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_the_first_partner_follows_changed_weights() -> None:
+    found = small(False, load_generator("toy"))
+    assert found.generator is not None
+    before = found.ready().average_image.clone()
+    assert found.ready().average_image is found.ready().average_image
+    found.generator.to_rgb1.bias.data.add_(1)  # as one loads other weights
+    after = found.ready().average_image
+    assert not torch.equal(after, before)
+    torch.testing.assert_close(after, pooled(found.generator.synthesis(found.encoder.latent_avg[None]), 64)[0])
+
+
+@torch.no_grad()
+def test_images_of_an_encoder_are_checked_and_resized_by_both_sides() -> None:
+    found = small(False, load_generator("toy"))
+    x = torch.rand(1, 3, 80, 64, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(found.encode(x), found.encode(resized(x, (64, 64))))
+    for wrong, said in (
+        (x[:, :1], r"images must be \[N, 3, H, W\], found \[1, 1, 80, 64\]"),
+        (x[0], "images must be"),
+        (torch.zeros(1, 6, 64, 64), r"found \[1, 6, 64, 64\]"),
+        (x * 255, r"images must lie in \[-1, 1\], found"),
+        (x * torch.nan, "images must lie in"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            found.encode(wrong)
 
 
 @torch.no_grad()
