@@ -35,6 +35,7 @@ WORDS = {
     "train": ["generator"],
     "invert": ["pti", "a.png", "--out", "out"],
     "edit": ["pti", "a.png", "--out", "out", "--edit", "yaw=1"],
+    "export": ["g.pt"],
 }
 SUITE_COMMANDS = ["plan", "run", "score", "report", "status"]
 COMPUTING = ["demo", "bench", "plan", "run", "score", "train", "invert", "edit"]
