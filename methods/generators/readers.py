@@ -81,6 +81,18 @@ def _declared(generator: Generator, name: str) -> Generator:
     return generator
 
 
+def trained_on(source: str | Path) -> str:
+    """The data that a bundled generator or a .safetensors file was trained on, as its header says; "" if it does not.
+
+    Raises FileNotFoundError.
+    """
+    path = bundled().get(str(source)) or Path(assets.resolve(str(source)))
+    if path.suffix != ".safetensors":
+        return ""
+    with safe_open(path, framework="pt") as handle:
+        return (handle.metadata() or {}).get("data", "")
+
+
 def toy_generator(seed: int = 0) -> Generator:
     """A small 64 px generator of random weights: for tests and the smoke suite, not for figures."""
     with torch.random.fork_rng():

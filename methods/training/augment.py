@@ -42,15 +42,13 @@ class Augment(nn.Module):
         signs = self.signs.clone()
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(signs)
-        if signs[1] == 0:
-            return
-        step = (signs[0] / signs[1] - self.target).sign() * signs[1] / self.images
+        step = (signs[0] - self.target * signs[1]).sign() * signs[1] / self.images
         self.p.copy_((self.p + step).clamp(0, self.limit))
         self.signs.zero_()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images in [-1, 1] transformed, differentiable; the same images where p is 0."""
-        if float(self.p) == 0:
+        """Images in [-1, 1] transformed, differentiable; the same images where the target is 0."""
+        if not self.target:
             return images
         return self._colour(self._geometry(images))
 

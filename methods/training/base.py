@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
 from methods.generators.stylegan2 import Generator
+from methods.training.count import Count, present_count
 from methods.training.distributed import share_batch_norms
 from methods.training.losses import LossWeights, identity_distance
 from methods.training.metrics import save_comparison, validation_metrics
@@ -30,15 +31,17 @@ VALIDATIONS = 10  # in a training
 class NetworkTrainingConfig:
     """Settings that all these trainings have.
 
-    budget: passes of network and generator, forward and backward, over all processes (a pass without a backward counts
-    a third), so that trainings of different networks cost the same. synthetic: fraction of the images that the
-    generator draws. draws: training faces of the DCGAN. warmup: fraction of the budget over which the rate rises; it
-    falls along half a cosine to 0. ema: decay of the average of weights. name: of the exported files. The released
-    trainings use Ranger at 1e-4 for 200,000 steps and more; this suite's budget is a hundredth of that, so Adam and a
-    higher rate.
+    data, align, draws: training images, as datasets.training_images.load takes them; data "": what the generator was
+    trained on. budget: passes of network and generator, forward and backward, over all processes (a pass without a
+    backward counts a third), so that trainings of different networks cost the same. synthetic: fraction of the images
+    that the generator draws. warmup: fraction of the budget over which the rate rises; it falls along half a cosine to
+    0. ema: decay of the average of weights. name: of the exported files. The released trainings use Ranger at 1e-4 for
+    200,000 steps and more; this suite's budget is a hundredth of that, so Adam and a higher rate.
     """
 
     generator: str = "faces64"
+    data: str = ""
+    align: str = "ffhq"
     budget: int = 32_000
     batch: int = 8
     synthetic: float = 0.25
@@ -75,7 +78,9 @@ def ema_with_warmup(decay: float) -> Callable[..., None]:
     @torch.no_grad()
     def update(averages: list[Tensor], current: list[Tensor], n: Tensor) -> None:
         if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, current, 1 - min(decay, int(n) / (9 + int(n))))
+            moves = torch._foreach_sub(current, averages)
+            torch._foreach_mul_(moves, 1 - (n / (9 + n)).clamp(max=decay))  # a tensor: nothing waits for a GPU
+            torch._foreach_add_(averages, moves)
             return
         for average, value in zip(averages, current, strict=True):  # the counters of batch normalisation
             average.copy_(value)
@@ -96,7 +101,6 @@ class EmaTraining(pl.LightningModule):
     `export` also `save`, `load` and `compared`.
     """
 
-    steps: Tensor
     network_name: ClassVar[str]
     former_names: ClassVar[dict[str, str]] = {}  # prefixes of checkpoints' keys, each with the present one
 
@@ -110,7 +114,7 @@ class EmaTraining(pl.LightningModule):
         self.ema = AveragedModel(network, multi_avg_fn=ema_with_warmup(config.ema), use_buffers=True)
         self.ema.requires_grad_(False).eval()
         self.ema.n_averaged.fill_(1)  # the first update averages, too
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+        self.steps = Count()
         self.register_load_state_dict_pre_hook(_present_names)
 
     @property
@@ -189,7 +193,7 @@ class EmaTraining(pl.LightningModule):
         self.log("loss", total.detach(), prog_bar=True, sync_dist=True)
         self.steps += 1
         cast(LRScheduler, self.lr_schedulers()).step()
-        self.log("images", float(self.steps) * self.config.batch * self.trainer.world_size, prog_bar=True)
+        self.log("images", float(int(self.steps)) * self.config.batch * self.trainer.world_size, prog_bar=True)
         if int(self.steps) >= self.total_steps:
             self.trainer.should_stop = True
 
@@ -215,10 +219,11 @@ class EmaTraining(pl.LightningModule):
 
 def _present_names(module: EmaTraining, state: dict[str, Any], *_: Any) -> None:
     """Rename what checkpoints of former versions hold: `ema.*` without AveragedModel's `module` and counter."""
+    present_count("steps", state)
     if "ema.n_averaged" not in state:
         for key in [key for key in state if key.startswith("ema.")]:
             state[f"ema.module.{key.removeprefix('ema.')}"] = state.pop(key)
-        state["ema.n_averaged"] = state["steps"] + 1
+        state["ema.n_averaged"] = state["steps._extra_state"] + 1
     for former, present in module.former_names.items():
         for key in [key for key in state if key.startswith(former)]:
             state[present + key.removeprefix(former)] = state.pop(key)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from jinja2 import Template
 
 
@@ -19,6 +21,11 @@ def log(out: Path) -> pd.DataFrame:
     """The logged values of all sessions of the run, by step."""
     parts = [pd.read_csv(path) for path in sorted(out.glob("log/version_*/metrics.csv"))]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def machine() -> str:
+    """What this process trains on: a GPU's name, or the number of CPU cores."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 def hours(out: Path) -> float:

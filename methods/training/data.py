@@ -1,4 +1,4 @@
-"""Training images of encoders and hypernetworks: faces and fresh samples of the generator, in one fixed order.
+"""Training images of encoders and hypernetworks: a data set's and fresh samples of the generator, in one fixed order.
 
 Batch `step` of process `rank` depends on the seed and on these two numbers only, so that a resumed training sees
 what an undisturbed one sees, all encoders see the same images, and N processes see what one process sees.
@@ -6,8 +6,8 @@ what an undisturbed one sees, all encoders see the same images, and N processes 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,21 +15,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from datasets import assets
-from datasets.training_faces import load_training_faces
+from datasets import assets, training_images
 from methods.generators.stylegan2 import Generator
+from methods.training.base import NetworkTrainingConfig
 
-VALIDATION = 128  # faces held out, the last ones
-
-
-@dataclass(frozen=True)
-class EncoderDataConfig:
-    """batch: images a step and process. synthetic: fraction of them that the generator draws; the others are faces."""
-
-    batch: int = 8
-    synthetic: float = 0.25
-    draws: int = 48_000
-    seed: int = 0
+VALIDATION = 128  # images held out, the last ones; of a small set one in sixteen
 
 
 class _Steps(IterableDataset[dict[str, Tensor]]):
@@ -46,23 +36,36 @@ class _Steps(IterableDataset[dict[str, Tensor]]):
 class EncoderData(pl.LightningDataModule):
     """Endless batches {"images" [N, 3, R, R] in [-1, 1], "w" [N, w_dim], "known" [N]}.
 
-    known: whether an image is the generator's, at code w. Real faces are mirrored half of the time.
+    known: whether an image is the generator's, at code w. The others are mirrored half of the time.
     """
 
-    def __init__(self, config: EncoderDataConfig, generator: Generator, faces: Tensor | None = None):
+    def __init__(self, config: NetworkTrainingConfig, generator: Generator, faces: Tensor | None = None):
         super().__init__()
         self.config, self.generator, self.faces = config, generator, faces
 
     def prepare_data(self) -> None:
         assets.ensure("lpips_alex", quiet=False)
-        if self.faces is None:
-            load_training_faces(self.config.draws)
+        self._load()
 
     def setup(self, stage: str | None = None) -> None:
-        if self.faces is None:
-            self.faces, _ = load_training_faces(self.config.draws)
-        if len(self.faces) <= VALIDATION:
-            raise ValueError(f"{len(self.faces)} training faces, expected more than the {VALIDATION} held out")
+        """Load the images, onto the device that trains."""
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        self.faces = self._load().to(device)
+        self.generator.to(device)
+        if len(self.faces) <= self.held_out:
+            raise ValueError(f"{len(self.faces)} training images, expected more than the {self.held_out} held out")
+
+    @property
+    def held_out(self) -> int:
+        """Images that are kept for validation."""
+        assert self.faces is not None
+        return min(VALIDATION, math.ceil(len(self.faces) / 16))
+
+    def _load(self) -> Tensor:
+        if self.faces is not None:
+            return self.faces
+        config = self.config
+        return training_images.load(config.data, self.generator.resolution, config.align, config.draws)
 
     def first_step(self) -> int:
         """The module's own count of steps: where a resumed training goes on."""
@@ -76,20 +79,20 @@ class EncoderData(pl.LightningDataModule):
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         size = self.config.batch
         random = torch.Generator().manual_seed((self.config.seed << 32) + step)
-        chosen = torch.randint(len(self.faces) - VALIDATION, (size * world,), generator=random)
+        chosen = torch.randint(len(self.faces) - self.held_out, (size * world,), generator=random)
         mirrored = torch.rand(size * world, generator=random) < 0.5
         z = torch.randn(size * world, self.generator.z_dim, generator=random)
         drawn = round(self.config.synthetic * size)
         # Interleaved, so that what one process has first all of them have first.
-        own = slice(rank, (size - drawn) * world, world)
-        real = as_images(self.faces[chosen[own]])
-        real = torch.where(mirrored[own, None, None, None], real.flip(3), real)
-        w = self.generator.mapping(z[(size - drawn) * world + rank :: world])
+        own, device = slice(rank, (size - drawn) * world, world), self.faces.device
+        real = as_images(self.faces[chosen[own].to(device)])
+        real = torch.where(mirrored[own, None, None, None].to(device), real.flip(3), real)
+        w = self.generator.mapping(z[(size - drawn) * world + rank :: world].to(device))
         fake = self.generator.synthesis(w).clamp(-1, 1)
         return {
             "images": torch.cat([real, fake]),
-            "w": torch.cat([torch.zeros(size - drawn, w.shape[2]), w[:, 0]]),
-            "known": torch.arange(size) >= size - drawn,
+            "w": torch.cat([w.new_zeros(size - drawn, w.shape[2]), w[:, 0]]),
+            "known": torch.arange(size, device=device) >= size - drawn,
         }
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -97,7 +100,7 @@ class EncoderData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         assert self.faces is not None
-        held_out: Dataset[Any] = TensorDataset(as_images(self.faces[-VALIDATION:]))
+        held_out: Dataset[Any] = TensorDataset(as_images(self.faces[-self.held_out :]))
         return DataLoader(held_out, batch_size=32)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,19 @@ from datasets.checkpoints import read_checkpoint
 from methods.encoders.designs import DESIGNS
 from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
 from methods.generators import load_generator
+from methods.generators.readers import trained_on
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.training import HyperStyleTraining, HyperStyleTrainingConfig, pivots_of
 from methods.registry import flatten
 from methods.training.base import VALIDATIONS, EmaTraining, NetworkTrainingConfig
-from methods.training.card import hours, log, render_card
-from methods.training.data import EncoderData, EncoderDataConfig
+from methods.training.card import hours, log, machine, render_card
+from methods.training.data import EncoderData
 from methods.training.metrics import save_comparison
 from methods.training.spec import TrainingSpec, configured
 
 VERSION = 1
+# Generators whose files do not say what they were trained on.
+UNTOLD = {"faces64": "digiface_gan", "toy": "digiface_gan"}
 
 
 def __getattr__(name: str) -> Callable[[DictConfig], TrainingSpec]:
@@ -57,11 +60,14 @@ def _spec(
     template: str,
 ) -> TrainingSpec:
     generator = load_generator(config.generator)
-    data = EncoderDataConfig(config.batch, config.synthetic, config.draws, config.seed)
+    data = config.data or UNTOLD.get(config.generator) or trained_on(config.generator)
+    if not data:
+        raise ValueError(f"generator={config.generator}: its file does not say what it was trained on; add data=...")
+    config = replace(config, data=data)
     return TrainingSpec(
         config=config,
         module=lambda: training(config, load_generator(config.generator)),
-        data=lambda: EncoderData(data, generator),
+        data=lambda: EncoderData(config, generator),
         validate_every=max(1, math.ceil(config.budget / (config.cost * config.batch) / VALIDATIONS)),
         monitor="",
         export=lambda checkpoint, out: export(training(config, generator), checkpoint, out, default, template),
@@ -86,7 +92,7 @@ def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkT
     path = out / f"{name}.safetensors"
     training.save(path, {"name": name, "version": str(VERSION), "steps": str(steps)})
     stored = training.load(path)
-    data = EncoderData(EncoderDataConfig(config.batch, config.synthetic, config.draws, config.seed), training.generator)
+    data = EncoderData(config, training.generator)
     data.setup()
     images = torch.cat([batch[0] for batch in data.val_dataloader()])
     first = training.reconstruct(stored, images[:10])
@@ -105,6 +111,7 @@ def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkT
         images=steps * config.batch,
         passes=round(steps * config.batch * config.cost),
         hours=hours(out),
+        machine=machine(),
         found={row: training.evaluate(network, images) for row, network in training.compared(stored).items()},
         count=len(images),
     )

@@ -25,19 +25,27 @@ from datasets.checkpoints import describe, read_safetensors, reading
 from inversion_bench.files import atomic
 from methods.generators.stylegan2 import Generator, GeneratorConfig
 from methods.training.augment import Augment
+from methods.training.count import Count, present_count
 from methods.training.discriminator import Discriminator
 from methods.training.metrics import save_sheet
 from metrics.distribution import AlexFeatures, FrechetDistance
 from metrics.networks.lpips import load_lpips
 
-FACES64 = GeneratorConfig(resolution=64, channels=(192, 160, 96, 48, 24), z_dim=100, w_dim=128, mapping_layers=4)
+# Feature maps of generator and discriminator by the side of the maps.
+CHANNELS = {4: 192, 8: 160, 16: 96, 32: 48, 64: 24, 128: 16, 256: 8}
+DISCRIMINATOR_CHANNELS = {4: 192, 8: 192, 16: 96, 32: 48, 64: 32, 128: 16}
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """Settings of `python -m benchmarks train generator`. Images count over all processes."""
 
-    data: str = "celeba"  # or digiface_gan: draws of a DCGAN with their z, for distillation
+    data: str = "celeba"  # or a data set, a folder; digiface_gan: draws of a DCGAN with their z, for distillation
+    align: str = "ffhq"  # of a folder; none: square images as they are
+    domain: str = "faces"  # what the images show
+    name: str = ""  # of the exported files; NAMES of generator_export, or the folder's, with the resolution
+    resolution: int = 64
+    width: float = 1.0  # factor of all feature maps
     distil_images: int = 0
     total_images: int = 2_000_000
     batch: int = 16  # per process
@@ -60,9 +68,19 @@ class TrainingConfig:
     anchor_floor: float = 0.2
     ema_images: float = 5_000.0  # half life
     frechet_images: int = 5_000
+    validate_every: int = 400  # steps
     detection_images: int = 300  # samples in which the model card looks for faces
     start: str = ""  # a state written by `save_state` to begin from, where there is no checkpoint to resume
     seed: int = 0
+
+
+def generator_shape(config: TrainingConfig) -> GeneratorConfig:
+    """The network's shape. Raises ValueError for a resolution that it is not laid out for."""
+    if config.resolution not in CHANNELS or config.resolution < 16:
+        sides = ", ".join(str(side) for side in CHANNELS if side >= 16)
+        raise ValueError(f"resolution={config.resolution}: expected one of {sides}")
+    channels = tuple(round(n * config.width) for side, n in CHANNELS.items() if side <= config.resolution)
+    return GeneratorConfig(config.resolution, channels, z_dim=100, w_dim=128, mapping_layers=4)
 
 
 class PathLength(nn.Module):
@@ -80,9 +98,8 @@ class PathLength(nn.Module):
         y = torch.randn_like(images) / images[0, 0].numel() ** 0.5
         (gradient,) = torch.autograd.grad((images * y).sum(), w_plus, create_graph=True)
         lengths = gradient.square().sum(2).mean(1).sqrt()
-        if float(self.mean) == 0:
-            self.mean.copy_(lengths.detach().mean())
-        mean = self.mean.lerp(lengths.detach().mean(), self.decay)
+        mean = torch.where(self.mean == 0, lengths.detach().mean(), self.mean)
+        mean = mean.lerp(lengths.detach().mean(), self.decay)
         self.mean.copy_(mean)
         return (lengths - mean).square().mean()
 
@@ -90,22 +107,24 @@ class PathLength(nn.Module):
 class GeneratorTraining(pl.LightningModule):
     """Generator, its moving average and a discriminator under manual optimisation."""
 
-    images: Tensor
     _started_at = 0
 
-    def __init__(self, config: TrainingConfig, generator: GeneratorConfig = FACES64):
+    def __init__(self, config: TrainingConfig):
         super().__init__()
-        self.save_hyperparameters({"training": asdict(config), "generator": asdict(generator)})
+        self.save_hyperparameters(asdict(config))
         self.automatic_optimization = False
         self.config = config
-        self.generator = Generator(generator)
+        self.generator = Generator(generator_shape(config))
         self.ema = copy.deepcopy(self.generator).requires_grad_(False)
-        self.discriminator = Discriminator((48, 96, 192, 192)).to(memory_format=torch.channels_last)
+        sides = [config.resolution >> n for n in range(1, config.resolution.bit_length() - 2)]
+        channels = tuple(round(DISCRIMINATOR_CHANNELS[side] * config.width) for side in sides)
+        self.discriminator = Discriminator(channels).to(memory_format=torch.channels_last)
         self.lpips = load_lpips("alex")
         self.augment = Augment(config.augment_target, config.augment_images)
         self.path_length = PathLength()
         self.frechet = FrechetDistance(AlexFeatures(), AlexFeatures.DIM)
-        self.register_buffer("images", torch.zeros((), dtype=torch.long))
+        self.images = Count()
+        self.register_load_state_dict_pre_hook(lambda _, state, *__: present_count("images", state))
         if config.start:
             self.load_state(Path(config.start).expanduser())
 
@@ -129,7 +148,7 @@ class GeneratorTraining(pl.LightningModule):
 
     def _take(self, state: dict[str, Tensor], facts: dict[str, str]) -> None:
         if facts.get("data", "digiface_gan") == self.config.data:  # else another set's training begins here
-            self.images.fill_(int(facts["images"]))
+            self.images.value = int(facts["images"])
             self.augment.p.fill_(float(facts.get("augment_p", 0)))
             self.path_length.mean.fill_(float(facts.get("path_length", 0)))
         self._started_at = int(self.images)
@@ -189,23 +208,24 @@ class GeneratorTraining(pl.LightningModule):
             self.augment.adapt()
             self.log("augment_p", self.augment.p)
         self.images += len(real) * self.trainer.world_size
-        self.log("images", self.images.float(), prog_bar=True)
+        self.log("images", float(int(self.images)), prog_bar=True)
         if int(self.images) >= self.config.total_images:
             self.trainer.should_stop = True
 
     def _random(self, use: int) -> torch.Generator:
         """The stream of one use in this step. Every process draws for all, and takes its own, interleaved."""
-        return torch.Generator().manual_seed((self.config.seed << 44) + (self.step << 4) + use)
+        return torch.Generator(self.device).manual_seed((self.config.seed << 44) + (self.step << 4) + use)
 
     def _mine(self, drawn: Tensor, dim: int = 0) -> Tensor:
-        own = torch.arange(self.global_rank, drawn.shape[dim], self.trainer.world_size)
-        return drawn.index_select(dim, own).to(self.device)
+        own = torch.arange(self.global_rank, drawn.shape[dim], self.trainer.world_size, device=self.device)
+        return drawn.index_select(dim, own)
 
     def _latents(self, count: int, use: int) -> Tensor:
         random, total = self._random(use), count * self.trainer.world_size
-        z = torch.randn(2, total, self.generator.z_dim, generator=random)
-        crossover = self._mine(torch.randint(1, self.generator.num_ws, (total, 1, 1), generator=random))
-        mix = self._mine(torch.rand(total, 1, 1, generator=random)) < self.config.style_mixing
+        stream: Any = {"generator": random, "device": self.device}
+        z = torch.randn(2, total, self.generator.z_dim, **stream)
+        crossover = self._mine(torch.randint(1, self.generator.num_ws, (total, 1, 1), **stream))
+        mix = self._mine(torch.rand(total, 1, 1, **stream)) < self.config.style_mixing
         first, second = self.generator.mapping(self._mine(z, 1).flatten(0, 1)).chunk(2)
         layers = torch.arange(self.generator.num_ws, device=self.device)[None, :, None]
         return torch.where(mix & (layers >= crossover), second, first)
@@ -213,7 +233,7 @@ class GeneratorTraining(pl.LightningModule):
     def _noise(self, count: int, use: int) -> list[Tensor]:
         random, total = self._random(use), count * self.trainer.world_size
         shapes = [buffer.shape[1:] for buffer in self.generator.noise_buffers()]
-        return [self._mine(torch.randn(total, *shape, generator=random)) for shape in shapes]
+        return [self._mine(torch.randn(total, *shape, generator=random, device=self.device)) for shape in shapes]
 
     def _discriminator_step(self, optimizer: Any, real: Tensor) -> None:
         self.toggle_optimizer(optimizer)
@@ -276,10 +296,9 @@ class GeneratorTraining(pl.LightningModule):
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         step = len(batch[0]) * self.trainer.world_size
-        half_life = min(self.config.ema_images, 0.2 * float(self.images) + 1)
+        half_life = min(self.config.ema_images, 0.2 * int(self.images) + 1)
         decay = 0.5 ** (step / half_life)
-        for average, current in zip(self.ema.parameters(), self.generator.parameters(), strict=True):
-            average.lerp_(current, 1 - decay)
+        torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay)
         w = self.trainer.strategy.reduce(self.generator.style(batch[1]).mean(0), reduce_op="mean")
         self.generator.latent_avg.lerp_(w, 0.002)
         self.ema.latent_avg.copy_(self.generator.latent_avg)
@@ -296,7 +315,7 @@ class GeneratorTraining(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         distance = self.frechet.compute().float()
         self.log("frechet_alex", distance, prog_bar=True)
-        self.log("at_images", self.images.float())
+        self.log("at_images", float(int(self.images)))
         if self.global_rank == 0 and not self.trainer.sanity_checking:
             folder = Path(self.trainer.default_root_dir)
             save_grid(self.ema, folder / "samples" / f"{int(self.images):09d}.png")

@@ -10,24 +10,21 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from datasets import assets
-from datasets.celeba import load_training_photographs
+from datasets import assets, training_images
 from datasets.training_faces import load_training_faces
 from methods.training.generator import GeneratorTraining, TrainingConfig
 
 
 def load_faces(config: TrainingConfig, z_dim: int = 100) -> tuple[Tensor, Tensor]:
-    """What `config.data` names: faces uint8 [N, 64, 64, 3], and z [N, z_dim].
+    """What `config.data` names: images uint8 [N, R, R, 3], and z [N, z_dim].
 
-    Each photograph is followed by its mirror image, and their z are random; a DCGAN's draws come with the z they were
-    drawn from.
+    Each image is followed by its mirror image, and their z are random; a DCGAN's draws come with the z they were drawn
+    from.
     """
     if config.data == "digiface_gan":
         return load_training_faces(config.draws)
-    if config.data != "celeba":
-        raise ValueError(f"data={config.data}: expected celeba or digiface_gan")
-    photographs = load_training_photographs()
-    faces = torch.stack([photographs, photographs.flip(2)], dim=1).flatten(0, 1)
+    images = training_images.load(config.data, config.resolution, config.align)
+    faces = torch.stack([images, images.flip(2)], dim=1).flatten(0, 1)
     return faces, torch.randn(len(faces), z_dim, generator=torch.Generator().manual_seed(config.seed))
 
 
@@ -54,10 +51,14 @@ class TrainingFaces(pl.LightningDataModule):
         load_faces(self.config, self.z_dim)
 
     def setup(self, stage: str | None = None) -> None:
-        self.faces, self.z = load_faces(self.config, self.z_dim)
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        self.faces, self.z = (part.to(device) for part in load_faces(self.config, self.z_dim))
         wanted = self.config.batch * (self.trainer.world_size if self.trainer else 1)
         if len(self.faces) < wanted:
-            raise ValueError(f"{len(self.faces)} training faces, expected at least the {wanted} of a step; raise draws")
+            raise ValueError(
+                f"data={self.config.data}: {len(self.faces)} images with their mirror images, expected at least the "
+                f"{wanted} of a step; lower batch"
+            )
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """This process's part of a step's global batch, interleaved; every face once an epoch."""
@@ -67,7 +68,7 @@ class TrainingFaces(pl.LightningDataModule):
         epoch, index = divmod(step, len(self.faces) // size)
         random = torch.Generator().manual_seed((self.config.seed << 32) + epoch)
         order = torch.randperm(len(self.faces), generator=random)
-        chosen = order[index * size : (index + 1) * size][rank::world]
+        chosen = order[index * size : (index + 1) * size][rank::world].to(self.faces.device)
         return self.faces[chosen], self.z[chosen]
 
     def first_step(self) -> int:

@@ -11,21 +11,22 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from datasets import celeba
 from datasets.alignment import NoFaceError, find_face
 from datasets.checkpoints import read_checkpoint
-from datasets.scope import ALIGNED_FACES, TIGHT_FACES
+from datasets.scope import TIGHT_FACES, Scope
 from datasets.training_faces import to_uint8
 from methods.generators.readers import load_generator, save_generator
-from methods.generators.stylegan2 import Generator, GeneratorConfig
-from methods.training.card import hours, log, render_card
+from methods.generators.stylegan2 import Generator
+from methods.training.card import hours, log, machine, render_card
+from methods.training.copies import nearest_training_image
 from methods.training.generator import GeneratorTraining, TrainingConfig, save_grid
 from methods.training.generator_data import TrainingFaces, load_faces
 from methods.training.spec import TrainingSpec, configured
 from metrics.distribution import AlexFeatures, FrechetDistance
 
 VERSION = 2
-NAMES = {"digiface_gan": "faces64", "celeba": "celeba64"}  # of the exported files, by the data trained on
-SCOPES = {"digiface_gan": TIGHT_FACES, "celeba": ALIGNED_FACES}
+NAMES = {"digiface_gan": "faces"}  # of the exported files, where it is not the data's
 
 
 def generator(overrides: DictConfig) -> TrainingSpec:
@@ -35,25 +36,30 @@ def generator(overrides: DictConfig) -> TrainingSpec:
         config=config,
         module=lambda: GeneratorTraining(config),
         data=lambda: TrainingFaces(config),
-        validate_every=400,
+        validate_every=config.validate_every,
         monitor="frechet_alex",
         export=lambda checkpoint, out: export(checkpoint, out, config),
         seed=config.seed,
     )
 
 
+def exported_name(config: TrainingConfig) -> str:
+    """Of the exported files: the setting, or what the data is called with the resolution, such as celeba64."""
+    return config.name or f"{NAMES.get(config.data, Path(config.data).stem)}{config.resolution}"
+
+
 def export(checkpoint: Path, out: Path, config: TrainingConfig) -> None:
     """Write OUT/<name>.safetensors (half precision), its state to train on, samples, log and model card."""
     stored = read_checkpoint(checkpoint)
-    shape = dict(stored["hyper_parameters"]["generator"])
-    trained = GeneratorTraining(config, GeneratorConfig(**{**shape, "channels": tuple(shape["channels"])}))
+    trained = GeneratorTraining(config)
     trained.load_state_dict(stored["state_dict"])
     generator, images = trained.ema, int(trained.images)
-    name = NAMES[config.data]
+    name = exported_name(config)
     trained.save_state(out / f"{name}-state.safetensors")
     weights = out / f"{name}.safetensors"
-    generator.scope = SCOPES[config.data]
-    save_generator(generator, weights, half=True, card={"version": str(VERSION), "images": str(images)})
+    generator.scope = TIGHT_FACES if config.data == "digiface_gan" else Scope(config.align, config.domain)
+    card = {"version": str(VERSION), "images": str(images), "data": config.data}
+    save_generator(generator, weights, half=True, card=card)
     generator = load_generator(weights)  # evaluated as it is shipped
     save_grid(generator, out / f"{name}.png")
     _log(out).to_csv(out / f"{name}-log.csv", index=False, float_format="%.4g")
@@ -73,11 +79,18 @@ def _card(generator: Generator, images: int, out: Path, config: TrainingConfig) 
     distance.update_batches(real[count : 2 * count], real=False)
     own = float(distance.compute())
     shape = generator.config
-    found = _detected(samples(generator, config.detection_images, seed=99))
-    found_in_data = _detected(real[: config.detection_images])
+    evaluated, copies = config.detection_images, {}
+    checked = samples(generator, max(evaluated, 1), seed=99)
+    copies["samples"] = nearest_training_image(checked, real)
+    if config.data == "celeba":
+        test = celeba.build("test", config.resolution).images()
+        copies["the 200 test photographs"] = nearest_training_image(test, real)
+    faces_wanted = config.align != "none" and evaluated
+    found = _detected(checked) if faces_wanted else None
+    found_in_data = _detected(real[:evaluated]) if faces_wanted else None
     return render_card(
         "generator.md.j2",
-        name=NAMES[config.data],
+        name=exported_name(config),
         data=config.data,
         start=config.start,
         version=VERSION,
@@ -93,7 +106,10 @@ def _card(generator: Generator, images: int, out: Path, config: TrainingConfig) 
         own=own,
         found=found,
         found_in_data=found_in_data,
-        evaluated=config.detection_images,
+        evaluated=evaluated,
+        copies=copies,
+        align=config.align,
+        machine=machine(),
     )
 
 

@@ -13,7 +13,6 @@ from datasets import assets
 from datasets.celeba import ASSET
 from methods.generators import load_generator
 from methods.training.generator import GeneratorTraining, TrainingConfig
-from methods.training.generator_export import NAMES
 
 TINY = [
     "draws=1000",
@@ -28,7 +27,7 @@ TINY = [
 @pytest.mark.slow
 @pytest.mark.parametrize("data", ["digiface_gan", "celeba"])
 def test_training_resumes_and_exports(data: str, tmp_path: Path) -> None:
-    out, name, photographs = tmp_path / "run", NAMES[data], data == "celeba"
+    out, name, photographs = tmp_path / "run", {"celeba": "celeba64", "digiface_gan": "faces64"}[data], data == "celeba"
     if photographs and not assets.get(ASSET).present:
         pytest.skip(f"the CelebA photographs are not in the cache; fetch {ASSET}")
     more = [f"data={data}", *([] if photographs else ["anchor=1", "distil_images=8"])]
@@ -39,10 +38,10 @@ def test_training_resumes_and_exports(data: str, tmp_path: Path) -> None:
 
     assert train(16) == 0
     first = torch.load(out / "checkpoints" / "last.ckpt", weights_only=False)
-    assert int(first["state_dict"]["images"]) == 16
+    assert int(first["state_dict"]["images._extra_state"]) == 16
     assert train(24) == 0
     second = torch.load(out / "checkpoints" / "last.ckpt", weights_only=False)
-    assert int(second["state_dict"]["images"]) == 24
+    assert int(second["state_dict"]["images._extra_state"]) == 24
     key = "generator.convs.0.conv.weight"
     assert not torch.equal(first["state_dict"][key], second["state_dict"][key])
     generator = load_generator(out / f"{name}.safetensors")

@@ -10,11 +10,11 @@ import torch
 
 from benchmarks.cli import main
 from methods.encoders.designs import DESIGNS
-from methods.encoders.training import EncoderTraining
+from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
 from methods.encoders.weights import load_encoder
 from methods.generators import load_generator
 from methods.training import data as data_module
-from methods.training.data import EncoderData, EncoderDataConfig
+from methods.training.data import EncoderData
 from methods.training.registry import load_training
 
 pytestmark = pytest.mark.assets
@@ -47,11 +47,11 @@ def test_resumed_training_gives_the_same_weights(
     monkeypatch.setattr(EncoderTraining, "training_step", step_that_dies)
     assert run(name, tmp_path / "cut", budget) == 1
     monkeypatch.setattr(EncoderTraining, "training_step", real_step)
-    died_at = int(state(tmp_path / "cut")["steps"])
+    died_at = int(state(tmp_path / "cut")["steps._extra_state"])
     assert 0 < died_at <= 5
     assert run(name, tmp_path / "cut", budget) == 0
     whole, cut = state(tmp_path / "whole"), state(tmp_path / "cut")
-    assert int(cut["steps"]) == int(whole["steps"]) == (8 if name == "interestyle" else 12)
+    assert int(cut["steps._extra_state"]) == int(whole["steps._extra_state"]) == (8 if name == "interestyle" else 12)
     different = [key for key in whole if not torch.equal(whole[key], cut[key])]
     assert not different
     encoder = load_encoder(tmp_path / "cut" / f"{name}-toy.safetensors", DESIGNS[name], load_generator("toy"))
@@ -65,11 +65,11 @@ def test_two_processes_see_what_one_sees(synthetic: float) -> None:
     """The global batch of two processes of 4 is that of one process of 8, dealt in turn."""
     faces = torch.randint(0, 256, (300, 64, 64, 3), dtype=torch.uint8)
     generator = load_generator("toy")
-    data = EncoderData(EncoderDataConfig(batch=8, synthetic=synthetic), generator, faces)
+    data = EncoderData(EncoderTrainingConfig(design="psp", batch=8, synthetic=synthetic), generator, faces)
     whole = data.batch(3)
     assert torch.equal(whole["images"], data.batch(3)["images"])
     assert not torch.equal(whole["images"], data.batch(4)["images"])
-    half = EncoderData(EncoderDataConfig(batch=4, synthetic=synthetic), generator, faces)
+    half = EncoderData(EncoderTrainingConfig(design="psp", batch=4, synthetic=synthetic), generator, faces)
 
     class Two:
         world_size = 2

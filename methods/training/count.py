@@ -1,0 +1,35 @@
+"""Counts that are part of a training's state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Count(nn.Module):
+    """An integer in a module's state that stays off the device: reading a buffer on a GPU waits for all its work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = 0
+
+    def __int__(self) -> int:
+        return self.value
+
+    def __iadd__(self, more: int) -> Count:
+        self.value += more
+        return self
+
+    def get_extra_state(self) -> torch.Tensor:
+        return torch.tensor(self.value)
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        self.value = int(state)
+
+
+def present_count(name: str, state: dict[str, Any]) -> None:
+    """Rename the count `name` of checkpoints of former versions, which held it as a buffer."""
+    if name in state:
+        state[f"{name}._extra_state"] = state.pop(name)
