@@ -1,4 +1,4 @@
-"""Train a generator, an encoder, a hypernetwork or edit directions. The same command resumes a training.
+"""Train a generator, an encoder, a hypernetwork, edit directions, or a world of all of them. The same command resumes.
 
 DIR gets checkpoints, a log, samples, and the files that the suite's methods load.
 """
@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks.cli.parsing import Parser, add_device, at_least, registered
 from benchmarks.errors import ConfigError
 
-EXAMPLES = """  python -m benchmarks train e4e budget=12000 --processes 1
+EXAMPLES = """  python -m benchmarks train world mine data=photographs/ minutes=240    all networks, and a suite of them
+  python -m benchmarks train e4e budget=12000 --processes 1
   python -m benchmarks train hyperstyle --minutes 60            run again to go on
   python -m benchmarks train directions generator=faces64       edit directions of a generator"""
 
@@ -20,10 +21,10 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "name",
         type=registered("methods.training.registry:TRAININGS"),
-        help="generator, psp, e4e, restyle_psp, restyle_e4e, interestyle, hyperstyle_w_encoder, hyperstyle, directions "
-        "(of edits), or package.module:function of your own",
+        help="world, generator, psp, e4e, restyle_psp, restyle_e4e, interestyle, hyperstyle_w_encoder, hyperstyle, "
+        "directions (of edits), or package.module:function of your own",
     )
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the training")
+    parser.add_argument("overrides", nargs="*", metavar="[NAME] KEY=VALUE", help="settings of the training")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: runs/train-NAME)")
     parser.add_argument(
         "--processes",

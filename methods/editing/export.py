@@ -69,10 +69,9 @@ def learn_and_export(config: LearningConfig, out: Path, device: torch.device) ->
         components,
         {"name": name, "version": str(VERSION)},
     )
-    save_png(
-        to_image(sheet(generator, learned.directions, generator.w_mean.cpu().lerp(held_out.w[:SHOWN], TRUNCATION))),
-        out / f"{name}.png",
-    )
+    if learned.directions:
+        codes = generator.w_mean.cpu().lerp(held_out.w[:SHOWN], TRUNCATION)
+        save_png(to_image(sheet(generator, learned.directions, codes)), out / f"{name}.png")
     card = render_card(name, learned, held_out, config)
     (out / f"{name}.md").write_text(card, encoding="utf-8")
     logger.info(
@@ -82,6 +81,8 @@ def learn_and_export(config: LearningConfig, out: Path, device: torch.device) ->
 
 def learn_and_evaluate(generator: Generator, train: Samples, held_out: Samples, config: LearningConfig) -> Learned:
     """Learn from `train`; measure what every direction does to the first `config.evaluated` held-out samples."""
+    if not config.attributes:
+        return Learned({}, {}, {}, {})
     fits = learn(train, held_out, config)
     vectors = {name: in_strengths(fit.raw, generator) for name, fit in fits.items()}
     spreads = {name: _spread(values) for name, values in train.values.items()}

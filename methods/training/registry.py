@@ -23,6 +23,7 @@ ENCODERS = ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle", "hypersty
 TRAININGS: Registry[Callable[[DictConfig], Training]] = Registry(
     "training",
     {
+        "world": "methods.training.world:world",
         "generator": "methods.training.generator_export:generator",
         **{name: f"methods.training.export:{name}" for name in ENCODERS},
         "hyperstyle": "methods.training.export:hyperstyle",
@@ -33,8 +34,13 @@ TRAININGS: Registry[Callable[[DictConfig], Training]] = Registry(
 
 
 def load_training(name: str, overrides: list[str]) -> Training:
-    """A training with its settings. Raises ValueError for an unknown name or setting."""
+    """A training with its settings; a first one without = is the setting `name`.
+
+    Raises ValueError for an unknown name or setting.
+    """
     build = TRAININGS.get(name)
+    if overrides and "=" not in overrides[0]:
+        overrides = [f"name={overrides[0]}", *overrides[1:]]
     try:
         return build(OmegaConf.from_dotlist(overrides))
     except OmegaConfBaseException as error:

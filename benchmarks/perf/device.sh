@@ -1,0 +1,108 @@
+#!/bin/bash
+# The world celeba64 and the GPU's tests in one call on a bare machine with a GPU, for minutes and without a network.
+#
+#   benchmarks/perf/device.sh pack      here: wheels, assets and a list of files to move away, into .device/
+#   benchmarks/perf/device.sh run OUT   there: install, train, test; results as archives of at most 16 MiB in OUT
+#   benchmarks/perf/device.sh unpack F  here: the archives in folder F into the folders of weights
+#
+# Settings of `run`: DEVICE=cuda, MINUTES=8, IMAGES, PASSES, BATCH, PARALLEL, TESTS=1.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+PACKED=.device
+WORLD=celeba64
+PYTHON=${PYTHON:-python3}
+
+pack() {
+  rm -rf "$PACKED" && mkdir -p "$PACKED/wheels" "$PACKED/cache"
+  "$PYTHON" -m pip wheel --quiet --no-deps --wheel-dir "$PACKED/wheels" \
+    "omegaconf>=2.3" "antlr4-python3-runtime==4.9.3" lpips "facenet-pytorch>=2.5.3" platformdirs
+  # Assets that trainings read; SFace in half precision, as all has to travel in 64 MiB.
+  "$PYTHON" - "$PACKED/cache" <<'P'
+import shutil, sys
+from pathlib import Path
+from safetensors.torch import load_file, save_file
+from datasets import assets, celeba
+celeba.load_training_photographs(64)
+source, target = assets.cache_dir(), Path(sys.argv[1])
+for name in ("sface", "lpips_alex"):
+    path = assets.ensure(name)
+    copy = target / path.relative_to(source)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if name == "sface":
+        save_file({k: v.half() if v.is_floating_point() else v for k, v in load_file(path).items()}, copy)
+    else:
+        shutil.copy(path, copy)
+test = celeba.build("test").root  # for the generator's card, which looks for copies
+shutil.copytree(test, target / test.relative_to(source))
+for path in (source / "datasets").glob(f"celeba-train-64-{assets.sha256(celeba.INDEX)[:12]}.safetensors"):
+    shutil.copy(path, target / "datasets")
+P
+  echo "Leave out of the call what it does not need, for example: rm -r docs/results methods/encoders/weights/*"
+  du -sh "$PACKED"
+}
+
+# Results of what is done so far, in archives of at most 16 MiB; called at the end, also after a timeout.
+collect() {
+  local world=$1 out=$2 part
+  archive() { # archive NAME FOLDER...
+    local name=$1 files=()
+    shift
+    for part in "$@"; do
+      [ -d "$world/$part" ] && while IFS= read -r file; do files+=("$file"); done < <(
+        cd "$world" && find "$part" -maxdepth 1 -type f ! -name '*.ckpt'
+      )
+    done
+    [ ${#files[@]} -eq 0 ] || tar -C "$world" -czf "$out/$name.tgz" "${files[@]}"
+  }
+  archive generator generator
+  archive encoders-1 start psp e4e
+  archive encoders-2 restyle_psp restyle_e4e interestyle
+  archive encoders-3 interestyle-no_region interestyle-no_disentanglement interestyle-no_filter
+  archive others hyperstyle_w_encoder hyperstyle directions .
+}
+
+run() {
+  local out=$1 world=${SCRATCH:-/tmp}/world device=${DEVICE:-cuda}
+  mkdir -p "$out"
+  [ -z "${WHEELS-1}" ] || "$PYTHON" -m pip install --quiet --no-deps --no-index "$PACKED"/wheels/*.whl
+  export INVERSION_BENCH_CACHE=$PWD/$PACKED/cache PYTHONPATH=$PWD TQDM_MININTERVAL=10
+  "$PYTHON" -c 'import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA")'
+  local minutes=${MINUTES:-8}
+  timeout --signal=INT --kill-after=20 "$(awk "BEGIN{print int($minutes * 60 * 1.15 + 45)}")" \
+    "$PYTHON" -m benchmarks train world "$WORLD" data=celeba minutes="$minutes" parallel="${PARALLEL:-10}" \
+    start=methods/generators/weights/training/faces64-state.safetensors images="${IMAGES:-3000000}" \
+    passes="${PASSES:-500000}" generator.batch="${GENERATOR_BATCH:-128}" generator.frechet_images="${FRECHET:-2000}" \
+    generator.validate_every="${VALIDATE:-1500}" generator.ema_images=10000 encoders.batch="${BATCH:-64}" \
+    encoders.synthetic=0.5 encoders.losses.identity_images=8 \
+    ${SETTINGS:-} --device "$device" --out "$world" 2>&1 | tee "$out/world.log" || echo "the world is not complete: $?"
+  collect "$world" "$out"
+  if [ "${TESTS:-1}" = 1 ]; then
+    timeout 150 "$PYTHON" -m pytest -q -x tests/contract -k cuda -p no:cacheprovider > "$out/tests.log" 2>&1 || true
+    tail -3 "$out/tests.log"
+  fi
+  ls -l "$out"
+}
+
+unpack() {
+  local folder=$1 scratch
+  scratch=$(mktemp -d)
+  for archive in "$folder"/*.tgz; do tar -C "$scratch" -xzf "$archive"; done
+  # Sheets show photographs of people, or images made of them: they stay out of the repository.
+  mkdir -p "$folder/sheets" && find "$scratch" -name '*.png' -exec mv {} "$folder/sheets" \;
+  cp "$scratch"/generator/$WORLD{.safetensors,.md,-log.csv} methods/generators/weights/
+  cp "$scratch"/generator/$WORLD-state.safetensors methods/generators/weights/training/
+  cp "$scratch"/directions/directions-$WORLD* methods/editing/weights/
+  cp "$scratch"/hyperstyle/hyperstyle-$WORLD* methods/hypernetworks/weights/
+  for step in start psp e4e restyle_psp restyle_e4e interestyle interestyle-no_region interestyle-no_disentanglement \
+    interestyle-no_filter hyperstyle_w_encoder; do
+    cp "$scratch/$step/$step-$WORLD"* methods/encoders/weights/
+  done
+  echo "unpacked; sheets to look at: $folder/sheets"
+}
+
+case "${1:-}" in
+  pack) pack ;;
+  run) run "${2:?folder of the results}" ;;
+  unpack) unpack "${2:?folder of the archives}" ;;
+  *) sed -n '2,9p' "$0"; exit 2 ;;
+esac
