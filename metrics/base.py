@@ -98,7 +98,7 @@ Features = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class SetMetric:
-    """A distance between the set of images and the set of targets, as one value per image, whose mean is the distance.
+    """A number of the set of images and the set of targets, as one value per image, whose mean is the number.
 
     Attributes:
         network: name of the features' network; metrics with the same name share features.

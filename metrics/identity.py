@@ -10,7 +10,7 @@ from torch import Tensor
 from datasets.alignment import NoFaceError, find_face
 from datasets.images import to_image
 from datasets.scope import FACES, FFHQ, TIGHT
-from metrics.base import MetricInfo, SampleMetric
+from metrics.base import MetricInfo, SampleMetric, SetMetric
 from metrics.networks import IdentityNetwork, load_identity
 from metrics.networks.sface import SFace, crop_transform
 from metrics.target_cache import TargetCache
@@ -91,6 +91,24 @@ def id_sface() -> SampleMetric:
         "Zhong et al., SFace, arXiv 2205.12010; OpenCV Zoo face_recognition_sface_2021dec",
         version=2,
     )  # fmt: skip
+
+
+def rank1_sface() -> SetMetric:
+    info = MetricInfo(
+        name="rank1_sface", title="Rank-1 (SFace)", direction="higher", unit="", range=(0.0, 1.0), version=1,
+        recipe="share of images whose reconstruction is nearer to its own target than to any other target of the set, "
+        "by the cosine of SFace embeddings, each image cropped at its own landmarks; one without a face is not near; it "
+        "depends on the number of images",
+        reference="Grother & Ngan, NIST Interagency Report 8009 (rank-one identification)", digits=3, domains=(FACES,),
+    )  # fmt: skip
+    return SetMetric(info, "sface", lambda: partial(embed, network="sface"), nearest_is_own, asset="sface")
+
+
+def nearest_is_own(images: Tensor, targets: Tensor) -> Tensor:
+    """For embeddings [n, D] of reconstructions and of their targets: 1 where the nearest target is the own one [n]."""
+    cosines = (images @ targets.T).nan_to_num(-2.0)
+    own = cosines.diagonal()
+    return ((own > -2) & (own >= cosines.amax(dim=1))).double()
 
 
 def id_facenet() -> SampleMetric:

@@ -39,9 +39,12 @@ SAMPLE_METRICS: dict[str, str] = {
     **{f"{name}_bisenet": f"metrics.region:metric:{name}:bisenet" for name in _REGION},
 }
 SET_METRICS: dict[str, str] = {
-    f"{name}_inception_torchfidelity_{side}": f"metrics.inception_distances:{name}:{side}"
-    for side in (256, 1024)
-    for name in ("fid", "kid")
+    "rank1_sface": "metrics.identity:rank1_sface",
+    **{
+        f"{name}_inception_torchfidelity_{side}": f"metrics.inception_distances:{name}:{side}"
+        for side in (256, 1024)
+        for name in ("fid", "kid")
+    },
 }
 # A target is a metric, or a function without arguments that returns one.
 METRICS: Registry[Any] = Registry("metric", SAMPLE_METRICS | SET_METRICS, "inversion_bench.metrics")

@@ -82,15 +82,9 @@ def _declared(generator: Generator, name: str) -> Generator:
 
 
 def trained_on(source: str | Path) -> str:
-    """The data that a bundled generator or a .safetensors file was trained on, as its header says; "" if it does not.
-
-    Raises FileNotFoundError.
-    """
+    """The data that a bundled generator or a .safetensors file was trained on, "" if its header does not say."""
     path = bundled().get(str(source)) or Path(assets.resolve(str(source)))
-    if path.suffix != ".safetensors":
-        return ""
-    with safe_open(path, framework="pt") as handle:
-        return (handle.metadata() or {}).get("data", "")
+    return header(path).get("data", "") if path.is_file() else ""
 
 
 def toy_generator(seed: int = 0) -> Generator:

@@ -11,6 +11,7 @@ from torch import Tensor
 from datasets.images import read_rgb, save_png, to_image, to_tensor
 from metrics import registry
 from metrics.base import SetMetric, Undefined
+from metrics.identity import nearest_is_own
 from metrics.networks.inception import load_inception
 from metrics.set_distances import frechet_influences, kernel_influences
 
@@ -132,7 +133,7 @@ def test_other_weights_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(ValueError, match=r"other\.pth: not torch-fidelity's Inception"):
         load_inception(tmp_path / "other.pth")
     (tmp_path / "code.pth").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
-    with pytest.raises(ValueError, match=r"code\.pth: not a checkpoint of plain tensors"):
+    with pytest.raises(ValueError, match=r"code\.pth: a text, not weights"):
         load_inception(tmp_path / "code.pth")
     monkeypatch.setenv("INVERSION_BENCH_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("INVERSION_BENCH_CACHE", str(tmp_path / "cache"))
@@ -143,6 +144,17 @@ def test_other_weights_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.M
 def test_descriptions_name_the_recipe() -> None:
     for name in registry.set_names():
         info = registry.find(name).info
-        assert info.name == name and "torch-fidelity" in info.title and name.rsplit("_", 1)[1] in info.title
+        assert info.name == name
+        if "inception" in name:
+            assert "torch-fidelity" in info.title and name.rsplit("_", 1)[1] in info.title
         with pytest.raises(KeyError, match="a metric of sets"):
             registry.load(name)
+
+
+def test_rank1_counts_images_that_are_nearest_to_their_own_target() -> None:
+    targets = torch.nn.functional.normalize(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), dim=1)
+    images = torch.nn.functional.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.9], [1.0, 1.0]]), dim=1)
+    assert nearest_is_own(images, targets).tolist() == [1, 0, 1]
+    images[0] = torch.nan  # no face
+    assert nearest_is_own(images, targets).tolist() == [0, 0, 1]
+    assert registry.find("rank1_sface").info.direction == "higher"
