@@ -15,7 +15,6 @@ TRAINED: dict[str, Callable[[int, int], Tensor]] = {
     "celeba": lambda resolution, _: celeba.load_training_photographs(resolution),
     "digiface_gan": lambda _, draws: training_faces.load_training_faces(draws)[0],
 }
-ALIGN: dict[str, bool | str] = {"ffhq": "ffhq", "none": False}
 
 
 def load(data: str, resolution: int, align: str = "ffhq", draws: int = 48_000) -> Tensor:
@@ -52,6 +51,4 @@ def _manifest(data: str, resolution: int, align: str) -> Manifest:
     if not Path(data).expanduser().is_dir():
         known = sorted({*TRAINED, *registry.names()} - set(registry.SOURCES))
         raise ValueError(f"data={data}: neither a folder nor one of {', '.join(known)}")
-    if align not in ALIGN:
-        raise ValueError(f"align={align}: expected {' or '.join(ALIGN)}")
-    return folder.build(data, ALIGN[align], resolution)
+    return folder.build(data, align, resolution)

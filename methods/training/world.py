@@ -107,7 +107,13 @@ def steps_of(config: WorldConfig, out: Path) -> list[Step]:
     faces, name = config.domain == "faces", config.name
     generator = out / "generator" / f"{name}.safetensors"
     images = (f"data={config.data}", f"align={config.align}")
-    first = [*images, f"name={name}", f"resolution={config.resolution}", f"total_images={config.images}"]
+    first = [
+        *images,
+        f"domain={config.domain}",
+        f"name={name}",
+        f"resolution={config.resolution}",
+        f"total_images={config.images}",
+    ]
     if config.start:
         first.append(f"start={config.start}")
     if not faces:
@@ -258,9 +264,11 @@ def suite(config: WorldConfig, steps: list[Step]) -> str:
     else:
         options = {
             "path": str(Path(config.data).expanduser().resolve()),
-            "align": "ffhq" if config.align == "ffhq" else False,
+            "align": config.align,
+            "domain": config.domain,
+            "resolution": config.resolution,
         }
-        dataset = {"name": "folder", "limit": 16, "options": {**options, "resolution": config.resolution}}
+        dataset = {"name": "folder", "limit": 16, "options": options}
     metrics = ["mse", "psnr", "lpips_alex", *(["id_sface"] if faces else [])]
     content = {
         "name": config.name,
