@@ -97,8 +97,8 @@ def rank1_sface() -> SetMetric:
     info = MetricInfo(
         name="rank1_sface", title="Rank-1 (SFace)", direction="higher", unit="", range=(0.0, 1.0), version=1,
         recipe="share of images whose reconstruction is nearer to its own target than to any other target of the set, "
-        "by the cosine of SFace embeddings, each image cropped at its own landmarks; one without a face is not near; it "
-        "depends on the number of images",
+        "by the cosine of SFace embeddings, each image cropped at its own landmarks; one without a face is not near; "
+        "it depends on the number of images",
         reference="Grother & Ngan, NIST Interagency Report 8009 (rank-one identification)", digits=3, domains=(FACES,),
     )  # fmt: skip
     return SetMetric(info, "sface", lambda: partial(embed, network="sface"), nearest_is_own, asset="sface")
