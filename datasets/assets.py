@@ -100,7 +100,7 @@ class Asset:
 
 def cache_dir() -> Path:
     """The folder that holds assets and built data sets."""
-    return Path(os.environ.get("INVERSION_BENCH_CACHE") or user_cache_dir("inversion-bench"))
+    return Path(expanded(os.environ.get("INVERSION_BENCH_CACHE", "")) or user_cache_dir("inversion-bench"))
 
 
 def cache_folder(folder: Path) -> Path:

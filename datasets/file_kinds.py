@@ -101,6 +101,8 @@ def _guess(head: bytes) -> str:
         return "a tar archive: unpack it and name the file inside"
     if head[:1] == b"\x08" and (b"onnx" in head.lower() or b"pytorch" in head[:64].lower()):
         return "an ONNX graph: only weights of PyTorch are read"
+    if b"tensorflow" in head.lower() or head[4:8] == b"TFL3" or b"saved_model" in head:
+        return "a TensorFlow file: only weights of PyTorch are read"
     if not head.strip(b"\0"):
         return f"zeros: an unfinished download: {AGAIN}"
     if re.fullmatch(rb"[\t\n\r\x20-\x7e]+", head):

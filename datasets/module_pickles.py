@@ -198,7 +198,7 @@ class _Unpickler(pickle.Unpickler):
         self.named: dict[tuple[str, str], type] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("dnnlib.tflib"):
+        if module.startswith(("dnnlib.tflib", "tfutil")):
             raise UnsafePickleError(
                 f"refused global {module}.{name}; a TensorFlow network: convert it with legacy.py of "
                 "NVlabs/stylegan2-ada-pytorch"

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.engine.store import SUM, InversionStore, parse_line
+from benchmarks.engine.store import SUM, InversionStore, JsonRow, parse_line, read_lines
 from datasets.assets import sha256
 
 _ROWS = ("inversions/*/rows-*.jsonl", "edits/*/rows-*.jsonl", "scores/*/*.jsonl")
@@ -40,7 +40,31 @@ def verify(out: Path) -> Verified:
             _rows(path, found)
     for folder in sorted((out / "inversions").glob("*/")):
         _files(InversionStore(out, folder.name), found)
+    for folder in sorted((out / "edits").glob("*/")):
+        _edited(folder, found)
     return found
+
+
+def _edited(folder: Path, found: Verified) -> None:
+    """Images that a protocol made: the newest row of each tells what they were."""
+    newest: dict[str, JsonRow] = {}
+    for row in read_lines(sorted(folder.glob("rows-*.jsonl"))):
+        if isinstance(row.get("made"), int) and row["made"] >= newest.get(row["image"], row)["made"]:
+            newest[row["image"]] = row
+    for row in newest.values():
+        if not isinstance(row.get("sha256"), dict):
+            found.unchecked += 1
+            continue
+        for name, wanted in row["sha256"].items():
+            _compare(folder / Path(name).name, wanted, found)
+
+
+def _compare(path: Path, wanted: str, found: Verified) -> None:
+    found.files += 1
+    if not path.is_file():
+        found.problems.append(f"{path}: is missing")
+    elif wanted != sha256(path):
+        found.problems.append(f"{path}: was changed after it was stored")
 
 
 def _rows(path: Path, found: Verified) -> None:
@@ -65,8 +89,4 @@ def _files(store: InversionStore, found: Verified) -> None:
             found.unchecked += 2
             continue
         for path, wanted in zip((store.latent(image), store.picture(image)), row.sha256, strict=True):
-            found.files += 1
-            if not path.is_file():
-                found.problems.append(f"{path}: is missing")
-            elif wanted != sha256(path):
-                found.problems.append(f"{path}: was changed after it was stored")
+            _compare(path, wanted, found)

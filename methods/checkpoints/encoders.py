@@ -158,6 +158,8 @@ def _load(checkpoint: Any, path: Path, name: str | None, generator: Generator | 
     used = CARS_LAYERS if cars and layers == ALL_LAYERS else layers
     if generator is not None and generator.num_ws != used:
         raise ValueError(f"{path}: serves a generator of {used} layers, this one has {generator.num_ws}")
+    if generator is not None and generator.w_dim != config.w_dim:
+        raise ValueError(f"{path}: makes codes of {config.w_dim} numbers, this generator's have {generator.w_dim}")
     average = _average(mean, design, config, options, generator, path)
     encoder = assemble(
         path,

@@ -61,7 +61,12 @@ def open_directions(path: Path | None, generator: Generator) -> Directions:
         return Directions(generator, load_directions(found, generator), load_components(found, generator))
     content = read_checkpoint(found)
     if isinstance(content, dict) and "comp" in content:
-        return Directions(generator, {}, components_of(content, found))
+        components = components_of(content, found)
+        if len(components.mean) != generator.w_dim:
+            raise ValueError(
+                f"{found}: components of {len(components.mean)} numbers, this generator's codes have {generator.w_dim}"
+            )
+        return Directions(generator, {}, components)
     if torch.is_tensor(content):
         direction = read_direction(found, generator)
         return Directions(generator, {direction.name: direction})

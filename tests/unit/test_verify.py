@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -45,6 +46,18 @@ def test_every_damage_is_named(tmp_path: Path) -> None:
     assert any(f"{picture}: was changed" in each for each in said)
     assert any(f"{store.latent('b')}: is missing" in each for each in said)
     assert [row["image"] for row in read_lines([scores])] == ["b"], "a changed score is no score"
+
+
+def test_edited_images_are_compared_with_their_newest_row(tmp_path: Path) -> None:
+    folder = tmp_path / "edits" / "key"
+    folder.mkdir(parents=True)
+    (folder / "a.png").write_bytes(b"second")
+    lines = JsonLines(folder / "rows-1.jsonl")
+    for made, content in ((1, b"first"), (2, b"second")):
+        lines.append({"image": "a", "made": made, "sha256": {"a.png": hashlib.sha256(content).hexdigest()}})
+    assert not verify(tmp_path).problems
+    (folder / "a.png").write_bytes(b"third!")
+    assert verify(tmp_path).problems == [f"{folder / 'a.png'}: was changed after it was stored"]
 
 
 def test_half_lines_and_rows_of_before_are_no_damage(tmp_path: Path) -> None:

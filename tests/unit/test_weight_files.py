@@ -212,7 +212,7 @@ def grey(channels: int) -> dict[str, Any]:
         (grey(1), r"its images have 1 channel; 3 \(RGB\) are read"),
         (grey(3) | {"mapping.embed.weight": torch.zeros(64, 10)}, r"conditional generator \(c_dim 10\)"),
         ({"G_ema": {"synthesis.L0_36_512.weight": torch.zeros(2), "synthesis.input.freqs": torch.zeros(2)}},
-         "found a StyleGAN3 generator; StyleGAN2's are read"),
+         "found a StyleGAN3 generator .*only StyleGAN2's are read"),
         ({"state_dict": {"encoder.input_layer.0.weight": torch.zeros(2)}}, "found an encoder of pSp's or e4e's kind"),
         ({"state_dict": {"hypernet.body.0.weight": torch.zeros(2)}}, "found a HyperStyle hypernetwork"),
         ({"mean": torch.zeros(1, 16), "comp": torch.zeros(2, 1, 16), "std": torch.zeros(2)}, "GANSpace's components"),
@@ -255,6 +255,9 @@ def test_components_are_directions_by_name(toy: Generator, tmp_path: Path) -> No
     found = open_directions(tmp_path / "pca", toy)
     assert found["pca0"].vector.any(dim=1).all() and list(found)[:2] == ["pca0", "pca1"]
     assert found["pca3[2:6]"].vector.any(dim=1).tolist() == [2 <= n < 6 for n in range(toy.num_ws)]
+    torch.save({"mean": torch.zeros(1, 8), "comp": torch.eye(8)[:, None], "std": torch.ones(8)}, tmp_path / "narrow")
+    with pytest.raises(ValueError, match="narrow: components of 8 numbers, this generator's codes have 16"):
+        open_directions(tmp_path / "narrow", toy)
     for name, said in (("pca99", "component 99: there are 16"), ("pca0[2:99]", "layers 2 to 99"), ("pac0", "pca0")):
         with pytest.raises((ValueError, KeyError), match=said):
             found[name]

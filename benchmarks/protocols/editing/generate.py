@@ -26,6 +26,7 @@ from benchmarks.protocols.editing.store import (
     to_row,
     without,
 )
+from datasets.assets import sha256
 from datasets.images import save_png
 from methods.base import Inversion
 from methods.editing.directions import Direction
@@ -69,6 +70,8 @@ def edit_images(
         row[INTERPOLATION] = _interpolate(run, store, stage_run, task)
         if task.reinvert:
             row[REINVERSION] = reinverted[task.image]
+        written = [path for path in (store.sheet(task.image), store.interpolation(task.image)) if path.exists()]
+        row["sha256"] = {path.name: sha256(path) for path in written}
         lines.append(row)
 
 
