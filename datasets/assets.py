@@ -195,7 +195,7 @@ def _fetch(asset: Asset, quiet: bool) -> None:
             try:
                 files = _obtain(asset, source, Path(work), quiet)
             except (FetchError, OSError) as error:
-                reasons.append(f"  - {source.describe()}: {error}")
+                reasons.append(f"{source.describe()}: {error}")
                 continue
             made = Path(work) / "made"
             made.mkdir()
@@ -210,9 +210,9 @@ def _fetch(asset: Asset, quiet: bool) -> None:
             os.replace(made, asset.folder)
             return
     raise AssetMissingError(
-        f"asset {asset.name!r} ({asset.title}) is not in the cache {asset.folder.parent} and could not be had:\n"
-        + "\n".join(reasons)
-        + f"\nWith a network, run: python -m benchmarks fetch {asset.name}"
+        f"asset {asset.name!r} ({asset.title}) is not in the cache {asset.folder.parent} and could not be had: "
+        + "; ".join(reasons)
+        + f"; with a network, run: python -m benchmarks fetch {asset.name}"
     )
 
 

@@ -30,7 +30,8 @@ MOST_EXPANDED_IN_ALL = 2**29  # numbers that a file's tensors may claim beyond t
 _MOST_ENTRIES, _DEPTH = 1_000_000, 32
 # What a file holds, by a name in it, with where that belongs; the first that fits.
 _SIGNS: tuple[tuple[str, str], ...] = (
-    (r"(^|\.)synthesis\.(L\d+_\d+_\d+|input\.(freqs|transform))", "a StyleGAN3 generator (or StyleGAN-XL's, -T's): only StyleGAN2's are read"),
+    (r"(^|\.)synthesis\.(L\d+_\d+_\d+|input\.(freqs|transform))",
+     "a StyleGAN3 generator (or StyleGAN-XL's, -T's): only StyleGAN2's are read"),
     (r"(^|\.)hypernet\.", "a HyperStyle hypernetwork; `stage_settings.hyperstyle.weights=FILE` takes it"),
     (r"(^|\.)encoder\.(\w+\.)*?(input_layer|styles|body|conv1)\.",
      "an encoder of pSp's or e4e's kind; `stage_settings.STAGE.weights=FILE` takes it"),
