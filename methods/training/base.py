@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
+from datasets.scope import FACES
 from methods.generators.stylegan2 import Generator
 from methods.training.count import Count, present_count
 from methods.training.distributed import share_batch_norms
@@ -32,7 +33,8 @@ class NetworkTrainingConfig:
     """Settings that all these trainings have.
 
     data, align, draws: training images, as datasets.training_images.load takes them; data "": what the generator was
-    trained on. budget: passes of network and generator, forward and backward, over all processes (a pass without a
+    trained on; align "": the generator's frame, ffhq where it declares none. domain: what the images show; "" for the
+    generator's; other domains than faces are trained on without the identity loss. budget: passes of network and generator, forward and backward, over all processes (a pass without a
     backward counts a third), so that trainings of different networks cost the same. synthetic: fraction of the images
     that the generator draws. warmup: fraction of the budget over which the rate rises; it falls along half a cosine to
     0. ema: decay of the average of weights. name: of the exported files. The released trainings use Ranger at 1e-4 for
@@ -41,7 +43,8 @@ class NetworkTrainingConfig:
 
     generator: str = "faces64"
     data: str = ""
-    align: str = "ffhq"
+    align: str = ""
+    domain: str = ""
     budget: int = 32_000
     batch: int = 8
     synthetic: float = 0.25
@@ -210,7 +213,13 @@ class EmaTraining(pl.LightningModule):
     def evaluate(self, network: Any, images: Tensor) -> dict[str, float]:
         """MSE, LPIPS, identity, and the mean distance of a code's layers from their mean, over images [N, 3, R, R]."""
         results = [self.reconstruct(network, part) for part in images.split(32)]
-        same = [1 - identity_distance(r.image, r.target, self.config.losses.identity_network) for r in results]
+        losses, faces = self.config.losses, self.config.domain in ("", FACES)
+        same = [
+            1 - identity_distance(r.image, r.target, losses.identity_network, losses.identity_frame)
+            if faces
+            else torch.tensor(float("nan"))
+            for r in results
+        ]
         image, target, codes = (torch.cat([getattr(r, k) for r in results]) for k in ("image", "target", "latent"))
         found = {name: float(value) for name, value in validation_metrics(image, target).items()}
         spread = (codes - codes.mean(dim=1, keepdim=True)).norm(dim=2).mean()

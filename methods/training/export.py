@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -13,6 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from datasets.checkpoints import read_checkpoint
+from datasets.scope import FACES, FFHQ
 from methods.encoders.designs import DESIGNS
 from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
 from methods.generators import load_generator
@@ -27,6 +29,7 @@ from methods.training.metrics import save_comparison
 from methods.training.spec import TrainingSpec, configured
 
 VERSION = 1
+logger = logging.getLogger(__name__)
 # Generators whose files do not say what they were trained on.
 UNTOLD = {"faces64": "digiface_gan", "toy": "digiface_gan"}
 
@@ -63,7 +66,12 @@ def _spec(
     data = config.data or UNTOLD.get(config.generator) or trained_on(config.generator)
     if not data:
         raise ValueError(f"generator={config.generator}: its file does not say what it was trained on; add data=...")
-    config = replace(config, data=data)
+    align = config.align or generator.scope.frame or FFHQ
+    losses, domain = replace(config.losses, identity_frame=align), config.domain or generator.scope.domain or FACES
+    if domain != FACES and losses.identity:
+        logger.warning("domain %s: trained without the identity loss, which is of faces", domain)
+        losses = replace(losses, identity=0.0)
+    config = replace(config, data=data, align=align, domain=domain, losses=losses)
     return TrainingSpec(
         config=config,
         module=lambda: training(config, load_generator(config.generator)),

@@ -7,13 +7,18 @@ Reference: Richardson et al., arXiv 2008.00951, section 3.2. Identity is 1 - cos
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.alignment import Landmarks
+from datasets.ffhq_alignment import frame_of_5
+from datasets.scope import FFHQ, TIGHT
 from methods.features import mean_square, perceptual
 from metrics.networks import IdentityNetwork, load_identity
+from metrics.networks.sface import FRAME, FRAME_SIDE, SFace, crop_transform
 
 identity_network = cache(load_identity)  # one copy a process
 
@@ -21,6 +26,7 @@ identity_network = cache(load_identity)  # one copy a process
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the terms. identity_images: how many images of a batch the identity term is measured on.
+    identity_frame: frame of the images, for SFace's crop.
 
     The recognition network costs more than encoder and generator on a CPU; images of a batch come in random
     order, so that the mean over its first few is an unbiased estimate of the mean over all.
@@ -31,6 +37,7 @@ class LossWeights:
     identity: float = 0.1
     identity_network: str = "sface"
     identity_images: int = 1
+    identity_frame: str = TIGHT
 
 
 def reconstruction_terms(
@@ -57,17 +64,28 @@ def reconstruction_terms(
     if weights.identity and identity:
         count = weights.identity_images
         terms["identity"] = weights.identity * identity_distance(
-            images[:count], targets[:count], weights.identity_network
+            images[:count], targets[:count], weights.identity_network, weights.identity_frame
         )
     return terms
 
 
-def identity_distance(images: Tensor, targets: Tensor, network: str) -> Tensor:
-    """Mean of 1 - cosine between embeddings; gradient to `images` only."""
+def identity_distance(images: Tensor, targets: Tensor, network: str, frame: str = TIGHT) -> Tensor:
+    """Mean of 1 - cosine between embeddings; gradient to `images` only. frame: of the images, where sface crops."""
     model: IdentityNetwork = identity_network(network).to(images)
+    crop = partial(model.crop, transform=_of_ffhq()) if isinstance(model, SFace) and frame == FFHQ else model.crop
     with torch.no_grad():
-        wanted = model.embed(model.crop(targets))
-    return (1 - (model.embed(model.crop(images)) * wanted).sum(dim=1)).mean()
+        wanted = model.embed(crop(targets))
+    return (1 - (model.embed(crop(images)) * wanted).sum(dim=1)).mean()
+
+
+@cache
+def _of_ffhq() -> Tensor:
+    """SFace's crop [2, 3] of the mean face in FFHQ's frame."""
+    points = np.array(FRAME)
+    corners = frame_of_5(Landmarks(points, 1.0)).corners
+    axes = np.stack([corners[3] - corners[0], corners[1] - corners[0]], axis=1)  # to the right, down
+    inside = np.linalg.solve(axes, (points - corners[0]).T).T  # 0 to 1 over the frame
+    return torch.from_numpy(crop_transform(inside * FRAME_SIDE - 0.5, FRAME_SIDE))
 
 
 def w_norm(latent: Tensor, latent_avg: Tensor) -> Tensor:
