@@ -34,11 +34,12 @@ class NetworkTrainingConfig:
 
     data, align, draws: training images, as datasets.training_images.load takes them; data "": what the generator was
     trained on; align "": the generator's frame, ffhq where it declares none. domain: what the images show; "" for the
-    generator's; other domains than faces are trained on without the identity loss. budget: passes of network and generator, forward and backward, over all processes (a pass without a
-    backward counts a third), so that trainings of different networks cost the same. synthetic: fraction of the images
-    that the generator draws. warmup: fraction of the budget over which the rate rises; it falls along half a cosine to
-    0. ema: decay of the average of weights. name: of the exported files. The released trainings use Ranger at 1e-4 for
-    200,000 steps and more; this suite's budget is a hundredth of that, so Adam and a higher rate.
+    generator's; other domains than faces are trained on without the identity loss. budget: passes of network and
+    generator, forward and backward, over all processes (a pass without a backward counts a third), so that trainings of
+    different networks cost the same. synthetic: fraction of the images that the generator draws. warmup: fraction of
+    the budget over which the rate rises; it falls along half a cosine to 0. ema: decay of the average of weights. name:
+    of the exported files. The released trainings use Ranger at 1e-4 for 200,000 steps and more; this suite's budget is a
+    hundredth of that, so Adam and a higher rate.
     """
 
     generator: str = "faces64"
