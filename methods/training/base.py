@@ -38,7 +38,7 @@ class NetworkTrainingConfig:
     generator, forward and backward, over all processes (a pass without a backward counts a third), so that trainings of
     different networks cost the same. synthetic: fraction of the images that the generator draws. warmup: fraction of
     the budget over which the rate rises; it falls along half a cosine to 0. ema: decay of the average of weights. name:
-    of the exported files. The released trainings use Ranger at 1e-4 for 200,000 steps and more; this suite's budget is a
+    of the exported files. The released trainings use Ranger at 1e-4 for 200,000 steps and more; the budget here is a
     hundredth of that, so Adam and a higher rate.
     """
 
