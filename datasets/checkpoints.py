@@ -151,8 +151,12 @@ def describe(content: Any) -> str:
     for pattern, what in _SIGNS:
         if any(re.search(pattern, name) for name in names):
             return what
+    if isinstance(content, Record):
+        return f"a pickled {content.class_name}"
+    if isinstance(content, list | tuple):
+        return f"a sequence of {len(content)} without names"
     if not isinstance(content, Mapping):
-        return f"no names but {type(content).__name__}"
+        return f"one {type(content).__name__}"
     keys = list(map(str, content))
     return f"{', '.join(keys[:4]) or 'nothing'}{' ...' if len(keys) > 4 else ''}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class _File(logging.FileHandler):
 
 def set_up(quiet: bool = False, verbose: bool = False) -> None:
     """Send the suite's notes to stderr: warnings and errors where it is quiet, all where it is verbose."""
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # without the line of code that warns
     handler = _Stderr(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     _replace(_Stderr, handler)
     for package in PACKAGES:

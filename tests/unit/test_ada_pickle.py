@@ -141,7 +141,7 @@ def test_what_is_wrong_in_a_network_is_named(state: dict[str, Tensor], tmp_path:
     holed = state | {"synthesis.b8.conv0.bias": torch.full_like(state["synthesis.b8.conv0.bias"], torch.nan)}
     for content, said in (
         ({"D": None}, "looked for g_ema, G_ema, .* found D"),
-        ([1, 2], "found no names but list"),
+        ([1, 2], "found a sequence of 2 without names"),
         ({"G_ema": network(lacking)}, r"lacks|no generator|b8\.conv0"),
         ({"G_ema": network(holed)}, "is not finite in"),
         ({"G_ema": network(state | {"synthesis.b8.more": torch.zeros(1)})}, "unexpected|more"),

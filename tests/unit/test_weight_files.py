@@ -219,7 +219,7 @@ def grey(channels: int) -> dict[str, Any]:
         (torch.zeros(1, 512), r"found one tensor \[1, 512\]"),
         ({"state": {0: {"exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 1e-3}]}, "the state of an optimizer"),
         ({"b4.fromrgb.weight": torch.zeros(2)}, "found a discriminator"),
-        ((1, 2, 3), "looked for g_ema, G_ema, .* found no names but"),
+        ((1, 2, 3), "looked for g_ema, G_ema, .* found a sequence of 3 without names"),
         ({"G": 1, "D": None, "G_ema": None}, "found G, D, G_ema"),
     ],
 )  # fmt: skip
