@@ -1,7 +1,9 @@
 """`build(directory)`: the report of a run, written to DIR/report; equal rows give equal bytes.
 
-tables.md, tables.tex, recipes.tex and tables.csv hold nothing that depends on the day: two runs of one suite that
-differ in their timings only give the same bytes. Timings, memory and the commit are in costs.md and costs.csv.
+tables.md begins with a summary. tables.tex shows the summary and the means; latex/ has every table as a file to input,
+also for one column of a paper, and references.bib. None of them holds anything that depends on the day: two runs of
+one suite that differ in their timings only give the same bytes. Timings, memory and the commit are in costs.md and
+costs.csv.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from inversion_bench.files import write_text
-from reports import dashboard, figures, latex, layout, markdown, published_comparison, tables_csv
+from reports import bibliography, dashboard, figures, latex, layout, markdown, published_comparison, tables_csv
 from reports.frame import ReportError, Results, read
 from reports.listings import Listing, distinct, listings
 from reports.sections import sections
+from reports.summary import summary
 from reports.table import Table
 from reports.tabulate import costs, means, paired
 
@@ -49,16 +52,22 @@ def build(
     differences = [paired(results, *part, _present(results, part, reference)) for part in compared]
     cost_tables = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
     published = published_comparison.tables(results)
-    printed = [*(part for table in [*quality, *differences] for part in sections(table)), *published]
+    shown = [part for table in quality for part in sections(table)]
+    printed = [*shown, *(part for table in differences for part in sections(table)), *published]
+    first = [summary(results)] if quality else []
     about = [*listings(results), *published_comparison.warnings(results)]
     texts = {
-        "tables.md": tables_markdown(results.run, printed, about),
-        "tables.tex": latex.document(printed),
+        "tables.md": tables_markdown(results.run, printed, about, first),
+        "tables.tex": latex.document([*first, *shown]),
         "recipes.tex": latex.recipes(printed),
         "tables.csv": tables_csv.dumps([*quality, *differences, *published]),
         "costs.md": costs_markdown(results, cost_tables),
         "costs.csv": tables_csv.dumps(cost_tables),
     }
+    for table in [*first, *printed]:
+        stem = "summary" if table in first else latex.label(table)
+        texts |= {f"latex/{stem}.tex": latex.part(table), f"latex/{stem}_column.tex": latex.column_wide(table)}
+    texts["latex/references.bib"] = bibliography.cited(results)
     folder = results.directory / "report"
     for stem, tables in arranged.items():
         texts[f"layouts/{stem}.md"] = "\n".join(filter(None, [*map(_section, tables), markdown.recipes(tables)]))
@@ -68,7 +77,7 @@ def build(
     written = [folder / name for name in texts]
     for path, text in zip(written, texts.values(), strict=True):
         write_text(path, text)
-    for stale in set((folder / "layouts").iterdir()) - set(written):
+    for stale in {path for name in ("layouts", "latex") for path in (folder / name).iterdir()} - set(written):
         stale.unlink()
     drawn = figures.draw(results, quality, differences, cost_tables, reference, folder / "figures", choice)
     return [*written, *drawn, dashboard.write(results, quality, cost_tables, reference, about)]
@@ -80,9 +89,12 @@ def _present(results: Results, part: tuple[str, str], reference: str) -> str:
     return reference if reference in methods else methods[0]
 
 
-def tables_markdown(run: Mapping[str, Any], tables: Sequence[Table], about: Sequence[Listing]) -> str:
-    """The text of tables.md: methods and data sets, the tables, recipes, failures and provenance."""
+def tables_markdown(
+    run: Mapping[str, Any], tables: Sequence[Table], about: Sequence[Listing], first: Sequence[Table] = ()
+) -> str:
+    """The text of tables.md: a summary, methods and data sets, the tables, recipes, failures and provenance."""
     parts = [f"# {markdown.escape(str(run.get('title') or run.get('suite') or 'Results'))}"]
+    parts += map(_section, first)
     before, after = about[:2], about[2:]
     parts += [f"## {part.title}\n\n{markdown.listing(part.headers, part.rows)}" for part in before]
     parts += map(_section, tables)

@@ -7,14 +7,16 @@ defines the macro itself. Needs booktabs and geometry.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from reports.table import Cell, Column, Row, Table, bounded, common, count, letter, measured, number
 
 # More metrics than this do not fit the width of a page: the table continues below with the next ones.
-PANEL, PANEL_WITHOUT_INTERVALS = 4, 9
+PANEL, PANEL_WITHOUT_INTERVALS, COLUMN = 4, 9, 4
 # Capacity of a landscape A4 page in footnote size, measured by compiling: lines, and characters per line of text.
 LINES, CHARACTERS = 46, 155
 _SPECIAL = {
@@ -76,15 +78,40 @@ def _caption(value: Table) -> str:
     return value.text + (f" Metrics: {named}." if named else "")
 
 
-def table(value: Table) -> str:
-    """A table environment with caption, dagger and footnotes; long tables continue in further environments."""
+def label(value: Table) -> str:
+    """What `\\ref` names a table by: its kind, protocol, data set and section, in letters, digits and hyphens."""
+    words = [value.kind, value.protocol, value.dataset, *(column.section for column in value.columns[:1])]
+    if not (value.protocol or value.dataset):
+        words = [value.title.lower()]
+    return re.sub(r"[^A-Za-z0-9]+", "-", "-".join(filter(None, words))).strip("-") or "table"
+
+
+def part(value: Table) -> str:
+    """A table for \\input, with what its document has to load."""
+    needs = "% \\usepackage{booktabs,textcomp} and siunitx, or \\newcommand{\\num}[1]{#1}\n"
+    about = f"% \\ref{{tab:{label(value)}}}; recipes.tex has the recipes of the metrics\n"
+    return needs + about + table(value)
+
+
+def column_wide(value: Table) -> str:
+    """The same for one column of a paper in two columns: means alone, at most COLUMN metrics side by side."""
+    return table(replace(value, intervals=False, caption=""), COLUMN)
+
+
+def table(value: Table, across: int = 0) -> str:
+    """A table environment with caption, label, dagger and footnotes; long tables continue in further environments.
+
+    Args:
+        value: the table.
+        across: metrics side by side; 0 for as many as a landscape page has room for.
+    """
     notes = []
     if any(cell.partial for _, _, cell in value.cells()):
         notes.append(rf"\textdagger{{}} {escape(value.dagger)}")
     notes += [rf"\textsuperscript{{{letter(index)}}} {escape(text)}" for index, text in enumerate(value.reasons())]
     pages: list[list[str]] = [[]]
     left = LINES - _lines(_caption(value))
-    for indices in _panels(value):
+    for indices in _panels(value, across):
         for rows in _pieces(value.rows):
             body = _panel(value, indices, rows)
             used = body.count("\n") + 1
@@ -108,16 +135,16 @@ def _page(value: Table, pages: Sequence[Sequence[str]], index: int, notes: Seque
     head = (
         r"Table~\thetable{} (continued)\par\medskip"
         if index
-        else rf"\caption[{{{escape(value.title)}}}]{{{box}}}\medskip"
+        else rf"\caption[{{{escape(value.title)}}}]{{{box}}}\label{{tab:{label(value)}}}\medskip"
     )
     foot = [rf"\par\smallskip{{\scriptsize {note}}}" for note in notes if index == len(pages) - 1]
     body = [head, "\n\n\\medskip\n".join(pages[index]), *foot]
     return "\n".join([r"\begin{table}[p]", r"\centering", r"\footnotesize", *body, r"\end{table}", ""])
 
 
-def _panels(value: Table) -> Iterator[list[int]]:
+def _panels(value: Table, across: int = 0) -> Iterator[list[int]]:
     """Indices of the columns that are printed side by side; groups of columns stay together where they fit."""
-    size = PANEL if value.intervals else PANEL_WITHOUT_INTERVALS
+    size = across or (PANEL if value.intervals else PANEL_WITHOUT_INTERVALS)
     panel: list[int] = []
     for _, members in groupby(range(len(value.columns)), key=lambda index: value.columns[index].group):
         group = list(members)

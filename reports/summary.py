@@ -33,7 +33,7 @@ def summary(results: Results, datasets: Sequence[str] = (), most: int = 0) -> Ta
         groups=[LayoutGroup(columns=[LayoutColumn(metric=name) for name in shown])],
     ))[0]  # fmt: skip
     rows = tuple(row for row in table.rows if any(cell.value is not None or cell.failures for cell in row.cells))
-    return replace(table, rows=rows or table.rows)
+    return replace(table, dataset="", rows=rows or table.rows)
 
 
 def _has(results: Results, dataset: str, metrics: Sequence[str]) -> bool:

@@ -198,7 +198,7 @@ def _why(results: Results, method: str, column: Column, dataset: str, protocol: 
     """Why images of a cell are missing: the most frequent reason of its rows, or that it was not run."""
     rows = _lost(results, method, column, dataset, protocol)
     if rows.empty:
-        return "not yet: not run"
+        return "not run"
     counts = rows.groupby(["status", "reason"])["image"].nunique().sort_values(ascending=False, kind="stable")
     status, reason = (str(part) for part in counts.index[0])
     if status == "skipped":

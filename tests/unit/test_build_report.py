@@ -49,7 +49,9 @@ def test_every_file_is_there_and_nothing_else(directory: Path) -> None:
     stems += [f"{kind}_{part}" for kind in ("scatter", "images", "differences")]
     figures = {f"figures/{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
     texts = {"tables.md", "tables.tex", "tables.csv", "recipes.tex", "costs.md", "costs.csv"}
-    assert found == {"index.html"} | texts | figures
+    tables = {f"latex/{stem}{kind}.tex" for stem in ("summary", "means-standard-faces", "paired-standard-faces")
+              for kind in ("", "_column")}  # fmt: skip
+    assert found == {"index.html", "latex/references.bib"} | texts | figures | tables
     for path in written:
         assert path.stat().st_size > 0
         if path.suffix == ".png":
