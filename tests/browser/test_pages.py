@@ -38,3 +38,24 @@ def test_hostile_images_load_and_open(hostile: Path, opener: Opener) -> None:
         assert page.locator("#viewer script, #viewer b, #viewer [onmouseover]").count() == 0
         loaded(page, "#viewer img")
         page.keyboard.press("Escape")
+
+
+def test_cells_on_a_phone_hold_words_and_heads_stay(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "about", 390)
+    narrow = "cells => cells.filter(c => c.innerText.trim() && c.offsetWidth < 48).map(c => c.innerText)"
+    assert page.locator("td.text").evaluate_all(narrow) == [], "letters below one another"
+    page = opener(ordinary, "table")
+    scroll, head = page.locator(".scroll").first, page.locator(".scroll thead").first
+    scroll.evaluate("box => { box.style.maxHeight = '120px'; box.scrollTop = 60; }")
+    scroll_box, head_box = scroll.bounding_box(), head.bounding_box()
+    assert scroll_box and head_box and abs(head_box["y"] - scroll_box["y"]) < 2
+
+
+def test_print_has_the_content_alone_on_white(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "table", theme="dark")
+    page.emulate_media(media="print")
+    for gone in ("nav", ".controls", "#theme"):
+        expect(page.locator(gone).first).to_be_hidden()
+    expect(page.locator(".scroll").first).to_have_css("overflow-x", "visible")
+    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(page.locator("td.best .value").first).to_be_visible()
