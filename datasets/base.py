@@ -77,7 +77,7 @@ class Manifest:
     root: Path
     records: tuple[Record, ...]
     scope: Scope = NOT_DECLARED
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.domain not in ("in", "out"):
