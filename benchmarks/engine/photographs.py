@@ -31,7 +31,7 @@ from benchmarks.protocols.reconstruction import Reconstruction, measure, sample_
 from datasets import assets, folder
 from datasets.checkpoints import read_safetensors
 from datasets.images import read_rgb, save_png, to_image, to_tensor
-from inversion_bench.files import write_text
+from inversion_bench.files import atomic, write_text
 from inversion_bench.names import shown
 from methods.base import Inversion
 from methods.generators import Generator, load_generator
@@ -92,7 +92,8 @@ class Photograph:
         codes = {"latent": self.inversion.latent[0], **latents}
         codes |= {f"noise.{i}": level for i, level in enumerate(self.inversion.noise[0] or [])}
         facts = {"source": self.source, "space": self.inversion.space, **self.facts}
-        save_file({name: code.cpu().contiguous() for name, code in codes.items()}, place / LATENT, facts)
+        with atomic(place / LATENT) as temporary:
+            save_file({name: code.cpu().contiguous() for name, code in codes.items()}, temporary, facts)
         if self.inversion.weights[0] is not None:
             save_delta(place / DELTA, generator, self.inversion.weights[0])
         for file, content in report.items():
