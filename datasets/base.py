@@ -125,6 +125,15 @@ class Manifest:
         """Reason by id of the records without an image."""
         return {record.id: record.failure for record in self.records if record.failure}
 
+    @property
+    def groups(self) -> dict[str, str]:
+        """The person by id, or the image that an object was laid on, where several records share it; else empty.
+
+        Such records are not independent.
+        """
+        people = {r.id: str(r.labels.get("person", r.labels.get("clean", r.id))) for r in self.records}
+        return people if len(set(people.values())) < len(people) else {}
+
     def subset(self, limit: int | None) -> Manifest:
         """`limit` records spread evenly over the set in its order, always the same ones; None keeps all.
 

@@ -162,7 +162,7 @@ def _comparisons(a: Results, b: Results, part: tuple[str, str], metrics: list[st
                 continue
             one, other = values_a[both].to_numpy(), values_b[both].to_numpy()
             direction = a.info(metric)["direction"]
-            interval = paired_interval(other, one)
+            interval = paired_interval(other, one, a.groups(part[0], both))
             outcome = SAME if np.array_equal(one, other) else _outcome(interval, direction)
             means = float(np.sort(one).mean()), float(np.sort(other).mean())
             yield replace(comparison, outcome=outcome, a=means[0], b=means[1], difference=interval,
@@ -171,7 +171,7 @@ def _comparisons(a: Results, b: Results, part: tuple[str, str], metrics: list[st
 
 def _outcome(interval: Interval, direction: Direction) -> str:
     if not interval.excludes_zero:
-        return UNDECIDED if interval.n >= MIN_PAIRS else f"fewer than {MIN_PAIRS} images"
+        return UNDECIDED if interval.groups >= MIN_PAIRS else f"fewer than {MIN_PAIRS} images or people"
     return BETTER if better(interval.mean, direction) else WORSE
 
 
@@ -234,7 +234,7 @@ def _summary(comparisons: Sequence[Comparison]) -> str:
     text = f"Of {len(comparisons)} comparisons (method x metric x data set), B is {', '.join(listed)}."
     if compared := counts[BETTER] + counts[WORSE] + counts[UNDECIDED]:
         chance = f"about {(1 - LEVEL) * compared:.1f} of {compared} differences are expected by chance alone"
-        text += f" Paired by image, {LEVEL:.0%} bootstrap intervals: {chance}."
+        text += f" Paired by image, {LEVEL:.0%} intervals: {chance}."
     lost, gained = sum(one.only_a for one in comparisons), sum(one.only_b for one in comparisons)
     if lost or gained:
         text += f" Values in one run only: {lost} in A, {gained} in B."

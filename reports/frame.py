@@ -7,7 +7,7 @@ metrics are named here, because timings stay out of the quality tables.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,6 +127,11 @@ class Results:
         """Number of images of a data set, or of a protocol where run.json gives another number for it."""
         info = self.run["datasets"][dataset]
         return int(info.get("protocols", {}).get(protocol, info["n"]))
+
+    def groups(self, dataset: str, images: Sequence[str]) -> list[str] | None:
+        """The group (person) of each image, as run.json has it; None where every image is one of its own."""
+        known = self.run["datasets"][dataset].get("groups") or {}
+        return [known.get(image, image) for image in images] if known else None
 
     def info(self, metric: str) -> Mapping[str, Any]:
         return self.run["metrics"][metric]

@@ -20,7 +20,7 @@ from reports import published
 from reports.frame import ReportError, Results
 from reports.listings import VOLATILE
 from reports.table import Cell, Column, Row, Table
-from reports.tabulate import BOOTSTRAP, COMMON, MARKS, column, mean_cells
+from reports.tabulate import COMMON, INTERVAL, MARKS, column, mean_cells
 
 LAYOUTS = Path(__file__).parent / "layouts"
 EVERY = "*"
@@ -169,7 +169,7 @@ def _caption(results: Results, layout: Layout, datasets: list[str]) -> str:
     parts = [
         layout.caption,
         *(f"{group.title}: not measured in this run." for group in layout.groups if _left_out(results, group)),
-        f"Mean over the n images of a data set{f' with {BOOTSTRAP}' if layout.intervals else ''}. {MARKS}",
+        f"Mean over the n images of a data set{f' with {INTERVAL}' if layout.intervals else ''}. {MARKS}",
         f"Images: {'; '.join(filter(None, crops))}." if any(crops) else "",
         _made_with(results),
     ]

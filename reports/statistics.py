@@ -1,26 +1,29 @@
-"""Bootstrap confidence intervals and ties over images (percentile bootstrap; Efron and Tibshirani 1993, ch. 13, 16).
+"""Confidence intervals of means over images, and which methods are the best.
 
-All functions are pure: the resamples are seeded and the values are sorted first, so the result depends neither on the
-order of the rows nor on earlier calls.
+Images of one person are not independent: a mean is of all images, its interval comes from the totals of the groups
+(people); images without a group are groups of their own. The interval is Student's t on these totals with Hall's
+transformation, which corrects the skewness of few values (Hall, "On the removal of skewness by transformation", 1992).
+It resamples nothing: no mark hangs on a draw, and the same values give the same bounds on every machine.
+
+Its coverage, by simulation (tests/unit/test_statistics.py): 93 to 97 % at 8, 12 and 30 groups of normal, uniform, t (3
+degrees), exponential and moderately lognormal values; 89 to 92 % where values are as skewed as a lognormal of sigma 1.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr, stdtrit
 
 Direction = Literal["lower", "higher"]
 Mark = Literal["", "best", "second"]
 
-RESAMPLES = 2_000
 LEVEL = 0.95
-# Five differences of one sign always give an interval that excludes zero, although the sign test's p is
-# 2 / 2**5 > 0.05. At least six pairs are needed to reach 95 %.
-MIN_PAIRS = 6
+MIN_PAIRS = 6  # groups (people) below which nothing is called different
+SHRUNK = 0.85  # factor of the skewness: that of a small sample is noisy, and heavy tails show as skewness
 
 
 def sign(direction: Direction) -> int:
@@ -35,96 +38,120 @@ def better(difference: float, direction: Direction) -> bool:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over n images and the bounds of its percentile bootstrap interval; low <= mean <= high."""
+    """A mean over n images in some groups, the bounds of its interval, and p of a mean of zero.
+
+    Bounds and p are NaN for a single group. p is of Student's two-sided test: Hall's transformation does not hold in
+    the far tails that corrected comparisons look at.
+    """
 
     mean: float
     low: float
     high: float
     n: int
+    groups: int
+    p: float
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether a mean difference is distinguishable from zero: enough pairs, and zero lies outside the interval."""
-        return self.n >= MIN_PAIRS and not self.low <= 0.0 <= self.high
+        """Whether a mean difference is distinguishable from zero: enough groups, and zero lies outside the interval."""
+        return self.groups >= MIN_PAIRS and not self.low <= 0.0 <= self.high
 
 
-@lru_cache(maxsize=2)  # one table column after another has the same n; at n = 2,824 the indices take 23 MB
-def _draws(n: int, resamples: int, seed: int) -> NDArray[np.int32]:
-    """Indices of the resamples: [resamples, n]."""
-    return np.random.default_rng(seed).integers(n, size=(resamples, n), dtype=np.int32)
-
-
-def mean_interval(values: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL) -> Interval:
-    """Mean with its percentile bootstrap interval.
-
-    Args:
-        values: [n], n > 0.
-        seed: of the resampling.
-        resamples: number of bootstrap samples.
-        level: coverage of the interval, in (0, 1).
-
-    Raises:
-        ValueError: values are empty, not 1-D or not finite, or the level is out of range.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"expected at least one finite value in one dimension, found shape {array.shape}: {array}")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"expected a level between 0 and 1, found {level}")
-    array = np.sort(array)
-    mean = float(array.mean())
-    means = array[_draws(array.size, resamples, seed)].mean(axis=1)  # [resamples]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    # Rounding alone can put the mean of equal values one unit in the last place outside.
-    return Interval(mean, min(float(low), mean), max(float(high), mean), array.size)
-
-
-@lru_cache(maxsize=1)
-def _weights(n: int, resamples: int, seed: int) -> NDArray[np.float64]:
-    """Relative frequency of each index in each resample: [resamples, n]; its product with values gives the means."""
-    return np.stack([np.bincount(row, minlength=n) for row in _draws(n, resamples, seed)]) / n
-
-
-def mean_intervals(
-    columns: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
-) -> list[Interval]:
-    """mean_interval of each column by one matrix product, much faster for many columns; equal up to rounding.
+def mean_intervals(columns: ArrayLike, groups: ArrayLike | None = None, *, level: float = LEVEL) -> list[Interval]:
+    """The mean of each column with its interval. The order of the rows does not matter.
 
     Args:
         columns: [n, K], n > 0.
-        seed, resamples, level: as in mean_interval.
+        groups: [n], the group of each row; None where every row is one of its own.
+        level: coverage of the interval, in (0, 1).
 
     Raises:
-        ValueError: columns are empty, not 2-D or not finite.
+        ValueError: columns are empty, not 2-D or not finite, groups are not as many, or the level is out of range.
     """
     array = np.asarray(columns, dtype=np.float64)
     if array.ndim != 2 or array.shape[0] == 0 or not np.isfinite(array).all():
         raise ValueError(f"expected finite values [n, K] with n > 0, found shape {array.shape}: {array}")
-    array = np.sort(array, axis=0)
-    means = _weights(array.shape[0], resamples, seed) @ array  # [resamples, K]
-    bounds = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)  # [2, K]
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"expected a level between 0 and 1, found {level}")
+    order = np.argsort(array, axis=0, kind="stable")
+    mean = np.take_along_axis(array, order, axis=0).mean(axis=0)
+    totals, sizes = _totals(array, order, groups)
+    count = len(sizes)
+    residuals = (totals - mean * sizes[:, None]) / sizes.mean()  # [groups, K]
+    with np.errstate(divide="ignore", invalid="ignore"):  # one group; equal values
+        error = np.sqrt((residuals**2).sum(axis=0) / (count - 1) / count)
+        skewness = (residuals**3).mean(axis=0) / (residuals**2).mean(axis=0) ** 1.5
+        bend = SHRUNK * np.nan_to_num(skewness) / np.sqrt(count)
+        reach = stdtrit(count - 1, (1 + level) / 2)
+        low, high = mean - error * _unbent(reach, bend), mean - error * _unbent(-reach, bend)
+        p = 2 * stdtr(count - 1, -np.abs(mean / error))
+    p = np.where(error == 0, mean == 0, p)
     return [
-        Interval(float(mean), min(float(low), float(mean)), max(float(high), float(mean)), array.shape[0])
-        for mean, (low, high) in zip(array.mean(axis=0), bounds.T, strict=True)
+        Interval(float(middle), float(lower), float(upper), len(array), count, float(chance))
+        for middle, lower, upper, chance in zip(mean, low, high, p, strict=True)
     ]
 
 
+def _totals(
+    array: NDArray[np.float64], order: NDArray[np.intp], groups: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum of each group [groups, K], and how many rows it has [groups]."""
+    if groups is None:
+        return np.take_along_axis(array, order, axis=0), np.ones(len(array))
+    labels = np.asarray(groups)
+    if labels.shape != array.shape[:1]:
+        raise ValueError(f"expected a group for each of {len(array)} rows, found shape {labels.shape}")
+    names, codes = np.unique(labels, return_inverse=True)
+    # Added in the order of the values: sums depend on it in the last digit.
+    totals = [np.bincount(codes[rows], column[rows], len(names)) for column, rows in zip(array.T, order.T, strict=True)]
+    return np.stack(totals, axis=1), np.bincount(codes).astype(np.float64)
+
+
+def _unbent(t: float, bend: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of Hall's transformation t + b t^2 / 3 + b^2 t^3 / 27 + b / 6, b: skewness over the root of n."""
+    curved = np.abs(bend) > 1e-6
+    safe = np.where(curved, bend, 1.0)
+    return np.where(curved, 3 / safe * (np.cbrt(1 + safe * (t - safe / 6)) - 1), t)
+
+
+def mean_interval(values: ArrayLike, groups: ArrayLike | None = None, *, level: float = LEVEL) -> Interval:
+    """`mean_intervals` of one column, values [n]."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise ValueError(f"expected values in one dimension, found shape {array.shape}")
+    return mean_intervals(array[:, None], groups, level=level)[0]
+
+
 def paired_interval(
-    values: ArrayLike, others: ArrayLike, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+    values: ArrayLike, others: ArrayLike, groups: ArrayLike | None = None, *, level: float = LEVEL
 ) -> Interval:
     """Interval of the mean paired difference.
 
     Args:
         values, others: [n], of the same images in the same order; the difference is values - others.
-        seed, resamples, level: as in mean_interval.
+        groups, level: as in mean_intervals.
 
     Raises:
-        ValueError: the shapes differ, or mean_interval refuses the differences.
+        ValueError: the shapes differ, or mean_intervals refuses the differences.
     """
     left, right = np.asarray(values, dtype=np.float64), np.asarray(others, dtype=np.float64)
     if left.shape != right.shape:
         raise ValueError(f"paired values need the same images, found shapes {left.shape} and {right.shape}")
-    return mean_interval(left - right, seed=seed, resamples=resamples, level=level)
+    return mean_interval(left - right, groups, level=level)
+
+
+def equivalent(
+    values: ArrayLike, others: ArrayLike, margin: float, groups: ArrayLike | None = None, *, level: float = LEVEL
+) -> bool:
+    """Whether two means differ by less than a margin: both one-sided tests reject (TOST; Schuirmann, 1987).
+
+    Args:
+        values, others, groups: as in paired_interval.
+        margin: the largest difference without meaning, in the unit of the values; 0 where none is declared.
+        level: 1 - the error of each test; the interval that has to lie inside the margin has the level 2 level - 1.
+    """
+    interval = paired_interval(values, others, groups, level=2 * level - 1)
+    return interval.groups >= MIN_PAIRS and -margin < interval.low and interval.high < margin
 
 
 def wins(values: ArrayLike, others: ArrayLike, direction: Direction) -> int:
@@ -133,41 +160,57 @@ def wins(values: ArrayLike, others: ArrayLike, direction: Direction) -> int:
     return int((gain > 0).sum())
 
 
-def tied_with_best(matrix: ArrayLike, direction: Direction) -> tuple[int, NDArray[np.bool_]]:
-    """The method with the best mean, and which methods are not distinguishable from it.
+def tied_with_best(
+    matrix: ArrayLike, direction: Direction, groups: ArrayLike | None = None
+) -> tuple[int, NDArray[np.bool_]]:
+    """The method with the best mean, and which methods are not worse at the level of the whole table column.
+
+    Holm's procedure over the pairs of methods: the best one is chosen by the same values, so that any pair may be the
+    one that is compared. With equal methods, some method is left out in at most 5 % of columns.
 
     Args:
         matrix: [images, methods].
         direction: which values are better.
+        groups: as in mean_intervals.
 
     Returns:
         The index of the best method, and a mask [methods]: the best is tied with itself; with fewer than MIN_PAIRS
-        images all methods are tied.
+        groups all methods are tied.
     """
     table = np.asarray(matrix, dtype=np.float64)
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(f"expected values [images, methods], found shape {table.shape}")
     means = np.sort(table, axis=0).mean(axis=0)  # sorted: the same bits in any order of the images
-    best = int((sign(direction) * means).argmax())
-    differs = [paired_interval(column, table[:, best]).excludes_zero for column in table.T]
-    return best, ~np.array(differs)
+    best, count = int((sign(direction) * means).argmax()), table.shape[1]
+    tied = np.ones(count, dtype=bool)
+    intervals = mean_intervals(table - table[:, [best]], groups)
+    if intervals[0].groups < MIN_PAIRS:
+        return best, tied
+    pairs = count * (count - 1) // 2
+    others = sorted((n for n in range(count) if n != best), key=lambda n: intervals[n].p)
+    for step, method in enumerate(others):
+        if intervals[method].p > (1 - LEVEL) / (pairs - step):
+            break
+        tied[method] = False
+    return best, tied
 
 
-def marks(matrix: ArrayLike, direction: Direction) -> tuple[Mark, ...]:
+def marks(matrix: ArrayLike, direction: Direction, groups: ArrayLike | None = None) -> tuple[Mark, ...]:
     """A mark for each method of matrix [images, methods]: "best" and its ties, "second" and its ties, or "".
 
-    There are no marks for a single method or fewer than MIN_PAIRS images.
+    There are no marks for a single method or fewer than MIN_PAIRS groups.
     """
     table = np.asarray(matrix, dtype=np.float64)
     result: list[Mark] = [""] * table.shape[1]
-    if table.shape[0] < MIN_PAIRS or table.shape[1] < 2:
+    count = len(table) if groups is None else len(np.unique(np.asarray(groups)))
+    if count < MIN_PAIRS or table.shape[1] < 2:
         return tuple(result)
     rest = np.arange(table.shape[1])
     ranks: tuple[Mark, Mark] = ("best", "second")
     for mark in ranks:
         if rest.size == 0:
             break
-        _, tied = tied_with_best(table[:, rest], direction)
+        _, tied = tied_with_best(table[:, rest], direction, groups)
         for method in rest[tied]:
             result[method] = mark
         rest = rest[~tied]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,6 @@ from reports.frame import COSTS, FAILURES, ReportError, Results
 from reports.statistics import (
     LEVEL,
     MIN_PAIRS,
-    RESAMPLES,
     Interval,
     better,
     marks,
@@ -24,10 +24,10 @@ from reports.table import Cell, CellMark, Column, Row, Table
 
 # A method that is ok on a smaller fraction of the expected images would shrink the common subset: it is n/a instead.
 MIN_COVERAGE = 0.5
-BOOTSTRAP = f"{LEVEL:.0%} percentile bootstrap interval over images ({RESAMPLES:,} resamples)"
+INTERVAL = f"{LEVEL:.0%} interval (Student's t, skewness corrected; images of one person count as one group)"
 MARKS = (
-    "Bold: the best method and those not distinguishable from it by a paired bootstrap; underlined: the second best "
-    f"likewise; no marks for fewer than {MIN_PAIRS} images."
+    "Bold: the best method and those that paired tests do not find worse at the level of the column (Holm over the "
+    f"pairs of methods); underlined: the second best likewise; no marks for fewer than {MIN_PAIRS} images or people."
 )
 COMMON = "mean over the images on which all methods with a number in the column are ok"
 
@@ -40,7 +40,7 @@ def means(results: Results, dataset: str, protocol: str) -> Table:
     by_column = [mean_cells(results, one, dataset, protocol, methods) for one in columns]
     return Table(
         kind="means", dataset=dataset, protocol=protocol, title=_title(results, dataset, protocol),
-        caption=f"{expected} images. Mean with {BOOTSTRAP}. {MARKS}{_images(results, dataset)}"
+        caption=f"{expected} images. Mean with {INTERVAL}. {MARKS}{_images(results, dataset)}"
         f"{_absent(results, methods)}", headers=("method",), columns=columns, rows=_rows(results, methods, by_column),
         dagger=f"{COMMON}: n of the {expected} expected; methods ok on fewer than half are left out.",
     )  # fmt: skip
@@ -67,9 +67,10 @@ def paired(results: Results, dataset: str, protocol: str, reference: str) -> Tab
     return Table(
         kind="paired", dataset=dataset, protocol=protocol, reference=reference,
         title=f"{_title(results, dataset, protocol)}: differences to {against}",
-        caption=f"Mean difference to {against}, paired by image, with {BOOTSTRAP}; in parentheses the number of images "
+        caption=f"Mean difference to {against}, paired by image, with {INTERVAL}; in parentheses the number of images "
         "on which the method is better, of those on which both are ok. Bold: better, and the interval excludes zero "
-        f"(at least {MIN_PAIRS} images).{_images(results, dataset)}{_absent(results, methods)}", headers=("method",),
+        f"(at least {MIN_PAIRS} images or people; each difference is tested alone)."
+        f"{_images(results, dataset)}{_absent(results, methods)}", headers=("method",),
         columns=columns, rows=_rows(results, others, by_column),
         dagger=f"fewer than the {results.expected(dataset, protocol)} expected images are ok for both methods.",
     )  # fmt: skip
@@ -97,13 +98,15 @@ def costs(results: Results, dataset: str, protocol: str) -> Table:
         own = part[part["method"] == method]
         title = results.title("methods", method)
         for key, rows_of_key in own.groupby(group, sort=True):
-            cells = tuple(_cost_cell(rows_of_key[rows_of_key["metric"] == one.name]) for one in columns)
+            cells = tuple(
+                _cost_cell(results, dataset, rows_of_key[rows_of_key["metric"] == one.name]) for one in columns
+            )
             rows.append(Row(method, (title, *(str(value) for value in key)), cells))
         if own.empty:
             rows.append(Row(method, (title, "", "", ""), (Cell(reason="not measured"),) * len(columns)))
     return Table(
         kind="costs", dataset=dataset, protocol=protocol, title=_title(results, dataset, protocol),
-        caption=f"Cost per image, mean with {BOOTSTRAP}; a row for each device, precision and batch size.",
+        caption=f"Cost per image, mean with {INTERVAL}; a row for each device, precision and batch size.",
         headers=("method", "device", "precision", "batch size"), columns=columns, rows=tuple(rows),
     )  # fmt: skip
 
@@ -125,13 +128,14 @@ def mean_cells(results: Results, column: Column, dataset: str, protocol: str, me
     if common.empty:  # no image in common: only methods with all images are left to print
         compared = [method for method in compared if ok[method] == expected]
         common = values[compared].dropna()
-    marked = dict(zip(compared, marks(common.to_numpy(), column.direction), strict=True)) if compared else {}
+    groups = results.groups(dataset, list(common.index))
+    marked = dict(zip(compared, marks(common.to_numpy(), column.direction, groups), strict=True)) if compared else {}
     cells = []
     for method in methods:
         why = "" if ok[method] == expected else _why(results, method, column, dataset, protocol)
         cell = Cell(expected=expected, failures=_failures(results, method, column, dataset, protocol), reason=why)
         if method in compared:
-            interval = mean_interval(common[method].to_numpy())
+            interval = mean_interval(common[method].to_numpy(), groups)
             cell = _cell(interval, expected=expected, failures=cell.failures, reason=why, mark=marked[method])
         elif ok[method]:
             cell = replace(cell, reason=f"ok on only {ok[method]} of {expected} images: {why}")
@@ -151,7 +155,7 @@ def _paired_cells(
             cells.append(_unpaired(results, column, dataset, protocol, method, reference))
             continue
         pair = both[method].to_numpy(), both[reference].to_numpy()
-        difference = paired_interval(*pair)
+        difference = paired_interval(*pair, results.groups(dataset, list(both.index)))
         mark: CellMark = (
             ("better" if better(difference.mean, column.direction) else "worse") if difference.excludes_zero else ""
         )
@@ -170,16 +174,18 @@ def _unpaired(results: Results, column: Column, dataset: str, protocol: str, met
 
 
 def _cell(interval: Interval, **values: Any) -> Cell:
-    return Cell(interval.mean, interval.low, interval.high, interval.n, **values)
+    low, high = (None, None) if math.isnan(interval.low) else (interval.low, interval.high)
+    return Cell(interval.mean, low, high, interval.n, **values)
 
 
-def _cost_cell(lines: pd.DataFrame) -> Cell:
+def _cost_cell(results: Results, dataset: str, lines: pd.DataFrame) -> Cell:
     ok = lines[lines["status"] == "ok"]
     failures = int(lines["status"].isin(FAILURES).sum())
     if ok.empty:
         reasons = lines["reason"].value_counts()
         return Cell(failures=failures, reason=str(reasons.index[0]) if len(reasons) else "not measured")
-    interval = mean_interval(ok.groupby("image")["value"].mean().to_numpy())
+    values = ok.groupby("image")["value"].mean()
+    interval = mean_interval(values.to_numpy(), results.groups(dataset, list(values.index)))
     return _cell(interval, expected=interval.n, failures=failures)
 
 

@@ -117,6 +117,7 @@ def describe(plan: Plan) -> dict[str, Any]:
             "scope": asdict(m.scope),
             "notes": m.notes,
             "n": len(m.records),
+            "groups": m.groups,
             "licence": m.licence,
             "recipe": m.recipe,
             "key": m.key,

@@ -14,7 +14,7 @@ from reports.dashboard.summaries import summary
 from reports.figures import COLOURS, MARKERS
 from reports.frame import COSTS, Results
 from reports.listings import Listing
-from reports.statistics import LEVEL, MIN_PAIRS, RESAMPLES
+from reports.statistics import LEVEL, MIN_PAIRS
 from reports.table import Table
 
 HARDWARE = ["device", "precision", "batch_size", "torch", "commit"]
@@ -44,7 +44,7 @@ def run_data(
         "title": str(run.get("title") or run.get("suite") or "Results"),
         "suite": str(run.get("suite") or ""),
         "reference": results.methods.index(reference),
-        "statistics": {"level": LEVEL, "resamples": RESAMPLES, "minimum": MIN_PAIRS},
+        "statistics": {"level": LEVEL, "minimum": MIN_PAIRS},
         "failed": len(_failed(results)),
         "palette": list(COLOURS),
         "markers": list(MARKERS),

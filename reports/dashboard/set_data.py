@@ -42,7 +42,7 @@ def set_data(results: Results, dataset: str, reference: str, files: ImageFiles) 
         "images": images,
         "slugs": {index: slug(image) for index, image in enumerate(images) if slug(image) != image},
         "values": [[packed(frame[method]) for method in results.methods] for frame in frames],
-        "pairs": [_pairs(frame, results.methods.index(reference)) for frame in quality],
+        "pairs": [_pairs(results, dataset, frame, reference) for frame in quality],
         "lost": _lost(results, dataset, images),
         "missing": [_or_all(indices, len(images)) for indices in files.missing.values()],
         "extras": [
@@ -61,25 +61,33 @@ def _or_all(indices: list[int], n: int) -> list[int] | None:
     return None if len(indices) == n else indices
 
 
-def _pairs(frame: pd.DataFrame, reference: int) -> list[list[Any] | None]:
-    values = frame.to_numpy()  # [images, methods]
+def _pairs(results: Results, dataset: str, frame: pd.DataFrame, method: str) -> list[list[Any] | None]:
+    values, reference = frame.to_numpy(), results.methods.index(method)  # [images, methods]
+    groups = results.groups(dataset, list(frame.index))
     differences: list[tuple[int, np.ndarray]] = []
     for second in range(values.shape[1]):
         for first in range(second):
             # The reference is subtracted, as in the paired tables, so that the digits are the same.
             sign = 1 if second != reference else -1
             difference = sign * (values[:, second] - values[:, first])
-            differences.append((sign, difference[~np.isnan(difference)]))
+            differences.append((sign, difference))
     result: list[list[Any] | None] = [None] * len(differences)
-    for n in {len(difference) for _, difference in differences} - {0}:  # the resamples depend on n only
-        indices = [index for index, (_, difference) in enumerate(differences) if len(difference) == n]
-        intervals = mean_intervals(np.stack([differences[index][1] for index in indices], axis=1))
+    images = [(~np.isnan(difference)).tobytes() for _, difference in differences]
+    for mask in dict.fromkeys(images):  # differences on the same images together
+        present = np.frombuffer(mask, dtype=bool)
+        if not present.any():
+            continue
+        indices = [index for index, own in enumerate(images) if own == mask]
+        columns = np.stack([differences[index][1][present] for index in indices], axis=1)
+        intervals = mean_intervals(columns, groups and np.asarray(groups)[present])
         for index, interval in zip(indices, intervals, strict=True):
             sign = differences[index][0]
-            low, high = sorted((sign * interval.low, sign * interval.high))
-            # Nine digits: the rounding of the matrix product stays out of the file.
-            mean, low, high = (float(f"{value:.9g}") for value in (sign * interval.mean, low, high))
-            result[index] = [mean, low, high, n, interval.excludes_zero]
+            bounds = sorted((sign * interval.low, sign * interval.high))
+            # Nine digits: rounding stays out of the file. A single person has no interval.
+            mean, low, high = (
+                None if np.isnan(value) else float(f"{value:.9g}") for value in (sign * interval.mean, *bounds)
+            )
+            result[index] = [mean, low, high, interval.n, interval.excludes_zero]
     return result
 
 

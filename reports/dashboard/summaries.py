@@ -34,8 +34,9 @@ def summary(results: Results, table: Table, column: int) -> Sentence:
     n = cells[best].n
     if len(order) == 1:
         return [best, f" is the only method with values of {metric.title}: {_interval(cells[best], metric)}, n = {n}."]
-    if n < MIN_PAIRS:
-        text = f"{n} images are too few to distinguish methods by {metric.title}; the {extreme} mean is that of "
+    if cells[best].mark != "best":
+        of = "images are" if n < MIN_PAIRS else "images of fewer people are"
+        text = f"{n} {of} too few to distinguish methods by {metric.title}; the {extreme} mean is that of "
         return [text, best, f", {number(_mean(cells[best]), metric.digits)}."]
     sentence: Sentence = [best, f" has the {extreme} mean {metric.title}: {_interval(cells[best], metric)}"]
     tied = [index for index in order[1:] if cells[index].mark == "best"]
@@ -48,7 +49,8 @@ def summary(results: Results, table: Table, column: int) -> Sentence:
     if others:
         common = results.values(metric.name, table.dataset, table.protocol)
         common = common[[results.methods[index] for index in compared]].dropna()
-        difference = _difference(common, results.methods[others[0]], results.methods[best], metric)
+        pair = [results.methods[others[0]], results.methods[best]]
+        difference = _difference(results, table.dataset, common[pair], metric)
         sentence += [" The first distinguishable one, " if tied else " The next, ", others[0]]
         sentence += [f", is {worse} by {difference}"]
         if len(others) > 1:
@@ -65,9 +67,11 @@ def number(value: float, digits: int) -> str:
     return ascii_number(value, digits).replace("-", "\N{MINUS SIGN}")
 
 
-def _difference(common: pd.DataFrame, method: str, best: str, column: Column) -> str:
-    """How much worse a method is than the best, with the interval."""
-    interval = paired_interval(common[method].to_numpy(), common[best].to_numpy())
+def _difference(results: Results, dataset: str, common: pd.DataFrame, column: Column) -> str:
+    """How much worse the first of two methods is than the second, the best one, with the interval."""
+    groups = results.groups(dataset, list(common.index))
+    values = common.to_numpy()
+    interval = paired_interval(values[:, 0], values[:, 1], groups)
     flip = -sign(column.direction)
     low, high = sorted((flip * interval.low, flip * interval.high))
     digits = column.digits
@@ -78,7 +82,8 @@ def _difference(common: pd.DataFrame, method: str, best: str, column: Column) ->
 
 
 def _interval(cell: Cell, column: Column) -> str:
-    assert cell.low is not None and cell.high is not None
+    if cell.low is None or cell.high is None:  # a single person
+        return number(_mean(cell), column.digits)
     low, high = number(cell.low, column.digits), number(cell.high, column.digits)
     unit = f" {column.unit}" if column.unit else ""
     return f"{number(_mean(cell), column.digits)}{unit} ({low} to {high})"

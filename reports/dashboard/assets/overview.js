@@ -15,10 +15,10 @@ Bench.views.overview = {
         indices.map((index) => summary(set, index))));
     }
     container.append(
-      element("p", { class: "fine" }, `Intervals are ${percent(statistics.level)} percentile bootstrap intervals over `
-        + `images (${statistics.resamples.toLocaleString("en")} resamples); differences are paired by image. Each `
-        + "comparison is made on its own, without a correction for multiple comparisons. An interval that contains zero "
-        + "does not show that two methods are equal."),
+      element("p", { class: "fine" }, `Intervals have a level of ${percent(statistics.level)} (Student's t, skewness `
+        + "corrected; images of one person count as one group); differences are paired by image. Marks of the best hold at "
+        + "the level of their column (Holm); other comparisons are made on their own. An interval that contains zero does "
+        + "not show that two methods are equal."),
       samples(set),
     );
   },
