@@ -13,30 +13,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.engine.allocator import keep_freed_memory
 from benchmarks.engine.config import SuiteConfig, load_suite
 from datasets import registry as datasets_registry
-from datasets.images import read_rgb, to_image, to_tensor
+from datasets.images import to_image, to_tensor
 from methods.generators import Generator, load_generator
 from methods.pipeline import Pipeline
 from methods.registry import load_pipeline
 from metrics import registry as metrics_registry
+from reports.statistics import paired_interval
 
 SETS = ("digiface_gan", "openpeople", "orl")
 METRICS = ("lpips_alex", "lpips_vgg", "mse", "id_sface")
 BATCH = 8
-RESAMPLES = 2000
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.fast_pti", description=__doc__)
     parser.add_argument("--sets", nargs="+", default=SETS, help="data sets (default: all three)")
-    parser.add_argument("--images", type=int, default=12, help="of each set (default: 12)")
-    parser.add_argument("--first", type=int, default=0, help="index of the first image (default: 0)")
+    parser.add_argument(
+        "--images", type=int, default=12, help="of each set, spread evenly as in the suite (default: 12)"
+    )
     parser.add_argument("--turns", type=int, default=1, help="repetitions of each method (default: 1)")
     parser.add_argument("--front", type=int, nargs="*", default=[], help="further numbers of steps of pti_fast")
     options = parser.parse_args(arguments)
@@ -54,15 +54,15 @@ def main(arguments: list[str] | None = None) -> None:
     )
     print("| :-- | :-- | --: | --: | --: |" + " --: |" * len(METRICS))
     for data in options.sets:
-        manifest = datasets_registry.load(data)
-        images = manifest.ids[options.first : options.first + options.images]
-        targets = torch.stack([to_tensor(read_rgb(manifest.root / manifest.by_id[i].file)) for i in images])
+        manifest = datasets_registry.load(data, limit=options.images)
+        images, targets = manifest.ids, manifest.images()
+        groups = [manifest.groups.get(image, image) for image in images]
         seconds, values = compare(methods, targets, [f"{data}/{image}" for image in images], options.turns)
         for method in methods:
             ratio = median(sum(turn) / sum(slow) for turn, slow in zip(seconds[method], seconds["pti"], strict=True))
             full = median(turn[0] / slow[0] for turn, slow in zip(seconds[method], seconds["pti"], strict=True))
             per_image = median(sum(turn) for turn in seconds[method]) / len(images)
-            cells = [compared(values["pti"][name], values[method][name]) for name in METRICS]
+            cells = [compared(values["pti"][name], values[method][name], groups) for name in METRICS]
             print(
                 f"| {data} | {method} | {per_image:.2f} | {ratio:.3f} | {full:.3f} | {' | '.join(cells)} |", flush=True
             )
@@ -119,14 +119,12 @@ def compare(
     return seconds, values
 
 
-def compared(slow: Tensor, fast: Tensor) -> str:
-    """The mean of a method, and its paired difference to pti with a 95 % bootstrap interval."""
-    difference = (fast - slow).double().numpy()
-    if not difference.any():
+def compared(slow: Tensor, fast: Tensor, groups: Sequence[str]) -> str:
+    """The mean of a method, and its paired difference to pti with the 95 % interval of the tables."""
+    if torch.equal(fast, slow):
         return f"{float(fast.mean()):.4f}"
-    draws = np.random.default_rng(0).choice(difference, (RESAMPLES, len(difference))).mean(axis=1)
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return f"{float(fast.mean()):.4f}, {difference.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
+    found = paired_interval(fast.numpy(), slow.numpy(), groups)
+    return f"{float(fast.mean()):.4f}, {found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def test_sets_as_groups_of_columns(tmp_path: Path) -> None:
     (table,) = arranged(tmp_path, "split: columns\n" + COLUMNS)
     assert shape(table) == (["plain", "fine", "twin"], ["error_a", "gain_b", "error_a", "gain_b"])
     assert [column.group for column in table.columns] == ["Faces (n = 12)"] * 2 + ["Statues (n = 12)"] * 2
-    assert [cell.reason for cell in table.rows[2].cells] == ["", "", "not yet: not run", "not yet: not run"]
+    assert [cell.reason for cell in table.rows[2].cells] == ["", "", "not run", "not run"]
     assert r"\cmidrule(lr){2-5}\cmidrule(lr){6-9}" in latex.table(table)
 
 
