@@ -81,7 +81,8 @@ def _log_method(wandb: Any, results: Results, method: str, mode: str, settings: 
     suite = str(results.run.get("suite") or "run")
     with wandb.init(
         project=os.environ.get("WANDB_PROJECT") or PROJECT, group=suite, name=results.title("methods", method),
-        job_type="inversion", dir=str(results.directory), mode=mode, config=_config(results, method),
+        job_type="inversion", tags=_tags(results, method), dir=str(results.directory), mode=mode,
+        config=_config(results, method),
         settings=settings, reinit="finish_previous",
     ) as run:  # fmt: skip
         tables = {
@@ -89,12 +90,21 @@ def _log_method(wandb: Any, results: Results, method: str, mode: str, settings: 
         }
         run.log(tables)
         run.summary.update(dict(summary(results, method)))
+        if method != results.methods[0]:  # the results of all methods are one artifact
+            return str(run.id)
         artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9._-]", "-", f"{suite}-results"), type="results")
         for name in FILES:
             if (results.directory / name).is_file():
                 artifact.add_file(str(results.directory / name), name=name)
         run.log_artifact(artifact)
         return str(run.id)
+
+
+def _tags(results: Results, method: str) -> list[str]:
+    """The suite, the generator, the method and its data sets; W&B takes 64 characters."""
+    generator = str((results.run.get("generator") or {}).get("name") or "")
+    sets = [dataset for dataset, protocol in results.parts if method in results.part_methods(dataset, protocol)]
+    return [tag[:64] for tag in dict.fromkeys([str(results.run.get("suite") or ""), generator, method, *sets]) if tag]
 
 
 def _config(results: Results, method: str) -> Mapping[str, Any]:

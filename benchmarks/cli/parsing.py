@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -180,10 +181,18 @@ def add_device(parser: Parser) -> None:
     )
 
 
+def wandb_mode(text: str) -> str:
+    """A type of argument: how to log to Weights & Biases, whose package has to be there."""
+    mode = one_of("mode", ["offline", "online"])(text)
+    if find_spec("wandb") is None:
+        raise argparse.ArgumentTypeError("needs wandb, which is not installed: pip install 'inversion-bench[wandb]'")
+    return mode
+
+
 def add_wandb(parser: Parser) -> None:
     parser.add_argument(
         "--wandb",
-        type=one_of("mode", ["offline", "online"]),
+        type=wandb_mode,
         metavar="offline|online",
         help="also log the finished run to Weights & Biases",
     )

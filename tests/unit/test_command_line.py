@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.cli import COMMANDS, logs, main, parse, suite
+from benchmarks.cli import COMMANDS, logs, main, parse, parsing, suite
 from benchmarks.cli.parsing import SUITES, WORLD
 from benchmarks.engine.config import load_suite
 from benchmarks.errors import ConfigError
@@ -244,6 +244,11 @@ def test_devices_that_are_here() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="here: 1 x cpu"):
             pick_device("cuda")
+
+
+def test_wandb_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(parsing, "find_spec", lambda name: None)
+    assert "pip install 'inversion-bench[wandb]'" in refused(["run", "smoke", "--wandb", "offline"], capsys)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
