@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -60,6 +61,8 @@ VERSION = 1
 REFERENCES = 120  # real images of a data set that sets of edited ones are compared with
 PARTS = {edit_protocol.REINVERSION: REINVERSION, edit_protocol.INTERPOLATION: INTERPOLATION}
 FRECHET = {"edit_frechet_alex": EDITS, "interpolation_frechet_alex": INTERPOLATION}
+
+NO_IDENTITY = "no face found in the target: its identity cannot be read"
 
 
 @dataclass(frozen=True)
@@ -298,8 +301,8 @@ class Editing(GeneratingProtocol):
             return {}
         if table not in PARTS:
             found = edit_protocol.values(from_row(part), self.targets)
-            return {name: (value, "ok" if value is not None else "undefined", reason)
-                    for name, (value, reason) in found.items()}  # fmt: skip
+            return {name: (None, "undefined", reason or NO_IDENTITY) if value is None or math.isnan(value)
+                    else (value, "ok", reason) for name, (value, reason) in found.items()}  # fmt: skip
         values: dict[str, tuple[float | None, Status, str]] = {
             name: (value, "ok", "") if value is not None else (None, "failed", "the measurement is not finite")
             for name, value in part.items()
