@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from datasets import alignment, building, ffhq_alignment, images
+from datasets import alignment, assets, building, ffhq_alignment, images
 from datasets.base import Manifest, listed, load_manifest_file
 from datasets.faces import Cut, cut, find_upright
 from datasets.scope import ALIGNED_FACES, FACES, FFHQ, FRAMES, TIGHT, WHOLE, Scope
@@ -200,12 +200,13 @@ def _build(head: Manifest, path: str, prepare: building.Prepare, face: int | str
 def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
     """Files by id, the relative path without suffix in safe characters, and those that are left out, with why.
 
-    Hidden files and folders are neither.
+    Hidden files and folders, and the cache, are neither.
     """
     found: list[Path] = []
+    cache = assets.cache_dir()  # what is built lies there, also where the user keeps it in the folder
     left_out: list[str] = []
     for above, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(above, name) != cache)
         for name in [*folders, *(name for name in names if not name.startswith("."))]:
             file = Path(above, name)
             if why := _left_out(file):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +64,14 @@ def run(options: argparse.Namespace) -> int:
     if not (options.images and options.out):
         raise ConfigError("`edit METHOD` takes photographs and --out DIR; `edit DIR` takes a finished inversion")
 
-    def check(generator: Generator) -> None:
+    def check(generator: Generator, domain: str) -> None:
         from benchmarks.engine.photograph_edits import load_edits
 
-        load_edits(options.edit, options.directions, generator)
+        load_edits(options.edit, options.directions, generator, domain)
 
     bench = invert.load(options, check)
-    return invert.each(options, bench, _saver(options, bench.generator, lambda _: options.out))
+    save = _saver(options, bench.generator, bench.run.plan.scope.domain, lambda _: options.out)
+    return invert.each(options, bench, save)
 
 
 def _edit_finished(options: argparse.Namespace) -> int:
@@ -83,7 +85,10 @@ def _edit_finished(options: argparse.Namespace) -> int:
     generator, photographs = finished(places, asked, pick_device(options.device))
     beside = {each.name: place if (place / each.name).is_dir() else place.parent
               for each, place in _places(photographs, places)}  # fmt: skip
-    save = _saver(options, generator, lambda name: options.out or beside[name], (METRICS,) * (options.out is None))
+    domain = options.domain or photographs[0].facts.get("domain", "")
+    save = _saver(
+        options, generator, domain, lambda name: options.out or beside[name], (METRICS,) * (options.out is None)
+    )
     if options.out:
         output.prepare(options.out)
     for photograph in photographs:
@@ -98,17 +103,18 @@ def _places(photographs: list[Photograph], places: list[Path]) -> Iterator[tuple
 
 
 def _saver(
-    options: argparse.Namespace, generator: Generator, out: Callable[[str], Path], keep: Sequence[str] = ()
+    options: argparse.Namespace, generator: Generator, domain: str, out: Callable[[str], Path], keep: Sequence[str] = ()
 ) -> Callable[[Photograph], str]:
     """A function that edits an inversion, saves it and says what came of it."""
-    from benchmarks.engine.photograph_edits import load_edits, save_edited
-    from metrics import registry as metrics_registry
+    from benchmarks.engine.photograph_edits import identity_missing, load_edits, save_edited
+    from datasets.scope import Scope
 
-    edits = load_edits(options.edit, options.directions, generator)
-    if reason := metrics_registry.missing("id_sface"):
+    edits = load_edits(options.edit, options.directions, generator, domain)
+    if reason := identity_missing(Scope(domain=domain)):
         logger.warning("identity is left out: %s", reason)
 
     def save(photograph: Photograph) -> str:
+        photograph = replace(photograph, facts=photograph.facts | {"domain": domain})
         report = save_edited(photograph, edits, out(photograph.name), generator, keep)
         for entry in report["edits"]:
             if "measured" in entry and entry["measured"] is None:

@@ -71,12 +71,12 @@ def run(options: argparse.Namespace) -> int:
     return each(options, bench, save)
 
 
-def load(options: argparse.Namespace, check: Callable[[Generator], object] = lambda _: None) -> Bench:
+def load(options: argparse.Namespace, check: Callable[[Generator, str], object] = lambda *_: None) -> Bench:
     """What options ask for. Raises ConfigError where there is no such thing.
 
     Args:
         options: of the command.
-        check: called with the generator before anything is written.
+        check: called with the generator and the chosen domain before anything is written.
     """
     from benchmarks.engine.config import load_suite
 
@@ -91,7 +91,7 @@ def load(options: argparse.Namespace, check: Callable[[Generator], object] = lam
     device = pick_device(options.device)
     chosen = settings(suite, options.method, options.align or "", options.domain)
     generator = checked(chosen, options.face)
-    check(generator)
+    check(generator, chosen.domain)
     output.prepare(options.out)
     bench = prepare(chosen, generator, options.images, options.out, device, options.face)
     logger.info("generator %s, settings of suite %s, %s", suite.generator, suite.name, bench.run.plan.scope_words)

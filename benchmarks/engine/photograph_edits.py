@@ -15,6 +15,7 @@ from benchmarks.engine.photographs import Photograph
 from benchmarks.engine.store import finite
 from benchmarks.errors import ConfigError
 from datasets.images import save_png, to_image
+from datasets.scope import Scope
 from methods.editing.directions import Direction, apply, find
 from methods.editing.files import Directions, open_directions
 from methods.editing.images import edited
@@ -33,13 +34,14 @@ class Edit:
     strength: float
 
 
-def load_edits(texts: list[str], source: Path | None, generator: Generator) -> list[Edit]:
+def load_edits(texts: list[str], source: Path | None, generator: Generator, domain: str = "") -> list[Edit]:
     """Edits from texts such as `smile=+2` (in the unit of the direction's attribute) or `smile=+2sd` (in strengths).
 
     Args:
         texts: one for each edit.
         source: file of directions that were learned here, or of InterFaceGAN (.pt, .npy); None for the generator's own.
         generator: the generator whose codes are moved.
+        domain: what its images show, where that is not what its file declares.
 
     Raises:
         ConfigError: a text, a direction or the file is wrong; the message says what is expected.
@@ -49,6 +51,10 @@ def load_edits(texts: list[str], source: Path | None, generator: Generator) -> l
     except (ValueError, FileNotFoundError) as error:
         raise ConfigError(str(error)) from error
     edits = [_edit(text, directions) for text in texts]
+    for edit in edits:
+        known = edit.direction.attribute
+        if known and (reason := attributes.undefined(known, domain or generator.scope.domain)):
+            raise ConfigError(f"--edit {edit.direction.name}={edit.text}: attribute {known!r} is {reason}")
     names = [edit.direction.name for edit in edits]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"--edit: {repeated[0]!r} is asked for twice")
@@ -67,6 +73,12 @@ def _edit(text: str, directions: Directions) -> Edit:
         raise ConfigError(f"--edit {text!r}: {error.args[0]}") from error
 
 
+def identity_missing(scope: Scope) -> str:
+    """Why images of a scope have no identity; "" where they have."""
+    info = metrics_registry.find("id_sface").info
+    return scope.excluded_by((), info.domains) or metrics_registry.missing("id_sface") or ""
+
+
 def save_edited(
     photograph: Photograph, edits: list[Edit], out: Path, generator: Generator, keep: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -80,7 +92,7 @@ def save_edited(
     images = edited(generator, photograph.inversion, [*singles, strengths], directions)
     reconstruction, target = photograph.images()
     shown = torch.cat([target[None], reconstruction[None], images])
-    report = _read(edits, shown)
+    report = _read(edits, shown, Scope(domain=photograph.facts.get("domain", "")))
     latent = apply(photograph.inversion.latent, strengths, directions)[0]
     folder = photograph.save(out, generator, {"edit.json": report}, keep, edited=latent)
     save_png(to_image(images[-1]), folder / "edited.png")
@@ -89,7 +101,7 @@ def save_edited(
     return report
 
 
-def _read(edits: list[Edit], shown: Tensor) -> dict[str, Any]:
+def _read(edits: list[Edit], shown: Tensor, scope: Scope) -> dict[str, Any]:
     """What predictors read in [target, inversion, each edit alone, all edits together], [2 + E + 1, 3, R, R]."""
     names = list(dict.fromkeys(edit.direction.attribute for edit in edits if edit.direction.attribute))
     values = attributes.predict(names, shown)
@@ -109,7 +121,7 @@ def _read(edits: list[Edit], shown: Tensor) -> dict[str, Any]:
                 "measured_together": finite(float(change[-1])),
             }
         report["edits"].append(entry)
-    if metrics_registry.missing("id_sface") is None:
+    if not identity_missing(scope):
         report["id_sface"] = {
             "inversion": finite(float(identities(shown[1:2], shown[:1])[0])),
             "edited": finite(float(identities(shown[-1:], shown[:1])[0])),

@@ -56,6 +56,9 @@ def directions(overrides: DictConfig) -> Callable[[Path, torch.device], None]:
 def learn_and_export(config: LearningConfig, out: Path, device: torch.device) -> None:
     """Write OUT/directions-<generator>.safetensors with its card and contact sheet."""
     generator = load_generator(config.generator).to(device)
+    for attribute in config.attributes:
+        if reason := attributes.undefined(attribute, config.domain or generator.scope.domain):
+            raise ValueError(f"attribute {attribute!r} is {reason}; attributes=[] gives principal components")
     drawn = sample(generator, config.attributes, config.samples, config.seed)
     count = config.samples - config.held_out
     held_out = drawn.part(slice(count, None))
@@ -75,7 +78,9 @@ def learn_and_export(config: LearningConfig, out: Path, device: torch.device) ->
     card = render_card(name, learned, held_out, config)
     (out / f"{name}.md").write_text(card, encoding="utf-8")
     logger.info(
-        "%s.safetensors: %s; card and contact sheet in the same folder", out / name, ", ".join(learned.directions)
+        "%s.safetensors: %s; its card is in the same folder",
+        out / name,
+        ", ".join(learned.directions) or f"{len(components.axes)} principal components",
     )
 
 

@@ -38,7 +38,7 @@ class LearningConfig:
     and the `fraction` with the lowest values). A small alpha gives directions that leave other attributes alone and
     move far for little effect; a large one leans towards the mean difference of samples. orthogonal_to: for a direction
     the attributes whose directions it is made orthogonal to, which it then changes less, at a cost in its own effect.
-    evaluated: held-out samples that are edited.
+    evaluated: held-out samples that are edited. domain: what the generator's images show, where its file declares none.
     """
 
     generator: str = "faces64"
@@ -52,6 +52,7 @@ class LearningConfig:
     evaluated: int = 100
     components: int = 20
     name: str = ""  # of the exported files; directions-<generator> when empty
+    domain: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -14,12 +14,13 @@ from importlib import import_module
 import torch
 from torch import Tensor
 
+from datasets.scope import Scope
 from inversion_bench.registry import Registry
 from metrics.attributes.faces import AttributeInfo, Faces
 
 _TABLES = tuple(f"metrics.attributes.{name}" for name in ("geometry", "expression", "photometry", "official"))
 
-__all__ = ["AttributeInfo", "Faces", "find", "names", "predict", "registry"]
+__all__ = ["AttributeInfo", "Faces", "find", "names", "predict", "registry", "undefined"]
 
 
 @cache
@@ -42,6 +43,14 @@ def names() -> list[str]:
 def find(name: str) -> AttributeInfo:
     """The predictor `name`, or `package.module:Name`. Raises UnknownNameError."""
     return _built_in().get(name) or registry().get(name)
+
+
+def undefined(name: str, domain: str) -> str:
+    """Why an attribute is not defined for images of a domain; "" where it is, or where the domain is not known.
+
+    Raises UnknownNameError.
+    """
+    return Scope("", domain).excluded_by((), find(name).domains)
 
 
 @torch.no_grad()

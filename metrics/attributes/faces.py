@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.scope import FACES
 from metrics.landmarks import LEAST_PROBABILITY, find_landmarks, framed
 
 
@@ -64,3 +65,8 @@ class AttributeInfo:
     network: str = ""
     needs_face: bool = True
     digits: int = 1
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Those of datasets.scope that it is defined for; empty for all."""
+        return (FACES,) if self.needs_face else ()

@@ -108,3 +108,21 @@ def test_a_photograph_without_a_face_stops_nothing(world, tmp_path, capsys):
     assert main([*arguments, *few, "--directions", str(world / "d.safetensors"), "--edit", "light=-3"]) == 1
     assert "not a readable image" in capsys.readouterr().err
     assert (tmp_path / "me" / "edited.png").exists()
+
+
+def test_edits_of_another_domain(world, tmp_path, capsys):
+    """Attributes of faces are refused for cats, and cats have no identity; principal components hold for all."""
+    generator = load_generator("toy")
+    smile = Direction("smile", "smile", in_strengths(torch.ones(generator.w_dim), generator), 1.0, "%", "test")
+    axes = Components(torch.zeros(generator.w_dim), torch.eye(generator.w_dim)[:2], torch.ones(2))
+    save_directions(tmp_path / "d.safetensors", generator, {"smile": smile}, axes, {"name": "d"})
+    cats = ["--directions", str(tmp_path / "d.safetensors"), "--domain", "cats", "--align", "none"]
+    assert edit(world, tmp_path, *cats, "--edit", "smile=1sd") == 2
+    assert "'smile' is defined for domain faces; the images are in domain cats" in capsys.readouterr().err
+    read_rgb(world / "me.png").resize((64, 64)).save(tmp_path / "cat.png")
+    few = ["--suite", "smoke", "--set", "stage_settings.w_optimization.steps=2"]
+    command = ["edit", "sg2_w", str(tmp_path / "cat.png"), "--out", str(tmp_path / "out"), *few]
+    assert main([*command, *cats, "--edit", "pca0=1sd"]) == 0
+    assert "identity is left out: defined for domain faces" in capsys.readouterr().err
+    report = json.loads((tmp_path / "out" / "cat" / "edit.json").read_text())
+    assert "id_sface" not in report and report["domain"] == "cats"

@@ -14,7 +14,7 @@ from methods.editing import weights
 from methods.editing.directions import in_strengths
 from methods.editing.evaluation import STRENGTHS, evaluate, slope, spearman
 from methods.editing.learning import LearningConfig, Samples, learn, principal_components, sample
-from methods.generators import load_generator
+from methods.generators import load_generator, save_generator
 
 WIDTH = 16
 LIKE, UNLIKE = torch.eye(WIDTH)[0], torch.eye(WIDTH)[1]
@@ -182,3 +182,17 @@ def test_the_directions_that_come_with_faces64() -> None:
 def test_wrong_settings_of_the_command(settings, said, tmp_path, capsys) -> None:
     assert main(["train", "directions", *settings, "--out", str(tmp_path)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_attributes_of_faces_are_not_learned_for_other_domains(tmp_path, capsys) -> None:
+    cars = load_generator("toy")
+    cars.scope = type(cars.scope)("none", "cars")
+    save_generator(cars, tmp_path / "cars.safetensors")
+    few = ["samples=60", "held_out=20", "evaluated=2", "components=3", "alpha=10", "--out", str(tmp_path / "out")]
+    for words in ([f"generator={tmp_path / 'cars.safetensors'}"], ["generator=toy", "domain=cars"]):
+        assert main(["train", "directions", *words, *few]) == 2
+        said = capsys.readouterr().err
+        assert "attribute 'yaw' is defined for domain faces; the images are in domain cars" in said
+        assert "attributes=[] gives principal components" in said
+    assert main(["train", "directions", *words, *few, "attributes=[]"]) == 0
+    assert "3 principal components" in capsys.readouterr().err
