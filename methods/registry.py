@@ -155,12 +155,14 @@ def load_pipeline(name: str, settings: Mapping[str, Mapping[str, Any]] | None = 
     Raises:
         ValueError: a method, stage or setting is unknown; the message has the near miss.
     """
-    file = describe(name)
+    file, settings = describe(name), settings or {}
+    former = {FORMER_STAGES[stage]: layer for stage, layer in settings.items() if stage in FORMER_STAGES}
     stages = []
     for entry in file.stages:
         own = {key: value for key, value in entry.items() if key != "name"}
-        stage = entry["name"]
-        stages.append(resolve_stage(stage, (settings or {}).get(stage, {}), own, where=f"{file.name}, stage {stage}"))
+        stage, last = entry["name"], entry is file.stages[-1]
+        layers = (settings.get(stage, {}), own, former.get(file.name, {}) if last else {})
+        stages.append(resolve_stage(stage, *layers, where=f"{file.name}, stage {stage}"))
     return PipelineSpec(file.name, file.title, tuple(stages), file.note)
 
 

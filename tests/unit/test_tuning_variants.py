@@ -124,3 +124,9 @@ def test_group_and_batch_exclude_each_other() -> None:
         resolve_stage("pivotal_tuning", {"group": 4, "batch_size": 2})
     with pytest.raises(ValueError, match=r"optimizer\.name is 'sgd', expected one of adam, muon"):
         resolve_stage("pivotal_tuning", {"optimizer.name": "sgd"})
+
+
+def test_settings_of_a_former_stage_reach_its_method() -> None:
+    settings = {"fast_pivotal_tuning": {"steps": 8}, "pivotal_tuning": {"steps": 9}}
+    assert load_pipeline("pti_fast", settings).stages[-1].config.steps == 8
+    assert load_pipeline("pti", settings).stages[-1].config.steps == 9
