@@ -195,23 +195,40 @@ def tied_with_best(
     return best, tied
 
 
+def tiers(
+    matrix: ArrayLike, direction: Direction, groups: ArrayLike | None = None, most: int | None = None
+) -> NDArray[np.intp]:
+    """The tier of each method: 0 for the best and its ties, 1 for the best of the others and its ties, and so on.
+
+    Args:
+        matrix: [images, methods].
+        direction, groups: as in tied_with_best.
+        most: tiers to tell apart; all others share the next one.
+
+    Returns:
+        [methods]; all zeros for a single method or fewer than MIN_PAIRS groups.
+    """
+    table = np.asarray(matrix, dtype=np.float64)
+    count = len(table) if groups is None else len(np.unique(np.asarray(groups)))
+    tier = np.zeros(table.shape[1], dtype=np.intp)
+    if count < MIN_PAIRS:
+        return tier
+    rest = np.arange(table.shape[1])
+    while rest.size > 1 and (most is None or tier[rest[0]] < most):
+        _, tied = tied_with_best(table[:, rest], direction, groups)
+        rest = rest[~tied]
+        tier[rest] += 1
+    return tier
+
+
 def marks(matrix: ArrayLike, direction: Direction, groups: ArrayLike | None = None) -> tuple[Mark, ...]:
     """A mark for each method of matrix [images, methods]: "best" and its ties, "second" and its ties, or "".
 
     There are no marks for a single method or fewer than MIN_PAIRS groups.
     """
     table = np.asarray(matrix, dtype=np.float64)
-    result: list[Mark] = [""] * table.shape[1]
     count = len(table) if groups is None else len(np.unique(np.asarray(groups)))
     if count < MIN_PAIRS or table.shape[1] < 2:
-        return tuple(result)
-    rest = np.arange(table.shape[1])
-    ranks: tuple[Mark, Mark] = ("best", "second")
-    for mark in ranks:
-        if rest.size == 0:
-            break
-        _, tied = tied_with_best(table[:, rest], direction, groups)
-        for method in rest[tied]:
-            result[method] = mark
-        rest = rest[~tied]
-    return tuple(result)
+        return ("",) * table.shape[1]
+    words: tuple[Mark, ...] = ("best", "second", "")
+    return tuple(words[tier] for tier in tiers(table, direction, groups, most=2))

@@ -123,11 +123,8 @@ def mean_cells(results: Results, column: Column, dataset: str, protocol: str, me
     values = results.values(column.name, dataset, protocol)  # [images, methods]
     expected = results.expected(dataset, protocol)
     ok = values.notna().sum()
-    compared = [method for method in methods if ok[method] >= max(1, MIN_COVERAGE * expected)]
-    common = values[compared].dropna()
-    if common.empty:  # no image in common: only methods with all images are left to print
-        compared = [method for method in compared if ok[method] == expected]
-        common = values[compared].dropna()
+    common = compared_values(results, column.name, dataset, protocol, methods)
+    compared = list(common.columns)
     groups = results.groups(dataset, list(common.index))
     marked = dict(zip(compared, marks(common.to_numpy(), column.direction, groups), strict=True)) if compared else {}
     cells = []
@@ -141,6 +138,22 @@ def mean_cells(results: Results, column: Column, dataset: str, protocol: str, me
             cell = replace(cell, reason=f"ok on only {ok[method]} of {expected} images: {why}")
         cells.append(cell)
     return cells
+
+
+def compared_values(
+    results: Results, metric: str, dataset: str, protocol: str, methods: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Values [images, methods] that a column compares: of methods with enough values, on the images they all have."""
+    values = results.values(metric, dataset, protocol)
+    expected = results.expected(dataset, protocol)
+    ok = values.notna().sum()
+    known = results.part_methods(dataset, protocol) if methods is None else methods
+    compared = [method for method in known if ok[method] >= max(1, MIN_COVERAGE * expected)]
+    common = values[compared].dropna()
+    if common.empty:  # no image in common: only methods with all images are left to print
+        compared = [method for method in compared if ok[method] == expected]
+        common = values[compared].dropna()
+    return common
 
 
 def _paired_cells(

@@ -23,8 +23,8 @@ from reports.frame import Results
 from reports.listings import Listing
 from reports.table import Table
 
-ASSETS = ("style.css", "core.js", "model.js", "widgets.js", "overview.js", "table.js", "charts.js", "images.js",
-          "viewer.js", "failures.js", "about.js", "main.js")  # fmt: skip
+ASSETS = ("style.css", "core.js", "model.js", "widgets.js", "exports.js", "overview.js", "table.js", "charts.js",
+          "images.js", "viewer.js", "failures.js", "about.js", "main.js")  # fmt: skip
 
 
 def write(

@@ -11,12 +11,15 @@ from reports.dashboard.images import ImageFiles
 from reports.dashboard.scripts import cell, slug
 from reports.dashboard.set_data import columns
 from reports.dashboard.summaries import summary
-from reports.figures import COLOURS, MARKERS
+from reports.figures import COLOURS, MARKERS, choose_images
 from reports.frame import COSTS, Results
 from reports.listings import Listing
+from reports.ranking import Ranks, ranks
 from reports.statistics import LEVEL, MIN_PAIRS
+from reports.summary import headline
 from reports.table import Table
 
+FACES = 3  # images of the overview, and methods beside their targets
 HARDWARE = ["device", "precision", "batch_size", "torch", "commit"]
 
 
@@ -40,6 +43,7 @@ def run_data(
         downloads: paths relative to the page.
     """
     run = results.run
+    ranked = ranks(results)
     return {
         "title": str(run.get("title") or run.get("suite") or "Results"),
         "suite": str(run.get("suite") or ""),
@@ -52,7 +56,11 @@ def run_data(
             {"name": name, "slug": slug(name), "title": results.title("methods", name), "about": _about(info)}
             for name, info in run["methods"].items()
         ],
-        "sets": [_set(results, dataset, quality, cost_tables, images[dataset]) for dataset in results.datasets],
+        "ranks": _ranks(results, ranked),
+        "sets": [
+            _set(results, dataset, quality, cost_tables, images[dataset]) | _first_look(results, dataset, ranked)
+            for dataset in results.datasets
+        ],
         "listings": [
             {"title": part.title, "headers": part.headers, "rows": part.rows, "empty": part.empty, "notes": part.notes}
             for part in (*listings, _hardware(results))
@@ -95,6 +103,45 @@ def _set(
             for row in table.rows
             if any(value.value is not None for value in row.cells)
         ],
+    }
+
+
+def _ranks(results: Results, ranked: Ranks) -> dict[str, Any]:
+    """Rows are [method, mean rank, low, high, columns], best first."""
+    places = [results.methods.index(method) for method in ranked.methods]
+    rows = zip(places, ranked.mean, ranked.low, ranked.high, ranked.counts, strict=True)
+    return {
+        "rows": [list(row) for row in rows],
+        "columns": len(ranked.columns),
+        "leftOut": ranked.left_out,
+        "sets": len({dataset for dataset, _, _ in ranked.columns}),
+        "metrics": list(dict.fromkeys(results.title("metrics", metric) for _, _, metric in ranked.columns)),
+    }
+
+
+def _first_look(results: Results, dataset: str, ranked: Ranks) -> dict[str, Any]:
+    """What views of a set open on: columns of two axes, and images of the best method from worst to best."""
+    known = columns(results, dataset)
+    chosen = headline((results.run.get("config") or {}).get("headline") or (), results.metrics)
+    # The headline's columns first, then all others; in each the order of the run.
+    order = sorted(range(len(known)), key=lambda place: (known[place][1] not in chosen, place))
+    order = [place for place in order if known[place][1] not in COSTS]
+    if not order:
+        return {"opening": [0, 0], "faces": [], "best": []}
+
+    def opening(*starts: str) -> list[int]:
+        return [place for place in order if known[place][1].startswith(starts)]
+
+    across = (opening("mse", "lpips") or order)[0]
+    up = next((place for place in (*opening("id_"), *opening("edit_"), *order) if place != across), across)
+    protocol, metric = known[across]
+    ran = [method for method in ranked.methods or results.methods if method in results.part_methods(dataset, protocol)]
+    names = results.images(dataset)
+    faces = choose_images(results, dataset, protocol, FACES, metric, ran[0]) if ran else ()
+    return {
+        "opening": [across, up],
+        "faces": [names.index(name) for name in faces],
+        "best": [results.methods.index(method) for method in ran[:FACES]],
     }
 
 

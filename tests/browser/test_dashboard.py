@@ -45,14 +45,19 @@ def charted(page: Page) -> None:
         plot.locator(".main-svg").first.wait_for()
 
 
-def test_the_overview_says_what_the_intervals_bear(ordinary: Path, opener: Opener) -> None:
+def test_the_overview_is_one_screen_and_says_what_the_intervals_bear(ordinary: Path, opener: Opener) -> None:
     page = opener(ordinary)
+    assert page.locator(".ranking li").count() == 4
+    assert loaded(page, ".samples img") == 3 * 4  # targets and the three best methods
+    assert page.locator(".front g").count() == 4
+    assert page.evaluate("document.documentElement.scrollHeight") <= 800
+    expect(page.locator(".summary").first).to_be_hidden()
+    page.locator(".verdicts > summary").click()
     first = page.locator(".summary").first.inner_text()
     assert "twin has the lowest mean Error A" in first.replace("\n", " ")
     assert "Compared on the 59 of 60 images" in first
     assert page.locator(".summary").count() == 4
     assert page.locator(".strip").first.locator("path").count() == 4
-    assert loaded(page, ".samples img") >= 12
 
 
 def test_the_table_sorts_by_mouse_and_keyboard(ordinary: Path, opener: Opener) -> None:
@@ -74,7 +79,7 @@ def test_the_table_sorts_by_mouse_and_keyboard(ordinary: Path, opener: Opener) -
 
 def test_the_table_filters_and_compares(ordinary: Path, opener: Opener) -> None:
     page = opener(ordinary, "table")
-    assert page.locator("table").first.locator("td.best").count() >= 4
+    assert page.locator("table").first.locator("td.best").count() >= 3
     expect(page.locator(".notes")).to_contain_text("†")
     page.get_by_label("Methods").fill("STAGE 2022")
     assert column(page, 0) == ["slow"]
@@ -83,11 +88,51 @@ def test_the_table_filters_and_compares(ordinary: Path, opener: Opener) -> None:
     page.get_by_label("Methods").fill("")
     page.get_by_label("Protocol").select_option("second")
     expect(page.locator("table").first.locator("thead").get_by_role("columnheader", name="Error A")).to_have_count(0)
-    page.get_by_label("Protocol").select_option("")
+    page.get_by_label("Protocol").select_option("all")
+    expect(page.locator("table").first.locator("thead tr:last-child th")).to_have_count(5)
+    page.get_by_label("Protocol").select_option("standard")
     page.get_by_label("Show").select_option(label="difference to slow")
     expect(page.locator("td.better").first).to_be_visible()
     rows = dict(zip(column(page, 0), column(page, 1), strict=True))
     assert set(rows) == {"plain", "fine", "twin"} and rows["twin"].startswith("−") and rows["plain"].startswith("+")
+
+
+def test_columns_are_picked_and_the_table_is_taken_along(ordinary: Path, opener: Opener) -> None:
+    page = opener(ordinary, "table")
+    page.get_by_text("Columns: 3 of 3").click()
+    page.get_by_label("Gain B (dB)").uncheck()
+    heads = page.locator("table").first.locator("thead tr:last-child th .head")
+    assert heads.all_inner_texts() == ["Method", "Error A ↓", "Error C ↓"]
+    page.reload()
+    ready(page, "table")
+    assert heads.count() == 3  # the choice is part of the address
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save CSV").click()
+    lines = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()
+    assert (
+        lines[0] == "Method,Error A ↓,Error C ↓" and len(lines) == 5 and saved.value.suggested_filename.endswith(".csv")
+    )
+    for name, has in (("LaTeX", r"\\textbf{0\."), ("markdown", r"\*\*0\.")):
+        page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+        page.get_by_role("button", name=f"Copy as {name}").click()
+        expect(page.locator(".exports [role=status]")).to_have_text(f"Copied as {name}.")
+        assert re.search(has, page.evaluate("window.copied")), page.evaluate("window.copied")
+    page.get_by_role("button", name="None", exact=True).click()
+    expect(page.get_by_text("No column is chosen.")).to_be_visible()
+
+
+def test_legends_cover_no_axis(ordinary: Path, opener: Opener) -> None:
+    for width in (1280, 390):
+        page = opener(ordinary, "charts", width)
+        charted(page)
+        for plot in page.locator(".plot").all()[:2]:
+            legend = plot.locator(".legend").bounding_box()
+            assert legend
+            for part in (".xaxislayer-above", ".yaxislayer-above", ".xtitle", ".ytitle"):
+                box = plot.locator(part).first.bounding_box()
+                assert box and (
+                    box["y"] >= legend["y"] + legend["height"] - 1 or box["y"] + box["height"] <= legend["y"]
+                ), part
 
 
 def test_a_set_of_few_methods_leaves_the_others_out(ordinary: Path, opener: Opener) -> None:

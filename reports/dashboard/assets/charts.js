@@ -51,13 +51,16 @@ const marker = (method, size) => ({ color: colour(method), symbol: PLOTLY_MARKER
 const title = (method) => plain(Bench.run.methods[method].title);
 const axisTitle = (column) => plain(`${heading(column)} ${arrow(column)}`);
 
+/** About what a legend of all methods needs in this window, so that axes keep their size. */
+const legendHeight = () => 21 * Math.ceil(Bench.run.methods.length / Math.max(1, Math.floor(window.innerWidth / 170)));
+
 function layout(x, y, more) {
   const axis = { gridcolor: css("--rule"), zerolinecolor: css("--rule"), linecolor: css("--rule"), automargin: true };
   return {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", height: 460, margin: { l: 56, r: 12, t: 12, b: 48 },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", height: 460 + legendHeight(), margin: { l: 56, r: 12, t: 12, b: 48 },
     font: { family: css("--sans"), size: 13, color: css("--ink") }, hovermode: "closest",
     hoverlabel: { bgcolor: css("--raised"), bordercolor: css("--rule"), font: { color: css("--ink") } },
-    legend: { orientation: "h", y: -0.2, yanchor: "top" },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, // above, so that it never covers an axis
     xaxis: { ...axis, ...x }, yaxis: { ...axis, ...y }, ...more,
   };
 }
@@ -69,31 +72,21 @@ const toImages = (set, column, method) => Bench.go("images", { set: set.name, so
 
 /** Means of a metric over seconds per image on one kind of machine, with the Pareto front. */
 function front(set) {
-  const timed = set.costs.filter((cost) => (cost.cells.seconds?.[0] ?? 0) > 0);
-  if (!timed.length) return null;
-  const machine = ({ measured: [device, precision, batch] }) => `${device}, ${precision}, batch size ${batch}`;
-  const groups = [...new Set(timed.map(machine))];
+  const groups = frontMachines(set);
+  if (!groups.length) return null;
   const group = groups[chosen("machine", groups.length, 0)];
-  const index = pick("metric", set.quality, set.quality[0]);
+  const index = pick("metric", set.quality, set.opening[0]);
   const column = set.columns[index];
   const controls = [
     choice("Metric", columnOptions(set, set.quality), index, (value) => Bench.go("charts", { metric: value })),
     groups.length > 1 ? choice("Measured on", groups.map((name, at) => [at, name]), groups.indexOf(group),
       (value) => Bench.go("charts", { machine: value })) : null,
   ].filter(Boolean);
-  const points = timed.filter((cost) => machine(cost) === group)
-    .map((cost) => ({ method: cost.method, time: cost.cells.seconds, cell: set.cells[index][cost.method] }))
-    .filter(({ cell }) => cell?.[0] != null);
+  const points = frontPoints(set, index, group);
   const says = `Means with intervals; seconds on ${group}, logarithmic. The dotted line is the Pareto front of the means. `
     + "Select a point to see the method's worst images.";
   return chart("Quality over time", controls, says, () => {
-    const sorted = [...points].sort((a, b) => a.time[0] - b.time[0]);
-    let best = null;
-    const edge = sorted.filter(({ cell }) => {
-      const wins = best === null || isBetter(cell[0] - best, column);
-      if (wins) [best] = cell;
-      return wins;
-    });
+    const edge = paretoFront(points, column);
     const line = { x: edge.map((point) => point.time[0]), y: edge.map((point) => point.cell[0]), mode: "lines",
       line: { dash: "dot", width: 1, color: css("--muted") }, hoverinfo: "skip", showlegend: false };
     const traces = points.map(({ method, time, cell }) => ({
@@ -125,8 +118,8 @@ const thinning = (step) => (step > 1 ? ` One image in ${step} is drawn.` : "");
 /** Two columns against each other: points are images of methods, or means of methods. */
 function scatter(set) {
   const indices = set.columns.map((_, index) => index);
-  const first = pick("x", indices, indices[0]);
-  const second = pick("y", indices, indices[1] ?? indices[0]);
+  const first = pick("x", indices, set.opening[0]);
+  const second = pick("y", indices, set.opening[1]);
   const means = Bench.state.get("points") === "means";
   const [x, y] = [set.columns[first], set.columns[second]];
   const controls = [
@@ -166,7 +159,7 @@ function scatter(set) {
 /** A box plot per method, with its images as points. */
 function distribution(set) {
   const indices = set.columns.map((_, index) => index);
-  const index = pick("spread", indices, indices[0]);
+  const index = pick("spread", indices, set.opening[0]);
   const column = set.columns[index];
   const controls = [choice("Metric", columnOptions(set, indices), index, (value) => Bench.go("charts", { spread: value }))];
   const says = "Boxes: quartiles and median of all images, whiskers to 1.5 times the interquartile range; points are images.";

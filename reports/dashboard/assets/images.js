@@ -73,6 +73,6 @@ function contactSheet(set, methods, images, index, labels) {
       element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Target"),
         methods.map((method) => element("th", { scope: "col" }, methodName(method))))),
       element("tbody", {}, images.map((image, row) => element("tr", {},
-        element("th", { scope: "row" }, tile(set, image, -1, labels ? `${labels[row]}: ${set.images[image]}` : set.images[image])),
+        element("th", { scope: "row" }, tile(set, image, -1, labels?.[row] ? `${labels[row]}: ${set.images[image]}` : set.images[image])),
         methods.map((method) => element("td", {}, tile(set, image, method, number(image, method)))))))));
 }

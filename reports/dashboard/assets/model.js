@@ -85,6 +85,29 @@ class DataSet {
   }
 }
 
+const machineOf = ({ measured: [device, precision, batch] }) => `${device}, ${precision}, batch size ${batch}`;
+const timed = (set) => set.costs.filter((cost) => (cost.cells.seconds?.[0] ?? 0) > 0);
+
+/** Kinds of machines that times of a set were measured on. */
+const frontMachines = (set) => [...new Set(timed(set).map(machineOf))];
+
+/** [{method, time, cell}] of the methods with a mean in a column and a time on a machine. */
+function frontPoints(set, column, machine) {
+  return timed(set).filter((cost) => machineOf(cost) === machine)
+    .map((cost) => ({ method: cost.method, time: cost.cells.seconds, cell: set.cells[column][cost.method] }))
+    .filter(({ cell }) => cell?.[0] != null);
+}
+
+/** The points that no faster point is as good as, from fast to slow. */
+function paretoFront(points, column) {
+  let best = null;
+  return [...points].sort((a, b) => a.time[0] - b.time[0]).filter(({ cell }) => {
+    const wins = best === null || isBetter(cell[0] - best, column);
+    if (wins) [best] = cell;
+    return wins;
+  });
+}
+
 function floats(text) {
   if (text === "") return null;
   const raw = atob(text);

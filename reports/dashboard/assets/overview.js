@@ -1,25 +1,13 @@
 "use strict";
-// The results at a glance: a summary and the means of each metric, then example images.
+// The results at a glance, on one screen: ranks, quality over time, three faces; sentences on each metric are folded.
 
 Bench.views.overview = {
   loads: false,
   draw(set, container) {
-    const { statistics } = Bench.run;
-    container.append(facts());
-    for (const protocol of set.protocols) {
-      const indices = set.quality.filter((index) => set.columns[index].protocol === protocol);
-      if (!indices.length) continue;
-      container.append(element("section", { class: "summaries" },
-        element("h2", {}, `${set.title}, ${protocol}`),
-        key(set, indices),
-        indices.map((index) => summary(set, index))));
-    }
     container.append(
-      element("p", { class: "fine" }, `Intervals have a level of ${percent(statistics.level)} (Student's t, skewness `
-        + "corrected; images of one person count as one group); differences are paired by image. Marks of the best hold at "
-        + "the level of their column (Holm); other comparisons are made on their own. An interval that contains zero does "
-        + "not show that two methods are equal."),
-      samples(set),
+      facts(),
+      element("div", { class: "glance" }, ranking(), tradeOff(set), samples(set)),
+      verdicts(set),
     );
   },
 };
@@ -33,6 +21,100 @@ function facts() {
     fact(run.methods.length, "method", "methods", "about"), fact(sets.length, "set", "sets", "about"), fact(images, "image", "images", "images"),
     fact(new Set(sets.flatMap((each) => each.quality.map((index) => each.columns[index].metric))).size, "metric", "metrics", "about"),
     fact(run.failed, "image without a value", "images without a value", "failures"));
+}
+
+/** Mean ranks over sets and headline metrics; a bar spans the ranks that ties leave open. */
+function ranking() {
+  const { rows, columns, leftOut, sets, metrics } = Bench.run.ranks;
+  const box = element("section", { class: "ranking" }, element("h2", {}, "Rank"));
+  if (!rows.length) {
+    box.append(element("p", {}, `No ranks: no headline metric has values of at least two methods on ${Bench.run.statistics.minimum} `
+      + "images or people."));
+    return box;
+  }
+  const most = Math.max(...rows.map(([, , , high]) => high), 2);
+  const x = (rank) => `${(100 * (rank - 1)) / (most - 1)}%`;
+  box.append(
+    element("ol", {}, rows.map(([method, mean, low, high, count]) => element("li", {
+      title: `${Bench.run.methods[method].title}: mean rank ${fixed(mean, 1)}, with its ties ${fixed(low, 1)} to ${fixed(high, 1)}, `
+        + `over ${plural(count, "column")}`,
+    },
+    methodName(method), element("span", { class: "number" }, fixed(mean, 1) + (count < columns ? "\u2020" : "")),
+    element("span", { class: "range", "aria-hidden": "true" }, element("span", { class: "track" },
+      element("span", { class: "bar", style: `left:${x(low)};right:calc(100% - ${x(high)});background:${symbol(method).colour}` }),
+      element("span", { class: "dot", style: `left:${x(mean)};background:${symbol(method).colour}` })))))),
+    element("p", { class: "fine" }, `Mean rank over ${plural(columns, "column")}: ${metrics.join(", ")} on ${plural(sets, "set")}. `
+      + "Methods that paired tests do not tell apart (Holm) share a rank; a bar spans the ranks that such ties leave open."
+      + (rows.some((row) => row[4] < columns) ? " \u2020 Not on all of them." : "")
+      + (leftOut ? ` ${plural(leftOut, "column")} with too few images left out.` : "")));
+  return box;
+}
+
+/** Ticks of a logarithmic axis at 1, 2 and 5 times powers of ten. */
+function logTicks(least, most) {
+  const ticks = [];
+  for (let power = Math.floor(Math.log10(least)); power <= Math.ceil(Math.log10(most)); power++) {
+    for (const step of [1, 2, 5]) ticks.push(step * 10 ** power);
+  }
+  const inside = ticks.filter((tick) => tick >= least && tick <= most);
+  return inside.length > 5 ? inside.filter((tick) => Number.isInteger(Math.log10(tick)) || tick === inside[0]) : inside;
+}
+
+/** Means of the first error over seconds, with their Pareto front; without plotly, so that it is there at once. */
+function tradeOff(set) {
+  const box = element("section", { class: "front" }, element("h2", {}, "Quality over time"));
+  const index = set.opening[0];
+  const column = set.columns[index];
+  const points = frontPoints(set, index, frontMachines(set)[0]);
+  if (!points.length) {
+    box.append(element("p", {}, "No times were measured on this set."));
+    return box;
+  }
+  const [width, height, left, bottom] = [380, 270, 66, 38];
+  const times = points.map(({ time }) => time[0]);
+  const [fast, slow] = [Math.min(...times) / 1.5, Math.max(...times) * 1.5];
+  const bounds = points.flatMap(({ cell }) => [cell[0], cell[1] ?? cell[0], cell[2] ?? cell[0]]);
+  const pad = 0.06 * (Math.max(...bounds) - Math.min(...bounds)) || 0.1;
+  const [low, high] = [Math.min(...bounds) - pad, Math.max(...bounds) + pad];
+  const x = (value) => left + ((width - left - 8) * Math.log(value / fast)) / Math.log(slow / fast);
+  const y = (value) => 8 + ((height - bottom - 8) * (high - value)) / (high - low);
+  const text = (attributes, words) => shape("text", attributes, words);
+  const edge = paretoFront(points, column);
+  box.append(
+    element("a", { href: address("charts"), class: "figure" }, shape("svg", {
+      viewBox: `0 0 ${width} ${height}`, role: "img",
+      "aria-label": `${heading(column)} over seconds per image; best trade-offs: ${edge.map(({ method }) => Bench.run.methods[method].title).join(", ")}`,
+    },
+    shape("path", { class: "axis", d: `M${left},8V${height - bottom}H${width - 8}` }),
+    logTicks(fast, slow).map((tick) => text({ x: x(tick), y: height - bottom + 15, "text-anchor": "middle" }, String(Number(tick.toPrecision(1))))),
+    [0.1, 0.5, 0.9].map((part) => low + part * (high - low)).map((tick) => text({ x: left - 5, y: y(tick) + 4, "text-anchor": "end" },
+      fixed(tick, column.digits))),
+    text({ x: (left + width) / 2, y: height - 5, "text-anchor": "middle" }, "seconds per image"),
+    text({ x: 0, y: 0, "text-anchor": "middle", transform: `translate(11,${(height - bottom) / 2}) rotate(-90)` }, `${heading(column)} ${arrow(column)}`),
+    shape("polyline", { class: "edge", points: edge.map(({ time, cell }) => `${x(time[0])},${y(cell[0])}`).join(" ") }),
+    points.map(({ method, time, cell }) => shape("g", {},
+      shape("title", {}, `${Bench.run.methods[method].title}: ${fixed(cell[0], column.digits)} in ${fixed(time[0], 2)} s`),
+      shape("line", { x1: x(time[0]), x2: x(time[0]), y1: y(cell[1] ?? cell[0]), y2: y(cell[2] ?? cell[0]), style: `stroke:${symbol(method).colour}` }),
+      shape("path", { d: markerPath(method), transform: `translate(${x(time[0])},${y(cell[0])})`, style: `fill:${symbol(method).colour}` }))))),
+    element("p", { class: "fine" }, `${set.title}: ${column.title} with intervals, seconds on ${frontMachines(set)[0]}. Dotted: the Pareto front, `,
+      edge.flatMap(({ method }, place) => [place ? ", " : "", methodName(method)]), "."));
+  return box;
+}
+
+/** Sentences and means of each metric, one click deeper. */
+function verdicts(set) {
+  const { statistics } = Bench.run;
+  return element("details", { class: "verdicts" },
+    element("summary", {}, `What the intervals bear out: ${plural(set.quality.length, "metric")} on ${set.title}, in words`),
+    set.protocols.map((protocol) => {
+      const indices = set.quality.filter((index) => set.columns[index].protocol === protocol);
+      return indices.length ? element("section", { class: "summaries" },
+        element("h2", {}, `${set.title}, ${protocol}`), key(set, indices), indices.map((index) => summary(set, index))) : null;
+    }),
+    element("p", { class: "fine" }, `Intervals have a level of ${percent(statistics.level)} (Student's t, skewness `
+      + "corrected; images of one person count as one group); differences are paired by image. Marks of the best hold at "
+      + "the level of their column (Holm); other comparisons are made on their own. An interval that contains zero does "
+      + "not show that two methods are equal."));
 }
 
 function key(set, indices) {
@@ -78,21 +160,19 @@ function strip(set, index) {
       element("span", {}, `${column.unit ? `${column.unit}, ` : ""}${directionText(column)}`), element("span", {}, fixed(most, column.digits))));
 }
 
-/** The worst, the median and the best image of the reference by the first metric. */
+/** The worst, the median and the best image of the best method by the first error. */
 function samples(set) {
-  const box = element("section", { class: "samples" });
-  const index = set.quality[0];
-  const method = set.ran[Bench.run.reference] ? Bench.run.reference : set.methods[0];
-  if (index === undefined || !set.size) return box;
+  const box = element("section", { class: "samples" }, element("h2", {}, "Faces"));
+  if (!set.faces.length || !set.size) {
+    box.append(element("p", {}, "No images are stored."));
+    return box;
+  }
+  const words = set.faces.length === 3 ? ["Worst", "Median", "Best"] : [];
   Bench.load(set.index).then(() => {
-    const ranked = set.ranked(index, method);
-    if (!ranked.length) return;
-    const picks = [["Worst", ranked[0]], ["Median", ranked[Math.floor(ranked.length / 2)]], ["Best", ranked[ranked.length - 1]]];
     box.append(
-      element("h2", {}, "Example images"),
-      element("p", {}, "The worst, the median and the best image of ", methodName(method), ` by ${set.columns[index].title}. `,
-        element("a", { href: address("images") }, "All images")),
-      contactSheet(set, set.methods, picks.map(([, image]) => image), index, picks.map(([word]) => word)));
+      contactSheet(set, set.best, set.faces, set.opening[0], words),
+      element("p", { class: "fine" }, "From the worst to the best image of ", methodName(set.best[0]), ` by ${set.columns[set.opening[0]].title}. `,
+        element("a", { href: address("images") }, "All images")));
   });
   return box;
 }

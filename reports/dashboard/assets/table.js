@@ -1,26 +1,57 @@
 "use strict";
 // Tables of means or of paired differences to one method, and of costs.
 
+const ALL = "*"; // all protocols, in the address
+
 Bench.views.table = {
   loads: true, // for the paired differences
   draw(set, container) {
-    const protocol = set.protocols.includes(Bench.state.get("protocol")) ? Bench.state.get("protocol") : "";
+    // Opens on the first protocol, which is reconstruction: all columns at once are more than a screen shows.
+    const wanted = Bench.state.get("protocol");
+    const protocol = wanted === ALL ? "" : set.protocols.includes(wanted) ? wanted : (set.protocols[0] ?? "");
     const against = chosen("against", Bench.run.methods.length, -1);
+    const all = set.quality.filter((index) => !protocol || set.columns[index].protocol === protocol);
+    const hidden = new Set((Bench.state.get("columns") ?? "").split(",").filter(Boolean).map(Number).filter((index) => all.includes(index)));
     const box = element("div");
+    const picked = element("summary");
     let text = Bench.state.get("filter") ?? "";
     let sorted = readSorted(Bench.state.get("sort"));
-    const draw = () => box.replaceChildren(...meansTable(set, protocol, against, text, sorted, (next) => {
-      sorted = next;
-      Bench.keep({ sort: `${next.index}-${next.order}` });
-    }));
+    const draw = () => {
+      const shown = all.filter((index) => !hidden.has(index));
+      picked.textContent = `Columns: ${shown.length} of ${all.length}`;
+      box.replaceChildren(...meansTable(set, shown, against, text, sorted, (next) => {
+        sorted = next;
+        Bench.keep({ sort: `${next.index}-${next.order}` });
+      }));
+    };
+    const pickColumns = (change) => {
+      change();
+      sorted = null; // an order names a column by its place
+      Bench.keep({ columns: [...hidden].join(","), sort: "" });
+      draw();
+    };
+    const boxes = all.map((index) => {
+      const input = element("input", { type: "checkbox", checked: !hidden.has(index),
+        change: () => pickColumns(() => (input.checked ? hidden.delete(index) : hidden.add(index))) });
+      return [input, element("label", {}, input, heading(set.columns[index]))];
+    });
+    const every = (on) => element("button", { type: "button", click: () => pickColumns(() => {
+      for (const [place, [input]] of boxes.entries()) {
+        input.checked = on;
+        if (on) hidden.delete(all[place]); else hidden.add(all[place]);
+      }
+    }) }, on ? "All" : "None");
     container.append(
       element("h2", {}, set.title),
       element("div", { class: "controls" },
         search("Methods", text, (value) => { text = value; Bench.keep({ filter: value }); draw(); }),
-        choice("Protocol", [["", "all"], ...set.protocols.map((name) => [name, name])], protocol,
-          (value) => Bench.go("table", { protocol: value, sort: "" })),
+        choice("Protocol", [...set.protocols.map((name) => [name, name]), [ALL, "all"]], protocol || ALL,
+          (value) => Bench.go("table", { protocol: value, sort: "", columns: "" })),
         choice("Show", [["", "means"], ...methodOptions(set).map(([index, title]) => [index, `difference to ${title}`])],
           against < 0 ? "" : against, (value) => Bench.go("table", { against: value, sort: "" }))),
+      element("details", { class: "which", open: hidden.size > 0 }, picked,
+        element("div", { class: "checks" }, every(true), every(false), boxes.map(([, label]) => label))),
+      exportButtons(() => box.querySelector("table"), `${set.slug}${protocol ? `-${protocol}` : ""}`),
       box, costTable(set));
     draw();
   },
@@ -31,9 +62,8 @@ function readSorted(text) {
   return found ? { index: Number(found[1]), order: found[2] } : null;
 }
 
-function meansTable(set, protocol, against, text, sorted, change) {
-  const indices = set.quality.filter((index) => !protocol || set.columns[index].protocol === protocol);
-  const shown = set.methods.filter((method) => method !== against && indices.some((index) => set.cells[index][method]));
+function meansTable(set, indices, against, text, sorted, change) {
+  const shown = set.methods.filter((method) => method !== against && (!indices.length || indices.some((index) => set.cells[index][method])));
   const rows = shown.filter((method) => matches(method, text));
   const reasons = [];
   const heads = [
@@ -61,7 +91,8 @@ function meansTable(set, protocol, against, text, sorted, change) {
   const valid = sorted && sorted.index < heads.length ? sorted : null;
   const caption = against < 0 ? `${set.title}: means` : `${set.title}: differences to ${Bench.run.methods[against].title}`;
   const parts = [sortable({ caption, groups, heads, rows, draw, sorted: valid, change })];
-  if (!rows.length) parts.push(element("p", { class: "empty" }, "No method matches this filter."));
+  if (!indices.length) parts.push(element("p", { class: "empty" }, "No column is chosen."));
+  else if (!rows.length) parts.push(element("p", { class: "empty" }, "No method matches this filter."));
   parts.push(notes(set, protocols, against, reasons));
   return parts;
 }

@@ -74,7 +74,7 @@ function sortable({ caption, groups, heads, rows, draw, sorted, change }) {
   const body = element("tbody");
   const cells = heads.map((head, index) => element("th", { scope: "col", class: head.class || null },
     element("button", { type: "button", class: "sort", title: head.title || null, click: () => turn(index) },
-      head.content, element("span", { class: "order", "aria-hidden": "true" }))));
+      element("span", { class: "head" }, head.content), element("span", { class: "order", "aria-hidden": "true" }))));
   let state = sorted;
 
   function turn(index) {
