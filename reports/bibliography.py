@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from reports.frame import Results
@@ -21,6 +22,12 @@ def entries() -> dict[str, str]:
             archived = ", archiveprefix={arXiv}" if "eprint=" in line else ""
             found[match[1]] = f"{line[:-1]}{archived}}}"
     return found
+
+
+def citation(results: Results) -> str:
+    """What a paper that reports a run cites: this suite, then the papers of `cited`."""
+    suite = "@misc{inversionbench, title={Inversion Bench}, author={{Inversion Bench developers}}, "
+    return f"{suite}note={{Version {version('inversion-bench')}}}}}\n{cited(results)}"
 
 
 def cited(results: Results) -> str:

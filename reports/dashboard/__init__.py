@@ -1,4 +1,5 @@
-"""The static dashboard: report/index.html and report/dashboard, opened from the disk without a server or a network.
+"""The static dashboard, opened from the disk without a server or a network: report/index.html and
+report/share.html, one file to send. report/dashboard has what index.html loads.
 
 A browser does not let a page from the disk fetch files or load modules, so the data are scripts that pass JSON to the
 page: run.js with the data of all views, and a file for each data set with the values of its images, loaded on demand.
@@ -19,6 +20,7 @@ from reports.dashboard.images import gather
 from reports.dashboard.run_data import run_data
 from reports.dashboard.scripts import as_script
 from reports.dashboard.set_data import set_data
+from reports.dashboard.share import share
 from reports.frame import Results
 from reports.listings import Listing
 from reports.table import Table
@@ -34,7 +36,7 @@ def write(
     reference: str,
     listings: Sequence[Listing],
 ) -> Path:
-    """Write DIR/report/index.html and DIR/report/dashboard anew; call it last, as it links the files in DIR/report.
+    """Write index.html, share.html and dashboard/ in DIR/report anew; call it last, as it links the files there.
 
     Args:
         results: the run.
@@ -56,15 +58,17 @@ def write(
     for name in ASSETS:
         put(folder / name, (files("reports.dashboard") / "assets" / name).read_bytes())
     put(folder / "plotly.min.js", (files("plotly") / "package_data" / "plotly.min.js").read_bytes())
-    images = {}
+    images, sets = {}, []
     for index, dataset in enumerate(results.datasets):
         images[dataset], used = gather(results, dataset, folder)
         kept |= used
         payload = set_data(results, dataset, reference, images[dataset])
         put(folder / "data" / f"set-{index}.js", as_script("receiveSet", index, payload))
+        sets.append(payload)
     put(folder / "data" / "results.parquet", (results.directory / "results.parquet").read_bytes())
     run = run_data(results, quality, cost_tables, reference, listings, images, _downloads(report, folder))
     put(folder / "data" / "run.js", as_script("receiveRun", run))
+    put(report / "share.html", share(results, run, sets))
     page = Environment(loader=PackageLoader("reports.dashboard", "templates"), autoescape=True,
                        undefined=StrictUndefined, keep_trailing_newline=True)  # fmt: skip
     text = page.get_template("index.html.j2").render(title=run["title"], scripts=[n for n in ASSETS if ".js" in n])
@@ -77,8 +81,8 @@ def _downloads(report: Path, folder: Path) -> list[str]:
     """Sorted paths of the files that the page offers, relative to report/."""
     paths = [path for path in report.rglob("*") if path.is_file() and folder not in path.parents]
     names = sorted(path.relative_to(report).as_posix() for path in paths)
-    names = [name for name in names if name != "index.html" and "/." not in f"/{name}"]
-    return [*names, "dashboard/data/results.parquet"]
+    names = [name for name in names if name not in ("index.html", "share.html") and "/." not in f"/{name}"]
+    return [*names, "share.html", "dashboard/data/results.parquet"]
 
 
 def _remove_stale(folder: Path, kept: set[Path]) -> None:

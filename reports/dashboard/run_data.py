@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reports import bibliography
 from reports.dashboard.images import ImageFiles
 from reports.dashboard.scripts import cell, slug
 from reports.dashboard.set_data import columns
@@ -66,6 +67,7 @@ def run_data(
             for part in (*listings, _hardware(results))
         ],
         "config": json.dumps(_without_folders(run.get("config") or {}), indent=1, ensure_ascii=False, default=str),
+        "citation": bibliography.citation(results),
         "downloads": list(downloads),
     }
 

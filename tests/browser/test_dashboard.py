@@ -283,3 +283,25 @@ def test_hostile_names_stay_text(hostile: Path, opener: Opener) -> None:
     page.evaluate("location.hash = 'failures'")
     ready(page, "failures")
     expect(page.locator("td.reason").first).to_contain_text(simulated.HOSTILE_REASON.strip())
+
+
+def test_the_page_to_send_is_one_small_file(ordinary: Path, hostile: Path, opener: Opener, tmp_path: Path) -> None:
+    for directory, methods in ((ordinary, 4), (hostile, len(simulated.HOSTILE_METHODS))):
+        alone = tmp_path / directory.parent.name / "report" / "index.html"
+        alone.parent.mkdir(parents=True)
+        alone.write_bytes((directory / "report" / "share.html").read_bytes())  # nothing else lies beside it
+        assert alone.stat().st_size < 5_000_000
+        page = opener(alone.parents[1])
+        assert loaded(page, ".samples img") >= 3
+        for view in ("table", "images", "failures", "about"):
+            page.locator("nav a", has_text=view.capitalize()).click()
+            ready(page, view)
+            if view == "table":
+                assert page.locator("table").first.locator("tbody tr").count() == methods
+            if view == "images":
+                assert loaded(page, ".sheet tr:nth-child(1) img") >= 4
+                page.locator(".sheet tbody .tile").first.click()
+                assert loaded(page, "#viewer img") >= 4
+                page.keyboard.press("Escape")
+        expect(page.locator("pre.cite")).to_contain_text("@misc{inversionbench")
+        assert page.locator("nav a", has_text="Charts").count() == 0

@@ -5,14 +5,28 @@ Bench.views.about = {
   loads: false,
   draw(set, container) {
     const { run } = Bench;
-    container.append(
+    container.append(citation());
+    if (run.downloads.length) container.append(
       element("section", {}, element("h2", {}, "Files"),
         element("ul", { class: "files" }, run.downloads.map((path) => element("li", {},
-          element("a", { href: path.split("/").map(encodeURIComponent).join("/"), download: true }, path.split("/").pop()))))),
+          element("a", { href: path.split("/").map(encodeURIComponent).join("/"), download: true }, path.split("/").pop()))))));
+    container.append(
       ...run.listings.map(listingTable),
       element("section", {}, element("h2", {}, "Configuration"), element("pre", { tabindex: "0" }, run.config)));
   },
 };
+
+function citation() {
+  const { citation: text, downloads } = Bench.run;
+  const status = element("span", { role: "status", class: "fine" });
+  return element("section", {}, element("h2", {}, "Cite and share"),
+    downloads.includes("share.html") ? element("p", {}, "To send: ", element("a", { href: "share.html", download: true }, "share.html"),
+      ", this page as one file with some of the images.") : null,
+    element("p", {}, "To cite: this suite, and the papers of the methods and metrics that you report."),
+    element("pre", { tabindex: "0", class: "cite", "aria-label": "BibTeX" }, text),
+    element("div", { class: "exports" }, element("button", { type: "button", click: () => copy(text)
+      .then(() => { status.textContent = "Copied."; }, (error) => { status.textContent = error.message; }) }, "Copy BibTeX"), status));
+}
 
 function listingTable({ title, headers, rows, empty, notes }) {
   if (!rows.length) return element("section", {}, element("h2", {}, title), element("p", {}, empty));

@@ -102,11 +102,6 @@ function front(set) {
   });
 }
 
-function pick(key, indices, fallback) {
-  const value = Number(Bench.state.get(key) ?? NaN);
-  return indices.includes(value) ? value : fallback;
-}
-
 /** Every k-th image, so that a chart has at most DRAWN points. */
 function thinned(set, methods) {
   const step = Math.max(1, Math.ceil((set.images.length * methods.length) / DRAWN));

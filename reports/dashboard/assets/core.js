@@ -1,9 +1,13 @@
 "use strict";
 // Bench is the only global. Names, reasons and titles of a run are not trusted: they enter the page as text nodes and
 // attribute values through element() and shape(), never as markup.
-const Bench = { run: null, views: {} };
+const Bench = { run: null, views: {}, pictures: null, kept: [] };
 
 Bench.receiveRun = (run) => { Bench.run = run; };
+
+// A page that is one file brings its data sets, and images by the path that they have in a report.
+Bench.keepSet = (index, data) => { Bench.kept[index] = data; };
+Bench.receivePictures = (pictures) => { Bench.pictures = new Map(Object.entries(pictures)); };
 
 // --- elements ---------------------------------------------------------------------------------------------------
 
@@ -87,6 +91,12 @@ function chosen(key, length, fallback) {
   const text = Bench.state.get(key);
   const value = text === null || text === "" ? NaN : Number(text);
   return Number.isInteger(value) && value >= 0 && value < length ? value : fallback;
+}
+
+/** A parameter that has to be one of the indices; the fallback otherwise. */
+function pick(key, indices, fallback) {
+  const value = Number(Bench.state.get(key) ?? NaN);
+  return indices.includes(value) ? value : fallback;
 }
 
 // --- light and dark -------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ Bench.views.images = {
     let text = Bench.state.get("find") ?? "";
     let page = chosen("page", Infinity, 0);
     const box = element("div");
-    const ranked = sort < 0 ? set.images.map((_, image) => image) : set.ranked(sort, by);
+    const ranked = (sort < 0 ? set.images.map((_, image) => image) : set.ranked(sort, by))
+      .filter((image) => !Bench.pictures || set.has(-1, image)); // a shared page has some images only
     if (sort >= 0 && best) ranked.reverse();
     Bench.order = { set: set.name, images: ranked };
 
@@ -26,7 +27,7 @@ Bench.views.images = {
       const pages = Math.max(1, Math.ceil(matching.length / PAGE));
       page = Math.min(page, pages - 1);
       const turnTo = (next) => { page = next; Bench.keep({ page: next || null }); draw(); box.scrollIntoView({ block: "nearest" }); };
-      const without = set.images.length - ranked.length;
+      const without = Bench.pictures ? 0 : set.images.length - ranked.length;
       box.replaceChildren(
         element("div", { class: "above" },
           element("span", { role: "status" }, plural(matching.length, "image") + (without ? `; ${without.toLocaleString("en")} without a value` : "")),
@@ -37,6 +38,7 @@ Bench.views.images = {
 
     container.append(
       element("h2", {}, set.title),
+      Bench.pictures ? element("p", { class: "fine" }, `${ranked.length} of ${plural(set.images.length, "image")}: as many as a file to send holds.`) : null,
       element("div", { class: "controls" },
         choice("Order", [["", "by name"], ["worst", "worst first"], ["best", "best first"]], sort < 0 ? "" : best ? "best" : "worst",
           (value) => Bench.go("images", { order: value, sort: value === "" ? "" : Math.max(sort, shows, 0), page: "" })),

@@ -15,7 +15,7 @@ async function show() {
   const own = ++turn;
   const index = Bench.currentSet();
   const view = Bench.views[Bench.state.view];
-  document.getElementById("nav").replaceChildren(...TABS.map(([name, text]) => element("a", {
+  document.getElementById("nav").replaceChildren(...TABS.filter(([name]) => Object.hasOwn(Bench.views, name)).map(([name, text]) => element("a", {
     href: name === Bench.state.view ? address(name) : address(name, {}), "aria-current": name === Bench.state.view ? "page" : null,
   }, text)));
   document.getElementById("set").value = String(index);

@@ -28,6 +28,7 @@ class DataSet {
 
   /** Whether an image file exists. file: -1 for the target, else a method. */
   has(file, image) {
+    if (Bench.pictures) return Bench.pictures.has(this.file(file, image));
     const missing = this.data.missing[file + 1];
     if (missing === null) return false;
     this.absent ??= this.data.missing.map((indices) => new Set(indices || []));
@@ -40,15 +41,18 @@ class DataSet {
     return `dashboard/${kind}/${this.slug}/${this.stem(image)}/${parts.join("/")}.${kind === "thumbs" ? "jpg" : "png"}`;
   }
 
-  imagePath(file, image) { return this.path("images", image, file < 0 ? "target" : Bench.run.methods[file].slug); }
+  imagePath(file, image) { return Bench.pictures?.get(this.file(file, image)) ?? this.file(file, image); }
+
+  file(file, image) { return this.path("images", image, file < 0 ? "target" : Bench.run.methods[file].slug); }
 
   thumbnail(file, image) {
-    return this.thumbnails ? this.path("thumbs", image, file < 0 ? "target" : Bench.run.methods[file].slug)
+    return this.thumbnails && !Bench.pictures ? this.path("thumbs", image, file < 0 ? "target" : Bench.run.methods[file].slug)
       : this.imagePath(file, image);
   }
 
   /** Further files of an image: [{method, label, path}], method -1 for those of the target. */
   extras(image) {
+    if (Bench.pictures) return [];
     return this.data.extras.filter((extra) => extra.images === null || extra.images.includes(image)).map((extra) => ({
       method: extra.method,
       label: extra.label,
@@ -135,6 +139,10 @@ function script(source) {
 /** A data set with the values of its images. */
 Bench.load = async (index) => {
   const set = Bench.sets[index];
+  if (set.data === null && Bench.pictures) {
+    set.data = Bench.kept[index] ?? null;
+    if (set.data === null) throw new Error(`The values of single images of ${set.title} are not in this file, which is small enough to send.`);
+  }
   if (set.data === null) await script(`dashboard/data/set-${index}.js`);
   return set;
 };

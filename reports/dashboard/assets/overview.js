@@ -173,6 +173,6 @@ function samples(set) {
       contactSheet(set, set.best, set.faces, set.opening[0], words),
       element("p", { class: "fine" }, "From the worst to the best image of ", methodName(set.best[0]), ` by ${set.columns[set.opening[0]].title}. `,
         element("a", { href: address("images") }, "All images")));
-  });
+  }, (error) => box.append(element("p", {}, error.message)));
   return box;
 }

@@ -66,7 +66,7 @@ function comparison(set, image, files, right) {
 
 function sideBySide(set, image, files) {
   return element("ul", { class: "side-by-side" }, files.map((file) => element("li", {},
-    element("a", { href: set.imagePath(file, image), target: "_blank", rel: "noopener" },
+    element("a", { href: Bench.pictures ? null : set.imagePath(file, image), target: "_blank", rel: "noopener" },
       element("img", { src: set.thumbnail(file, image), alt: "", loading: "lazy", class: set.size <= 256 ? "pixels" : null })),
     file < 0 ? element("span", {}, "target") : methodName(file))));
 }
