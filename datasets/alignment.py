@@ -8,7 +8,7 @@ Five MTCNN landmarks replace dlib's 68. The recipe's name, `mtcnn5_tight`, is pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 RECIPE = "mtcnn5_tight"
 SUPERSAMPLING = 4
 MIN_SHORT_SIDE = 20  # MTCNN's smallest face; a strip that is narrower after the scaling has no pyramid
+MUCH_REDUCED, FEW_PIXELS = 0.5, 48  # a large image whose face has few pixels at detection: landmarks are imprecise
 # ArcFace's template: eyes, nose and mouth corners, left to right as seen, in pixels of a 112 px crop.
 TEMPLATE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 TEMPLATE_SIDE = 112
@@ -95,12 +96,29 @@ def find_faces(image: Image.Image, min_side: int = 320, max_side: int = 1024) ->
     with torch.no_grad():
         boxes, probabilities, points = detector().detect(resized, landmarks=True)
     if boxes is None:
-        raise NoFaceError(f"no face found in an image of {image.width}x{image.height} px")
+        looked = f", looked at in {size[0]}x{size[1]} px: crop it around the face" if scale < MUCH_REDUCED else ""
+        raise NoFaceError(f"no face found in an image of {image.width}x{image.height} px{looked}")
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     # Pixel centres: x' = (x + 0.5) / scale - 0.5.
     pixels = (np.asarray(points, dtype=np.float64) + 0.5) / scale - 0.5
     order = np.argsort(-areas, kind="stable")
-    return [Landmarks(pixels[i], float(probabilities[i]), float(boxes[i, 2] - boxes[i, 0]) / scale) for i in order]
+    faces = [Landmarks(pixels[i], float(probabilities[i]), float(boxes[i, 2] - boxes[i, 0]) / scale) for i in order]
+    if scale >= MUCH_REDUCED:
+        return faces
+    return [_from_near(image, face) if face.width * scale < FEW_PIXELS else face for face in faces]
+
+
+def _from_near(image: Image.Image, face: Landmarks) -> Landmarks:
+    """A face of which few pixels were left, found again in the square of four times its width around it."""
+    centre = face.points.mean(axis=0)
+    corner = (centre - 2 * face.width).clip(0).astype(int)
+    end = np.minimum(centre + 2 * face.width, image.size).astype(int)
+    try:
+        found = find_faces(image.crop((*corner, *end)))
+    except NoFaceError:
+        return face
+    moved = [replace(each, points=each.points + corner) for each in found]
+    return min(moved, key=lambda each: float(np.linalg.norm(each.points.mean(axis=0) - centre)))
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from inversion_bench.files import atomic
@@ -30,10 +30,10 @@ class ImageError(ValueError):
 def read_rgb(path: str | Path) -> Image.Image:
     """The first frame of an image file as 8-bit RGB, rotated by its EXIF orientation.
 
-    Grey, palette, CMYK and 16-bit images (divided by 257) are converted; transparency is composited over white. Whole
-    numbers of 32 bits and floating-point pixels have no known range and are refused, as are images of more than
-    `inversion_bench.pictures.MOST_PIXELS`. Raises ImageError for these and for a missing, empty, truncated or unknown
-    file.
+    Grey, palette, CMYK and 16-bit images (divided by 257) are converted, colours by an embedded profile; transparency
+    is composited over white. Whole numbers of 32 bits and floating-point pixels have no known range and are refused,
+    as are images of more than `inversion_bench.pictures.MOST_PIXELS`. Raises ImageError for these and for a missing,
+    empty, truncated or unknown file.
     """
     path, name = Path(path), shown(path)
     try:
@@ -84,10 +84,32 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT:
         levels = np.asarray(image).clip(0, 65535).astype(np.uint32)
         return Image.fromarray(((levels + 128) // 257).astype(np.uint8)).convert("RGB")
+    image = _in_srgb(image)
     if image.has_transparency_data:
         over = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
     return image.convert("RGB")
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """The image in sRGB by its embedded profile (Display P3, Adobe RGB, CMYK), as viewers show it.
+
+    A profile that is broken or of another kind of pixels is ignored.
+    """
+    if not (data := image.info.get("icc_profile")):
+        return image
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        if "sRGB" in ImageCms.getProfileDescription(profile):
+            return image
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
+        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode=mode)
+    except (ImageCms.PyCMSError, OSError):
+        return image
+    assert converted is not None  # it is, where it is not made in place
+    return converted
 
 
 def to_tensor(image: Image.Image) -> Tensor:

@@ -46,6 +46,10 @@ def run(options: argparse.Namespace) -> int:
     if options.methods:
         words.append(f"methods={json.dumps(options.methods)}")
     out = options.out or Path("runs") / folder.resolve().name
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(
+            f"--out {out} lies in {folder}: its pictures would be photographs of the next run; choose another"
+        )
     return start(options.suite, words, out, options)
 
 

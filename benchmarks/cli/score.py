@@ -40,8 +40,12 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if Path(options.suite).is_dir():
-        if not (options.overrides and Path(options.overrides[0]).is_dir()):
-            raise ConfigError(f"{options.suite} is a folder: `score IMAGES TARGETS` takes two, `score SUITE` a suite")
+        second = next(iter(options.overrides), "")
+        if not (second and Path(second).is_dir()):
+            found = f"; {second} is none" if second else ""
+            raise ConfigError(
+                f"{options.suite} is a folder: `score IMAGES TARGETS` takes two{found}, `score SUITE` a suite"
+            )
         return _rate_folders(options)
 
     from benchmarks.cli.suite import load, load_run, refuse_other_settings

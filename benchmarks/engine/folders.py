@@ -16,6 +16,7 @@ from benchmarks.protocols.reconstruction import measure, sample_metrics
 from datasets.folder import SUFFIXES
 from datasets.images import ImageError, read_rgb, to_tensor
 from datasets.scope import Scope
+from inversion_bench.names import shown
 from metrics.base import SampleMetric
 from reports.statistics import mean_interval
 
@@ -36,10 +37,8 @@ def paired(images: Path, targets: Path) -> Pairs:
     for folder in (images, targets):
         files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix.lower() in SUFFIXES]
         stems = {file.stem: file for file in files}
-        if len(stems) < len(files):
-            raise ConfigError(
-                f"{folder}: {len(files) - len(stems)} images have the name of another one; pairs are by name"
-            )
+        if twice := [file.name for file in files if file not in stems.values()]:
+            raise ConfigError(f"{folder}: {shown(', '.join(twice))}: another image has that name; pairs are by name")
         both.append(stems)
     common = sorted(both[0].keys() & both[1].keys())
     if not common:
@@ -59,8 +58,13 @@ def rated(
         scope: frame and domain of the images, where they are known.
         device: where to compute.
         tick: called after each pair.
+
+    Raises:
+        ConfigError: there is no metric to compute.
     """
     metrics, rows = sample_metrics(suite), []
+    if not metrics:
+        raise ConfigError("no metric of single images is asked for, or none can be computed here; see `list metrics`")
     for name, files in pairs.found.items():
         rows += _scores(name, files, metrics, scope, device)
         tick()

@@ -24,6 +24,8 @@ from methods.generators import Generator
 from metrics import attributes
 from metrics import registry as metrics_registry
 
+MOST_STRENGTH = 100  # far outside of what a generator has seen
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -68,9 +70,14 @@ def _edit(text: str, directions: Directions) -> Edit:
     name, amount = match[1], float(match[2])
     try:
         direction = find(name, directions)
-        return Edit(direction, text.partition("=")[2], amount if match[3] else direction.strength(amount))
+        strength = amount if match[3] else direction.strength(amount)
     except (KeyError, ValueError) as error:
         raise ConfigError(f"--edit {text!r}: {error.args[0]}") from error
+    if abs(strength) > MOST_STRENGTH:
+        raise ConfigError(
+            f"--edit {text[:40]!r}: {strength:.3g} standard deviations, at most {MOST_STRENGTH} are taken"
+        )
+    return Edit(direction, text.partition("=")[2], strength)
 
 
 def identity_missing(scope: Scope) -> str:

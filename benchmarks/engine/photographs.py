@@ -158,7 +158,10 @@ def prepare(
     content = [str(path) + (assets.sha256(path) if path.is_file() else "") for path in files]
     asked = json.dumps([content, str(scope), face, generator.resolution])
     work = out / UNFINISHED / hashlib.sha256(asked.encode()).hexdigest()[:12]
-    folder.photographs(files, work / "data", scope.frame, generator.resolution, face, scope.domain)
+    made = folder.photographs(files, work / "data", scope.frame, generator.resolution, face, scope.domain)
+    for record in made.records:
+        if (out / record.id).is_file():
+            raise ConfigError(f"{out / record.id}: a file, where the folder of results belongs; choose another --out")
     entry = DatasetEntry("photographs", options={"path": str(work / "data")})
     run = Run(expand(replace(suite, datasets=[entry])), work / "run", device, pads=False)
     return Bench(run, sample_metrics(suite), work)

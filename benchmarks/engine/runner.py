@@ -21,6 +21,7 @@ from benchmarks.engine.run import Run
 from benchmarks.engine.store import Attempts
 from benchmarks.engine.types import ImageKey, Resume, Row, Shard, WorkerOptions
 from benchmarks.engine.writer import InversionWriter, describe
+from benchmarks.errors import ConfigError
 from datasets.images import ImageError
 from datasets.module import ImageDataModule
 from inversion_bench.files import write_text
@@ -83,7 +84,10 @@ class _Inverter:
         """The stage, on the run's device; the last one only is kept."""
         if self._method is None or self._method[0] != stage_run.key:
             self._method = None  # before there are two in memory
-            method = self.run.method(stage_run.stage, stage_run.seed)
+            try:
+                method = self.run.method(stage_run.stage, stage_run.seed)
+            except (ValueError, FileNotFoundError) as error:  # weights that are none, or another generator's
+                raise ConfigError(f"{stage_run.stage.name}: {error}") from error
             method.debug = self.worker.options.debug
             self._method = stage_run.key, method
         return self._method[1]

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from datasets import folder, images
 from inversion_bench import pictures
@@ -63,6 +63,31 @@ def test_missing_empty_text_and_folder(tmp_path):
 def test_cmyk(tmp_path):
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "a.tif")
     assert images.read_rgb(tmp_path / "a.tif").getpixel((3, 3)) == (255, 0, 0)
+
+
+def bgr_profile() -> bytes:
+    """An ICC profile whose red is sRGB's blue, and its blue sRGB's red."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = data.replace(b"rXYZ", b"swap", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"swap", b"bXYZ", 1)
+    return data.replace("sRGB".encode("utf-16-be"), "BGRs".encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_embedded_profiles_are_kept_to(tmp_path, mode):
+    red = Image.new("RGB", (8, 8), (255, 0, 0)).convert(mode)
+    red.save(tmp_path / "a.png", icc_profile=bgr_profile())
+    assert np.allclose(images.read_rgb(tmp_path / "a.png").getpixel((0, 0)), (0, 0, 255), atol=2)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile in (srgb, b"nonsense" * 20, srgb[:300]):
+        red.save(tmp_path / "a.png", icc_profile=profile)
+        assert images.read_rgb(tmp_path / "a.png").getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_profiles_of_another_kind_of_pixels_are_ignored(tmp_path):
+    Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg", icc_profile=bgr_profile())
+    Image.new("L", (8, 8), 99).save(tmp_path / "b.png", icc_profile=bgr_profile())
+    assert images.read_rgb(tmp_path / "a.jpg").getpixel((0, 0)) == (255, 255, 255)
+    assert images.read_rgb(tmp_path / "b.png").getpixel((0, 0)) == (99, 99, 99)
 
 
 def test_grey_and_bilevel(tmp_path):
