@@ -42,9 +42,9 @@ def run(options: argparse.Namespace) -> int:
     if Path(options.suite).is_dir():
         second = next(iter(options.overrides), "")
         if not (second and Path(second).is_dir()):
-            found = f"; {second} is none" if second else ""
+            why = f"; {second} is none" if second else ""
             raise ConfigError(
-                f"{options.suite} is a folder: `score IMAGES TARGETS` takes two{found}, `score SUITE` a suite"
+                f"{options.suite} is a folder: `score IMAGES TARGETS` takes two{why}, `score SUITE` a suite"
             )
         return _rate_folders(options)
 
