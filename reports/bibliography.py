@@ -26,8 +26,13 @@ def entries() -> dict[str, str]:
 
 def citation(results: Results) -> str:
     """What a paper that reports a run cites: this suite, then the papers of `cited`."""
-    suite = "@misc{inversionbench, title={Inversion Bench}, author={{Inversion Bench developers}}, "
-    return f"{suite}note={{Version {version('inversion-bench')}}}}}\n{cited(results)}"
+    return suite() + cited(results)
+
+
+def suite() -> str:
+    """The entry of this suite."""
+    entry = "@misc{inversionbench, title={Inversion Bench}, author={{Inversion Bench developers}}, "
+    return f"{entry}note={{Version {version('inversion-bench')}}}}}\n"
 
 
 def cited(results: Results) -> str:

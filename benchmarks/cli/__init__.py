@@ -36,6 +36,7 @@ COMMANDS = {
     "status": ("benchmarks.cli.status", "show how far a run is: images ok, failed and missing, and the time left"),
     "compare": ("benchmarks.cli.compare", "compare two finished runs, paired by image"),
     "merge": ("benchmarks.cli.merge", "merge the results of several machines"),
+    "leaderboard": ("benchmarks.cli.leaderboard", "put results of several runs on one static page"),
     "list": ("benchmarks.cli.listing", "list methods, datasets, metrics, directions, suites or assets"),
     "fetch": ("benchmarks.cli.fetch", "download and verify weights and images"),
     "train": ("benchmarks.cli.train", "train a generator, an encoder, a hypernetwork or edit directions"),

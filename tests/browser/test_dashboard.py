@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reports import leaderboard
 from reports.screenshots import PATIENCE_MS
 from tests.browser import simulated
 from tests.browser.conftest import Opener, ready
@@ -305,3 +306,16 @@ def test_the_page_to_send_is_one_small_file(ordinary: Path, hostile: Path, opene
                 page.keyboard.press("Escape")
         expect(page.locator("pre.cite")).to_contain_text("@misc{inversionbench")
         assert page.locator("nav a", has_text="Charts").count() == 0
+
+
+def test_a_leaderboard_is_a_page_of_tables(ordinary: Path, hostile: Path, opener: Opener, tmp_path: Path) -> None:
+    leaderboard.build([ordinary, hostile], tmp_path / "report")
+    page = opener(tmp_path, "table")
+    assert page.locator("#set option").count() == 3  # two sets of one run, one of the other
+    assert page.locator("table").first.locator("tbody tr").count() == 4
+    page.locator("thead th", has_text="Error A").first.locator("button").click()
+    found = numbers(column(page, 1))
+    assert found == sorted(found)
+    page.locator("nav a", has_text="About").click()
+    ready(page, "about")
+    assert page.locator("main script, main b, main [onerror]").count() == 0

@@ -30,6 +30,7 @@ WORDS = {
     "status": ["smoke"],
     "compare": ["a", "b"],
     "merge": ["out", "a"],
+    "leaderboard": ["a"],
     "list": ["methods"],
     "fetch": [],
     "train": ["generator"],

@@ -12,7 +12,7 @@ Bench.views.about = {
           element("a", { href: path.split("/").map(encodeURIComponent).join("/"), download: true }, path.split("/").pop()))))));
     container.append(
       ...run.listings.map(listingTable),
-      element("section", {}, element("h2", {}, "Configuration"), element("pre", { tabindex: "0" }, run.config)));
+      run.config ? element("section", {}, element("h2", {}, "Configuration"), element("pre", { tabindex: "0" }, run.config)) : "");
   },
 };
 

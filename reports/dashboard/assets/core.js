@@ -60,7 +60,7 @@ Bench.state = { view: "overview", get: (key) => Bench.state.parameters.get(key),
 
 function readState() {
   const [view, query] = location.hash.slice(1).split("?");
-  Bench.state.view = Object.hasOwn(Bench.views, view) ? view : "overview";
+  Bench.state.view = Object.hasOwn(Bench.views, view) ? view : Object.keys(Bench.views)[0];
   Bench.state.parameters = new URLSearchParams(query || "");
 }
 

@@ -9,7 +9,7 @@ Bench.views.table = {
     // Opens on the first protocol, which is reconstruction: all columns at once are more than a screen shows.
     const wanted = Bench.state.get("protocol");
     const protocol = wanted === ALL ? "" : set.protocols.includes(wanted) ? wanted : (set.protocols[0] ?? "");
-    const against = chosen("against", Bench.run.methods.length, -1);
+    const against = set.data.pairs.length ? chosen("against", Bench.run.methods.length, -1) : -1;
     const all = set.quality.filter((index) => !protocol || set.columns[index].protocol === protocol);
     const hidden = new Set((Bench.state.get("columns") ?? "").split(",").filter(Boolean).map(Number).filter((index) => all.includes(index)));
     const box = element("div");
@@ -47,8 +47,8 @@ Bench.views.table = {
         search("Methods", text, (value) => { text = value; Bench.keep({ filter: value }); draw(); }),
         choice("Protocol", [...set.protocols.map((name) => [name, name]), [ALL, "all"]], protocol || ALL,
           (value) => Bench.go("table", { protocol: value, sort: "", columns: "" })),
-        choice("Show", [["", "means"], ...methodOptions(set).map(([index, title]) => [index, `difference to ${title}`])],
-          against < 0 ? "" : against, (value) => Bench.go("table", { against: value, sort: "" }))),
+        set.data.pairs.length ? choice("Show", [["", "means"], ...methodOptions(set).map(([index, title]) => [index, `difference to ${title}`])],
+          against < 0 ? "" : against, (value) => Bench.go("table", { against: value, sort: "" })) : null),
       element("details", { class: "which", open: hidden.size > 0 }, picked,
         element("div", { class: "checks" }, every(true), every(false), boxes.map(([, label]) => label))),
       exportButtons(() => box.querySelector("table"), `${set.slug}${protocol ? `-${protocol}` : ""}`),
@@ -109,7 +109,7 @@ function meanCell(set, index, method, reasons) {
   const explanation = { best: "best, or not distinguishable from the best", second: "second best, or not distinguishable from it" }[mark];
   return element("td", { class: mark || null, title: explanation ?? null },
     element("span", { class: "value" }, fixed(value, digits), n < expected ? "\u2020" : null),
-    element("span", { class: "interval" }, `${fixed(low, digits)} to ${fixed(high, digits)}`),
+    low === null ? null : element("span", { class: "interval" }, `${fixed(low, digits)} to ${fixed(high, digits)}`),
     n < expected ? element("span", { class: "interval" }, `n = ${n}`) : null);
 }
 
