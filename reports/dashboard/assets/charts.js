@@ -23,7 +23,7 @@ Bench.views.charts = {
 document.addEventListener("theme", () => { for (const draw of drawn.values()) draw(); });
 
 function chart(title, controls, text, figure) {
-  const box = element("div", { class: "plot", role: "img", "aria-label": title });
+  const box = element("div", { class: "plot", role: "group", "aria-label": title });
   const caption = element("p", { class: "fine" }, text);
   const note = (message) => { caption.textContent = message; };
   const draw = () => {

@@ -66,7 +66,7 @@ function comparison(set, image, files, right) {
 
 function sideBySide(set, image, files) {
   return element("ul", { class: "side-by-side" }, files.map((file) => element("li", {},
-    element("a", { href: Bench.pictures ? null : set.imagePath(file, image), target: "_blank", rel: "noopener" },
+    element("a", { href: Bench.pictures ? null : set.imagePath(file, image), "aria-label": Bench.pictures ? null : fileTitle(file), target: "_blank", rel: "noopener" },
       element("img", { src: set.thumbnail(file, image), alt: "", loading: "lazy", class: set.size <= 256 ? "pixels" : null })),
     file < 0 ? element("span", {}, "target") : methodName(file))));
 }
@@ -79,7 +79,7 @@ function strips(set, image) {
   return element("section", { class: "strips" }, element("h3", {}, "More images"), owners.map((owner) => element("div", { class: "extra" },
     owner < 0 ? element("span", {}, "image") : methodName(owner),
     element("ul", {}, extras.filter((extra) => extra.method === owner).map((extra) => element("li", {},
-      element("a", { href: extra.path, target: "_blank", rel: "noopener" }, element("img", { src: extra.path, alt: "", loading: "lazy" })),
+      element("a", { href: extra.path, "aria-label": extra.label, target: "_blank", rel: "noopener" }, element("img", { src: extra.path, alt: "", loading: "lazy" })),
       element("span", { class: "note" }, extra.label)))))));
 }
 

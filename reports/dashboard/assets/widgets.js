@@ -128,9 +128,10 @@ function tile(set, image, method, note) {
   const who = method < 0 ? "target" : Bench.run.methods[method].title;
   const thumbnail = set.has(method, image)
     ? element("img", { src: set.thumbnail(method, image), alt: "", loading: "lazy", decoding: "async", width: 96, height: 96 })
-    : element("span", { class: "none" }, "n/a");
+    : element("span", { class: "none", "aria-hidden": "true" }, "n/a");
   return element("button", {
-    type: "button", class: "tile", "aria-label": `${set.images[image]}, ${who}`,
+    type: "button", class: "tile", "aria-label": `${note?.includes(set.images[image]) ? note : set.images[image]}, ${who}`
+      + (note === undefined || note.includes(set.images[image]) ? "" : `, ${note}`), // holds the words that are seen
     click: () => Bench.openImage(set, image, method),
   }, thumbnail, note === undefined ? null : element("span", { class: "note" }, note));
 }
