@@ -70,7 +70,7 @@ run() {
   local minutes=${MINUTES:-8}
   timeout --signal=INT --kill-after=20 "$(awk "BEGIN{print int($minutes * 60 * 1.15 + 45)}")" \
     "$PYTHON" -m benchmarks train world "$WORLD" data=celeba minutes="$minutes" parallel="${PARALLEL:-10}" \
-    start=methods/generators/weights/training/faces64-state.safetensors images="${IMAGES:-3000000}" \
+    start=methods/generators/weights/training/celeba64-state.safetensors images="${IMAGES:-3000000}" \
     passes="${PASSES:-500000}" generator.batch="${GENERATOR_BATCH:-128}" generator.frechet_images="${FRECHET:-2000}" \
     generator.validate_every="${VALIDATE:-1500}" generator.ema_images=10000 encoders.batch="${BATCH:-64}" \
     encoders.synthetic=0.5 encoders.losses.identity_images=8 \
