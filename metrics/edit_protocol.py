@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -9,8 +10,10 @@ from datasets.scope import FACES
 from metrics.base import MetricInfo
 from metrics.editing import (
     IN_SEQUENCE,
+    LEAP,
     LEAST_SHARE,
     STEP,
+    STRANGERS,
     STRENGTHS,
     Edits,
     Target,
@@ -20,6 +23,7 @@ from metrics.editing import (
     change_outside,
     entanglement,
     in_sequence,
+    mean,
     same_step,
 )
 
@@ -72,6 +76,15 @@ def _share(target: Target, found: Value) -> Value:
     return (None if value is None else value / (STEP * target.slope)), reason
 
 
+def _null(targets: Sequence[Target]) -> str:
+    """What the same effects keep on samples of the generator: no inversion is expected to keep more."""
+    known = [target for target in targets if not math.isnan(target.kept)]
+    if not known:
+        return "Not measured on the generator's own samples: the directions were learned by an earlier version"
+    each = ", ".join(f"{target.name} {target.kept:.3f}" for target in known)
+    return f"On the generator's own samples, which need no inversion: {mean([t.kept for t in known]):.3f} ({each})"
+
+
 def _info(
     name: str,
     title: str,
@@ -83,8 +96,9 @@ def _info(
     low: float | None = 0.0,
     high: float | None = None,
     digits: int = 3,
+    version: int = 1,
 ) -> MetricInfo:
-    return MetricInfo(name, title, direction, unit, (low, high), 1, recipe, reference, digits, domains=(FACES,))
+    return MetricInfo(name, title, direction, unit, (low, high), version, recipe, reference, digits, domains=(FACES,))
 
 
 def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
@@ -94,21 +108,25 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         "edit_id_equal",
         "ID at equal effect",
         "higher",
-        f"mean over the measured effect of {_ID}: strengths {_SWEEP}, linear between them where the effect is first "
-        f"reached, range {ranges}; an effect that is not reached counts as 0; mean over both senses and the attributes",
+        f"mean over the measured effect of {_ID}: strengths {_SWEEP}, effect and identity fitted monotone in the "
+        f"strength, range {ranges}; between strengths further apart than {LEAP:g} of it identity falls within that; "
+        f"it is at least {STRANGERS:g}, that of two people, which an effect that is not reached counts with; mean over "
+        "both senses and the attributes",
         f"{_OURS}, after Alaluf et al., HyperStyle, arXiv 2111.15666, section 4",
         low=-1.0,
         high=1.0,
+        version=2,
     )
     yield _info(
         "edit_kept_equal",
         "ID kept at equal effect",
         "higher",
         "as edit_id_equal, cosine of the edited image and the inversion instead of the input: what the edit alone "
-        "costs",
+        f"costs. {_null(targets)}",
         _OURS,
         low=-1.0,
         high=1.0,
+        version=2,
     )
     yield _info(
         "edit_reached",
@@ -117,6 +135,7 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         f"share of the range of effects ({ranges}) that strengths up to ±{STRENGTHS[-1]:g} reach",
         _OURS,
         high=1.0,
+        version=2,
     )
     yield _info(
         "edit_effect",
@@ -190,6 +209,7 @@ def _attribute(target: Target) -> Iterator[MetricInfo]:
         _OURS,
         low=-1.0,
         high=1.0,
+        version=2,
     )
 
 

@@ -29,7 +29,7 @@ class Direction:
 
     attribute: what it means to change, by its name in metrics.attributes, or "" where none is known. slope: change of
     that attribute for strength 1, measured on held-out samples, in `unit`; NaN where it was not measured. source:
-    where the direction comes from.
+    where the direction comes from. kept: identity that samples keep at equal effect (metrics.editing); NaN likewise.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Direction:
     slope: float = float("nan")
     unit: str = ""
     source: str = ""
+    kept: float = float("nan")
 
     def strength(self, change: float) -> float:
         """The strength whose measured effect is `change`, in the attribute's unit.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from datasets.images import save_png, to_image
 from methods.editing.directions import Direction, in_strengths
 from methods.editing.evaluation import STRENGTHS, Evaluation, evaluate, sweep
 from methods.editing.learning import Fit, LearningConfig, Samples, learn, principal_components, sample
+from methods.editing.reading import kept_by_samples
 from methods.editing.weights import save_directions
 from methods.generators import load_generator
 from methods.generators.stylegan2 import Generator
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 FORMER = {"judged": "evaluated", "share": "fraction", "apart": "orthogonal_to"}  # settings of one version ago
+KEPT = 24  # held-out samples that the identity which edits keep is measured on
 SHOWN, TRUNCATION = 2, 0.7  # held-out samples in the image, and their truncation
 
 
@@ -97,6 +99,8 @@ def learn_and_evaluate(generator: Generator, train: Samples, held_out: Samples, 
         name: Direction(name, name, vector, evaluations[name].slope, attributes.find(name).unit, _source(config))
         for name, vector in vectors.items()
     }
+    kept = kept_by_samples(generator, directions, held_out.w[:KEPT])
+    directions = {name: replace(direction, kept=kept[name]) for name, direction in directions.items()}
     return Learned(directions, fits, evaluations, spreads)
 
 

@@ -16,6 +16,7 @@ from methods.editing.directions import Direction, apply
 from methods.generators.stylegan2 import Generator
 from metrics.editing import IN_SEQUENCE, STEP, STRENGTHS
 
+BATCH = 24  # edited images that are made at once
 Strengths = Mapping[str, float]  # by the name of a direction
 
 
@@ -28,12 +29,16 @@ class Tile:
     edits: Strengths
 
 
-def tiles(directions: Mapping[str, Direction]) -> list[Tile]:
-    """The images of a sheet: each direction at every strength from low to high, then the sequence to both sides.
+def tiles(directions: Mapping[str, Direction], strengths: Sequence[float] = STRENGTHS) -> list[Tile]:
+    """The images of a sweep: each direction at every strength from low to high, then the sequence to both sides.
 
     A positive strength always means more of the attribute, whichever way the direction points.
+
+    Args:
+        directions: the directions by name.
+        strengths: positive; STRENGTHS are read, those of SHEET are stored.
     """
-    sweep = sorted(sign * strength for sign in (-1, 1) for strength in STRENGTHS)
+    sweep = sorted(sign * strength for sign in (-1, 1) for strength in strengths)
     signs = {name: 1.0 if direction.slope >= 0 else -1.0 for name, direction in directions.items()}
     singles = [Tile(directions[name].attribute, s, {name: sign * s}) for name, sign in signs.items() for s in sweep]
     first = list(signs.items())[:IN_SEQUENCE]
@@ -51,7 +56,8 @@ def edited(
 ) -> Tensor:
     """Edited images [K, 3, R, R] of an Inversion of length 1, one for each of `edits`."""
     codes = torch.cat([apply(inversion.latent, each, directions) for each in edits])
-    return eight_bit(synthesise(generator, codes, inversion.weights[0], inversion.noise[0]))
+    parts = [synthesise(generator, part, inversion.weights[0], inversion.noise[0]) for part in codes.split(BATCH)]
+    return eight_bit(torch.cat(parts))
 
 
 def faithful(generator: Generator, inversion: Inversion) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from methods.editing.images import Tile
+from methods.base import Inversion
+from methods.editing.directions import Direction
+from methods.editing.images import Tile, edited, eight_bit, tiles
+from methods.generators.stylegan2 import Generator
 from metrics import attributes, identity, perceptual
-from metrics.editing import Edits, Reading
+from metrics.editing import Edits, Reading, Target, at_equal_effect, average
 from metrics.paired import PARSER
 from metrics.region import masked_mse
 from metrics.regions import load_parser
@@ -57,6 +61,35 @@ def read_edits(target: Tensor, inversion: Tensor, images: Tensor, tiles: Sequenc
         single={(tile.attribute, tile.strength): each for tile, each in found if tile.attribute},
         sequence={tile.strength: each for tile, each in found if not tile.attribute},
     )
+
+
+@torch.no_grad()
+def kept_by_samples(generator: Generator, directions: Mapping[str, Direction], w: Tensor) -> dict[str, float]:
+    """Identity that edits keep at equal effect on the generator's own samples, by direction: the null of an inversion.
+
+    Args:
+        generator: the generator.
+        directions: with slopes, by name.
+        w: codes [N, w_dim].
+
+    Returns:
+        Means over the samples whose attribute can be read; NaN where there is none.
+    """
+    sweep, found = tiles(directions), []
+    codes = w[:, None].expand(-1, generator.num_ws, -1).to(generator.w_mean)
+    for code in codes.split(1):
+        image = eight_bit(generator.synthesis(code))
+        one = Inversion(("",), code, "W", image, torch.zeros(1), (None,), (None,))
+        found.append(
+            read_edits(image, image, edited(generator, one, [tile.edits for tile in sweep], directions), sweep)
+        )
+    return {name: _kept(found, direction) for name, direction in directions.items()}
+
+
+def _kept(found: Sequence[Edits], direction: Direction) -> float:
+    target = Target(direction.attribute, "", direction.unit, abs(direction.slope))
+    value, _ = average([at_equal_effect(edits, target, kept=True)[0] for edits in found])
+    return math.nan if value is None else value
 
 
 @torch.no_grad()

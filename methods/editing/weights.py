@@ -31,7 +31,7 @@ def save_directions(
     tensors: dict[str, Tensor] = {f"direction.{name}": d.vector.contiguous() for name, d in directions.items()}
     tensors |= {f"pca.{part}": getattr(components, part).contiguous() for part in _PCA}
     meaning = {
-        name: {"attribute": d.attribute, "slope": d.slope, "unit": d.unit, "source": d.source}
+        name: {"attribute": d.attribute, "slope": d.slope, "unit": d.unit, "source": d.source, "kept": d.kept}
         for name, d in directions.items()
     }
     header = {"directions": json.dumps(meaning), "generator": fingerprint(generator), **card}

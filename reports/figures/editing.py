@@ -18,8 +18,6 @@ from reports.frame import Results
 TILE, SHEET_TILE, LABELS, TITLES = 0.55, 0.8, 0.95, 0.4  # inches: an image, the texts to the left and above
 IMAGES = 2  # contact sheets of each data set
 SHEET, EDITS, MODERATE = 6, 2, 2.0  # images of the sheet, edits that it shows of each, and their greatest strength
-# An effect that is not reached has identity 0 in the tables and here: the area below a curve is the table's value.
-UNREACHED = 0.0
 
 
 def figures(results: Results, dataset: str) -> Iterator[tuple[tuple[str, ...], Figure]]:
@@ -144,12 +142,14 @@ def curves(results: Results, dataset: str, rows: pd.DataFrame, info: Mapping[str
     """
     attributes = [one for one in info["attributes"] if one["name"] in set(rows["attribute"])]
     methods = [method for method in results.methods if method in set(rows["method"])]
+    # As in the tables: the area below a curve is the table's value. Older runs counted effects not reached as 0.
+    unreached = float(info.get("unreached", 0.0))
     dashes: Sequence[Any] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
     with style():
         figure, axes = panels(len(attributes), 3.2, 2.5, 0.9)
         for axis, attribute in zip(axes, attributes, strict=True):
             own = rows[rows["attribute"] == attribute["name"]]
-            means = own["identity"].fillna(UNREACHED).groupby([own["method"], own["effect"]]).mean()
+            means = own["identity"].fillna(unreached).groupby([own["method"], own["effect"]]).mean()
             for method in methods:
                 if method in means.index.get_level_values(0):
                     index, line = results.methods.index(method), means[method].sort_index()
@@ -161,7 +161,7 @@ def curves(results: Results, dataset: str, rows: pd.DataFrame, info: Mapping[str
             axis.set_xlabel(f"measured change of {attribute['title']}{unit}", parse_math=False)
             axis.set_ylabel("ID to the target")
         figure.suptitle(f"{results.title('datasets', dataset)}: identity at equal effect; an effect that is not "
-                        "reached counts as 0", parse_math=False)  # fmt: skip
+                        f"reached counts as {unreached:g}", parse_math=False)  # fmt: skip
         legend(figure, axes)
     return figure
 

@@ -32,7 +32,7 @@ from methods.editing.weights import save_directions
 from methods.generators import load_generator
 from metrics import attributes
 from metrics.edit_protocol import TABLES
-from metrics.editing import STEP
+from metrics.editing import SHEET, STEP
 from tests.drawn_faces import face_picture
 from tests.integration.tiny_suite import quick_report, tables
 
@@ -112,7 +112,7 @@ def test_effects_are_what_the_stored_pictures_show(reference, suite):
     rows = rows_of(reference)
     for method in ("sg2_w", "pti"):
         key = plan.leaf[method, "folder"]
-        sheet, store = tiles(plan.protocol("editing").directions), EditStore(reference, key)
+        sheet, store = tiles(plan.protocol("editing").directions, SHEET), EditStore(reference, key)
         for image in plan.protocol("editing").images["folder"]:
             pictures = cut(store.sheet(image))
             assert len(pictures) == len(sheet) == 2 * 4 + 2

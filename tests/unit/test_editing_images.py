@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from methods.base import Inversion, render
 from methods.editing.directions import Direction
 from methods.editing.images import between, edited, eight_bit, faithful, interpolate, mixed, tiles, undone
-from metrics.editing import STEP, STRENGTHS, latent_distance
+from metrics.editing import SHEET, STEP, STRENGTHS, latent_distance
 
 SHAPE, SIDE = (4, 3), 2  # rows and width of a code; 12 numbers make the 12 of a picture
 
@@ -59,7 +59,8 @@ def codes(n: int = 2) -> Tensor:
 
 def test_a_sheet_has_every_strength_from_low_to_high_and_then_the_sequence():
     found = tiles(DIRECTIONS)
-    sweep = [-STRENGTHS[1], -STRENGTHS[0], STRENGTHS[0], STRENGTHS[1]]
+    sweep = [*(-strength for strength in reversed(STRENGTHS)), *STRENGTHS]
+    assert len(STRENGTHS) >= 7 and {STEP, *SHEET} <= set(STRENGTHS)
     assert [(t.attribute, t.strength) for t in found] == [
         *[("yaw", s) for s in sweep],
         *[("smile", s) for s in sweep],
@@ -67,7 +68,7 @@ def test_a_sheet_has_every_strength_from_low_to_high_and_then_the_sequence():
         ("", STEP),
     ]
     # More of the attribute, although direction b lowers it.
-    assert found[0].edits == {"a": -STRENGTHS[1]} and found[4].edits == {"b": STRENGTHS[1]}
+    assert found[0].edits == {"a": -STRENGTHS[-1]} and found[14].edits == {"b": STRENGTHS[-1]}
     assert found[-1].edits == {"a": STEP, "b": -STEP}
 
 

@@ -9,6 +9,7 @@ import torch
 
 from metrics.editing import (
     STEP,
+    STRANGERS,
     STRENGTHS,
     Edits,
     Reading,
@@ -20,6 +21,7 @@ from metrics.editing import (
     effect,
     entanglement,
     identity_at,
+    identity_curve,
     identity_over_effect,
     in_sequence,
     latent_distance,
@@ -56,29 +58,70 @@ def test_reach_is_the_nominal_effect_of_a_step_in_two_digits():
 
 
 def test_identity_over_effect_of_a_line_is_its_middle():
-    assert identity_over_effect([0, 10, 20], [0.9, 0.8, 0.7], 15) == pytest.approx((0.825, 1.0))
+    assert identity_over_effect([0, 5, 10, 16], [0.9, 0.85, 0.8, 0.74], 15) == pytest.approx((0.825, 1.0))
 
 
 def test_effects_not_reached_count_as_strangers():
     value, share = identity_over_effect([0, 5], [0.8, 0.8], 10)
-    assert (value, share) == pytest.approx((0.4, 0.5))
-    assert identity_over_effect([0, -5], [0.8, 0.8], 10) == (0, 0)
+    assert (value, share) == pytest.approx(((0.8 + STRANGERS) / 2, 0.5))
+    assert identity_over_effect([0, -5], [0.8, 0.8], 10) == (STRANGERS, 0)
 
 
-def test_an_effect_counts_where_the_path_first_gets_there():
-    # Reaches 6, goes back to 2 with another face, then reaches 12.
-    value, share = identity_over_effect([0, 6, 2, 12], [1.0, 1.0, 0.5, 0.5], 10)
-    assert share == pytest.approx(1.0)
-    assert value == pytest.approx((6 * 1.0 + 4 * 0.5) / 10)
-    levels = [identity_at([0, 6, 2, 12], [1.0, 1.0, 0.5, 0.6], level) for level in (0, 3, 6, 9, 12)]
-    assert levels == pytest.approx([1.0, 1.0, 1.0, 0.57, 0.6])
-    assert math.isnan(identity_at([0, 6, 2, 12], [1.0, 1.0, 0.5, 0.6], 13))
+def test_effects_and_identities_are_fitted_monotone():
+    # 6 and 2 are one effect of 4 to the fit, and the weaker strength is the cheaper way there.
+    at, found = identity_curve([0, 6, 2, 8], [1.0, 0.8, 0.9, 0.5], 10)
+    assert at == pytest.approx([0, 4, 8]) and found == pytest.approx([1.0, 0.85, 0.5])
+    levels = [identity_at([0, 6, 2, 8], [1.0, 0.8, 0.9, 0.5], level, 10) for level in (0, 2, 4, 6, 8)]
+    assert levels == pytest.approx([1.0, 0.925, 0.85, 0.675, 0.5])
+    assert math.isnan(identity_at([0, 6, 2, 8], [1.0, 0.8, 0.9, 0.5], 9, 10))
+
+
+def test_a_jump_gets_no_credit_for_what_lies_between():
+    at, found = identity_curve([0, 60], [0.9, 0.0], 10)
+    assert at == [0, 5, 60] and found == pytest.approx([0.9, STRANGERS, STRANGERS])
+
+
+# Seven strengths each; the range of effects is 10.
+HONEST = [10 / 3 * n for n in range(8)], [0.5 - 0.04 * n for n in range(8)]
+TOYS = {
+    "jumps to a stranger with an extreme attribute": ([0, *[60] * 7], [0.5, *[0.0] * 7]),
+    "jumps further": ([0, *[1000] * 7], [0.5, *[-0.2] * 7]),
+    "jumps from a better inversion": ([0, *[60] * 7], [0.9, *[0.0] * 7]),
+    "jumps just as far as it is looked at": ([0, *[10] * 7], [0.5, *[0.0] * 7]),
+    "jumps at its last strength": ([*[0] * 7, 60], [*[0.5] * 7, 0.0]),
+    "does not edit": ([0] * 8, [0.9] * 8),
+    "does not edit, negative identity": ([0] * 8, [-0.1] * 8),
+    "collapsed encoder: one face that edits well": (HONEST[0], [0.1] * 8),
+    "collapsed encoder, negative identity": (HONEST[0], [-0.1] * 8),
+    "wanders between strangers": ([0, 30, -20, 40, -10, 50, 0, 60], [0.5, *[0.0] * 7]),
+}
+
+
+@pytest.mark.parametrize("toy", TOYS)
+def test_adversarial_editors_lose_to_a_smooth_honest_one(toy):
+    honest, reached = identity_over_effect(*HONEST, 10)
+    assert (honest, reached) == (pytest.approx(0.44), 1)
+    assert identity_over_effect(*TOYS[toy], 10)[0] < 0.8 * honest
+
+
+def test_not_editing_never_beats_editing_that_keeps_the_same_identity():
+    for identity in (-0.3, -0.1, 0.0, 0.1, 0.5):
+        still, moved = ([0.0] * 8, [identity] * 8), (HONEST[0], [identity] * 8)
+        assert identity_over_effect(*still, 10)[0] <= identity_over_effect(*moved, 10)[0]
+
+
+def test_a_finer_sweep_sees_the_same_identity():
+    for curve in (lambda e: 0.5 * (1 - (e / 20) ** 2), lambda e: 0.5 * math.exp(-e / 10)):
+        coarse, fine = ([20 / n * k for k in range(n + 1)] for n in (7, 32))
+        values = [identity_over_effect(e, [curve(x) for x in e], 10)[0] for e in (coarse, fine)]
+        assert values[0] == pytest.approx(values[1], abs=0.005)
 
 
 def test_unreadable_pictures_reach_nothing():
-    assert identity_over_effect([0, math.nan], [0.9, 0.9], 10) == (0, 0)
-    value, share = identity_over_effect([0, math.nan, 4, 10], [0.9, 0.9, 0.8, 0.8], 10)
-    assert (value, share) == pytest.approx((0.48, 0.6))
+    assert identity_over_effect([0, math.nan], [0.9, 0.9], 10) == (STRANGERS, 0)
+    value, share = identity_over_effect([0, math.nan, 4, 8], [0.9, 0.1, 0.8, 0.8], 10)
+    assert share == pytest.approx(0.8)
+    assert value == pytest.approx((4 * 0.85 + 4 * 0.8 + 2 * STRANGERS) / 10)
 
 
 @pytest.mark.parametrize(("effects", "reach"), [([1, 2], 5), ([], 5), ([0, 1], 0), ([0, 1, 2], 5)])
@@ -99,15 +142,15 @@ def test_equal_effect_does_not_depend_on_the_gain_but_the_same_step_does():
 
 
 def test_too_little_gain_lowers_identity_at_equal_effect():
-    edits = linear(gain=0.25, loss=0.0)  # 6 of 12 degrees at twice the step
+    edits = linear(gain=0.25, loss=0.0)  # 7 of 12 degrees at the greatest strength
     (value, _), (share, _) = at_equal_effect(edits, YAW)
-    assert share == pytest.approx(0.5)
-    assert value == pytest.approx(0.45)
+    assert share == pytest.approx(7 / 12)
+    assert value == pytest.approx((7 * 0.9 + 5 * STRANGERS) / 12)
 
 
 def test_an_edit_that_goes_the_wrong_way_reaches_nothing_and_has_a_negative_effect():
     edits = linear(gain=-1.0)
-    assert at_equal_effect(edits, YAW) == ((0, ""), (0, ""))
+    assert at_equal_effect(edits, YAW) == ((pytest.approx(STRANGERS), ""), (0, ""))
     assert same_step(edits, YAW)[0][0] == pytest.approx(-12)
     assert effect(edits, "yaw", STEP) == pytest.approx(-12)
 
@@ -117,7 +160,7 @@ def test_an_unreadable_input_has_no_value_and_an_unreadable_inversion_reaches_no
     blind = Edits({"yaw": math.nan, "smile": 1.0}, edits.inversion, edits.single, edits.sequence)
     assert at_equal_effect(blind, YAW)[0] == (None, "yaw cannot be read from the target")
     lost = Edits(edits.target_values, Reading(0.5, {"yaw": math.nan, "smile": math.nan}), edits.single, edits.sequence)
-    assert at_equal_effect(lost, YAW) == ((0, ""), (0, ""))
+    assert at_equal_effect(lost, YAW) == ((pytest.approx(STRANGERS), ""), (0, ""))
     (value, reason), (identity, _) = same_step(lost, YAW)
     assert value is None and "yaw cannot be read" in reason and identity == pytest.approx(0.78)
     assert entanglement(lost, [YAW, SMILE])[0] is None

@@ -38,5 +38,5 @@ def _points(readings: Mapping[str, JsonRow], targets: Sequence[Target]) -> Itera
                 continue
             for level in range(-LEVELS, LEVELS + 1):
                 effect = target.reach * level / LEVELS
-                identity = identity_at(*path(edits, target.name, 1 if level >= 0 else -1), abs(effect))
+                identity = identity_at(*path(edits, target.name, 1 if level >= 0 else -1), abs(effect), target.reach)
                 yield image, target.name, effect, identity

@@ -33,7 +33,7 @@ from methods.editing.directions import Direction
 from methods.editing.images import edited, interpolate, mixed, tiles, undone
 from methods.editing.reading import identities, lpips, read_edits
 from metrics.edit_protocol import SEGMENTS
-from metrics.editing import STEP, detour, latent_distance, path_length
+from metrics.editing import SHEET, STEP, detour, latent_distance, path_length
 
 if TYPE_CHECKING:
     from benchmarks.engine.plan import StageRun
@@ -52,7 +52,8 @@ def edit_images(
         tasks: its images.
         lines: where each row is written as soon as it is known.
     """
-    store, sheet = EditStore(run.out, stage_run.key), tiles(directions)
+    store, sweep = EditStore(run.out, stage_run.key), tiles(directions)
+    shown = [sweep.index(tile) for tile in tiles(directions, SHEET)]
     store.folder.mkdir(parents=True, exist_ok=True)
     reinverted = _reinvert(run, directions, stage_run, [task.image for task in tasks if task.reinvert])
     for task in tasks:
@@ -60,9 +61,9 @@ def edit_images(
         try:
             target = run.target(stage_run, task.image)[None].to(run.device)
             inversion = run.inversion(stage_run, task.image)
-            images = edited(run.generator, inversion, [tile.edits for tile in sheet], directions)
-            readings = read_edits(target, inversion.image, images, sheet)
-            save_png(side_by_side(images), store.sheet(task.image))
+            images = edited(run.generator, inversion, [tile.edits for tile in sweep], directions)
+            readings = read_edits(target, inversion.image, images, sweep)
+            save_png(side_by_side(images[shown]), store.sheet(task.image))
             row[EDITS] = to_row(readings)
         except BROKEN as error:
             row[EDITS] = without(*status_of(error))

@@ -50,14 +50,14 @@ from methods.editing.weights import load_directions
 from methods.registry import names as method_names
 from metrics import attributes, edit_protocol
 from metrics.base import MetricInfo
-from metrics.editing import STRENGTHS, Target
+from metrics.editing import SHEET, STRANGERS, STRENGTHS, Target
 
 if TYPE_CHECKING:
     from benchmarks.engine.plan import StageRun
     from benchmarks.engine.run import Run
 
 # Goes up when the same inversions would give other readings.
-VERSION = 1
+VERSION = 2
 REFERENCES = 120  # real images of a data set that sets of edited ones are compared with
 PARTS = {edit_protocol.REINVERSION: REINVERSION, edit_protocol.INTERPOLATION: INTERPOLATION}
 FRECHET = {"edit_frechet_alex": EDITS, "interpolation_frechet_alex": INTERPOLATION}
@@ -162,7 +162,7 @@ class Editing(GeneratingProtocol):
                 f"{direction.attribute!r}, slope {direction.slope}); known attributes: {', '.join(attributes.names())}"
             )
         info = attributes.find(direction.attribute)
-        return Target(info.name, info.title, info.unit, abs(direction.slope))
+        return Target(info.name, info.title, info.unit, abs(direction.slope), direction.kept)
 
     def _digest(self) -> str:
         found = hashlib.sha256()
@@ -321,7 +321,8 @@ class Editing(GeneratingProtocol):
                     {"name": t.name, "title": t.title, "unit": t.unit, "slope": t.slope, "reach": t.reach}
                     for t in self.targets
                 ],
-                "sheet": [[tile.attribute, tile.strength] for tile in tiles(self.directions)],
+                "sheet": [[tile.attribute, tile.strength] for tile in tiles(self.directions, SHEET)],
+                "unreached": STRANGERS,
                 "digest": self.digest,
             }
         }

@@ -16,7 +16,7 @@ from metrics.attributes import predict
 from metrics.base import Undefined
 from metrics.distribution import AlexFeatures
 from metrics.edit_protocol import SEGMENTS
-from metrics.editing import STEP, mean
+from metrics.editing import SHEET, STEP, mean
 from metrics.set_distances import frechet_pseudo_values, moments
 
 VERSION = 1  # goes up when the same images would give other numbers
@@ -70,7 +70,7 @@ def of_edits(
         Undefined: too few images on either side.
     """
     places = {(tile.attribute, int(tile.strength / STEP)): place
-              for place, tile in enumerate(tiles(directions)) if abs(tile.strength) == STEP}  # fmt: skip
+              for place, tile in enumerate(tiles(directions, SHEET)) if abs(tile.strength) == STEP}  # fmt: skip
     wanted = [(half, places[half]) for half in real.halves]
     if not wanted:
         raise Undefined(f"fewer than {2 * LEAST_REFERENCES} real images of the set have the attribute")
