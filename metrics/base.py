@@ -107,6 +107,8 @@ class SetMetric:
         influences: features of images and of targets, [n, D] each -> distance plus the influence of each image [n].
         asset: name of the weights in the asset manifest.
         package: the package that has to be installed, and the extra of this suite that installs it.
+        least: images below which it is undefined.
+        real: whether the same of two halves of the targets stands beside it: for distances.
     """
 
     info: MetricInfo
@@ -115,3 +117,5 @@ class SetMetric:
     influences: Callable[[Tensor, Tensor], Tensor]
     asset: str = ""
     package: tuple[str, str] = ("", "")
+    least: int = 2
+    real: bool = True

@@ -101,7 +101,7 @@ def rank1_sface() -> SetMetric:
         "it depends on the number of images",
         reference="Grother & Ngan, NIST Interagency Report 8009 (rank-one identification)", digits=3, domains=(FACES,),
     )  # fmt: skip
-    return SetMetric(info, "sface", lambda: partial(embed, network="sface"), nearest_is_own, asset="sface")
+    return SetMetric(info, "sface", lambda: partial(embed, network="sface"), nearest_is_own, asset="sface", real=False)
 
 
 def nearest_is_own(images: Tensor, targets: Tensor) -> Tensor:

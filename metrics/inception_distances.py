@@ -1,4 +1,4 @@
-"""FID and KID between reconstructions and their targets, on the features of published figures.
+"""FID, KID and MIND between reconstructions and their targets, on the features of published figures.
 
 References: Heusel et al., arXiv 1706.08500 (FID); Binkowski et al., arXiv 1801.01401 (KID); torch-fidelity, whose
 Inception has the original weights of 2015-12-05 and resizes to 299 px as TensorFlow 1 did, without antialiasing. That
@@ -31,7 +31,8 @@ _SIZES = {
 def fid(side: str) -> SetMetric:
     return _metric(
         "fid", "FID", int(side), set_distances.frechet_influences, 2,
-        "Heusel et al., arXiv 1706.08500; github.com/toshas/torch-fidelity", "Frechet distance of the features of"
+        "Heusel et al., arXiv 1706.08500; github.com/toshas/torch-fidelity", "Frechet distance of the features of",
+        least=set_distances.LEAST_FRECHET,
     )  # fmt: skip
 
 
@@ -39,7 +40,17 @@ def kid(side: str) -> SetMetric:
     return _metric(
         "kid", "KID × 10³", int(side), set_distances.kernel_influences, 3,
         "Binkowski et al., arXiv 1801.01401; github.com/toshas/torch-fidelity",
-        "1,000 times the squared MMD, cubic kernel, unbiased over all images at once, of the features of"
+        "1,000 times the squared MMD, cubic kernel, unbiased over all images at once (negative where "
+        "images are more alike to their own targets than the targets are to each other, as good inversions are), of "
+        "the features of"
+    )  # fmt: skip
+
+
+def mind(side: str) -> SetMetric:
+    return _metric(
+        "mind", "MIND", int(side), set_distances.sliced_influences, 4, "Berthet et al., MIND, arXiv 2605.06797",
+        f"mean over {set_distances.DIRECTIONS:,} fixed random unit vectors of the squared one-dimensional Wasserstein "
+        "distance (sliced Wasserstein, without a factor), of the features of"
     )  # fmt: skip
 
 
@@ -51,6 +62,7 @@ def _metric(
     digits: int,
     reference: str,
     text: str,
+    least: int = 2,
 ) -> SetMetric:
     info = MetricInfo(
         name=f"{name}_inception_torchfidelity_{side}", title=f"{title} (torch-fidelity) at {side}", direction="lower",
@@ -64,6 +76,7 @@ def _metric(
         influences=influences,
         asset="inception_fid",
         package=("torch_fidelity", "fid"),
+        least=least,
     )
 
 

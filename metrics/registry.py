@@ -43,7 +43,7 @@ SET_METRICS: dict[str, str] = {
     **{
         f"{name}_inception_torchfidelity_{side}": f"metrics.inception_distances:{name}:{side}"
         for side in (256, 1024)
-        for name in ("fid", "kid")
+        for name in ("fid", "kid", "mind")
     },
 }
 # A target is a metric, or a function without arguments that returns one.

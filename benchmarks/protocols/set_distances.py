@@ -18,14 +18,16 @@ from benchmarks.engine.plan import digest
 from benchmarks.engine.types import Score
 from benchmarks.protocols.base import BROKEN, Item, Need, score_of, status_of, without_value
 from benchmarks.protocols.reconstruction import TABLE, RegisteredMetrics
+from metrics import registry as metrics_registry
 from metrics.base import Features, SetMetric
+from metrics.set_distances import of_halves
 
 if TYPE_CHECKING:
     from benchmarks.engine.plan import StageRun
     from benchmarks.engine.run import Run
 
 BATCH = 8
-LEAST = 2  # images; smaller sets have no distance
+REAL = "_real"  # ends the name of the distance of two halves of the targets
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,15 @@ class SetDistances(RegisteredMetrics):
 
     def __init__(self, name: str, config: Any):
         super().__init__(name, config)
+        for metric in list(self.loaded.values()):
+            if metric.real:
+                self.loaded[metric.info.name + REAL] = _of_real(metric)
         self._networks: dict[str, Features] = {}
         # The targets' features by network, data set and image; all methods share them.
         self._targets: dict[tuple[str, str, str], Tensor | Exception] = {}
+
+    def missing(self) -> Mapping[str, str]:
+        return {name: reason for name in self.loaded if (reason := metrics_registry.missing(name.removesuffix(REAL)))}
 
     def items(self, run: Run, stage_run: StageRun) -> list[Item]:
         items = super().items(run, stage_run) if self.loaded else []
@@ -75,6 +83,19 @@ class SetDistances(RegisteredMetrics):
             pairs = {image: (ours[image], self._targets[key]) for image, key in zip(images, keys, strict=True)}
             for metric in members:
                 yield from _influences(metric, pairs)
+
+
+def _of_real(metric: SetMetric) -> SetMetric:
+    """The same metric of real images: of two halves of the targets."""
+    info = replace(
+        metric.info,
+        name=metric.info.name + REAL,
+        title=f"{metric.info.title}, real",
+        recipe=f"{metric.info.name} of two halves of the targets, every other image: what real images of the set score "
+        "against real images, at half as many; nothing of the method enters",
+    )
+    return replace(metric, info=info, influences=lambda _, targets: of_halves(metric.influences, targets),
+                   least=max(metric.least, 4))  # fmt: skip
 
 
 def _features(
@@ -106,8 +127,8 @@ def _influences(
             error = ours if isinstance(ours, Exception) else target
             assert isinstance(error, Exception)
             yield without_value(TABLE, metric.info, image, *status_of(error))
-    if len(good) < LEAST:
-        reason = f"a distance of sets needs at least {LEAST} images, found {len(good)}"
+    if len(good) < metric.least:
+        reason = f"a distance of sets needs at least {metric.least} images, found {len(good)}"
         yield from (without_value(TABLE, metric.info, image, "undefined", reason) for image in good)
         return
     sides = (torch.stack(side) for side in zip(*good.values(), strict=True))

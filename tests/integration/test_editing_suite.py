@@ -100,7 +100,11 @@ def test_rows_of_every_protocol(reference):
     assert counts == {name: 2 if name == "reinversion" else IMAGES for name in TABLES}
     skipped = (rows["method"] == "pti") & (rows["metric"] == "edit_lec_latent")
     assert skipped.sum() == 2 and (rows[skipped]["status"] == "skipped").all()
-    bad = rows[~skipped & (rows["status"] != "ok")]
+    few = rows["metric"].isin(["edit_frechet_alex", "interpolation_frechet_alex"])
+    assert few.any() and (rows[few]["status"] == "undefined").all()
+    assert set(rows[few]["reason"]) == {f"a Frechet distance needs at least 50 {what}, found {IMAGES}"
+                                        for what in ("edited images", "interpolations")}  # fmt: skip
+    bad = rows[~skipped & ~few & (rows["status"] != "ok")]
     assert bad.empty, bad[["metric", "reason"]].drop_duplicates()
     text = (reference / "report" / "tables.md").read_text()
     for name in TABLES:

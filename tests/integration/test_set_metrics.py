@@ -68,6 +68,9 @@ def test_a_sets_number_is_the_mean_of_its_rows(run, tmp_path: Path, monkeypatch:
     assert rows["value"].mean() == pytest.approx(float(frechet_influences(*sides).mean()), rel=1e-5)
     text = (tmp_path / "out" / "report" / "tables.md").read_text()
     assert "Plain distance" in text and f"{rows['value'].mean():.4f}" in text
+    real = frame.loc["frechet_plain_real"]
+    halves = float(frechet_influences(sides[1][0::2], sides[1][1::2]).mean())
+    assert set(real["status"]) == {"ok"} and real["value"].mean() == pytest.approx(halves, rel=1e-5)
     large = frame.loc["frechet_large"]
     assert set(large["value"].isna()) == {True} and "it is defined at 1024 px, these images have 64" in set(
         large["reason"]
@@ -77,7 +80,7 @@ def test_a_sets_number_is_the_mean_of_its_rows(run, tmp_path: Path, monkeypatch:
     assert set(absent["status"]) == {"skipped"} and "weights-inception-2015-12-05" in absent["reason"].iloc[0]
     # A second run computes nothing again, and a changed set all of it.
     monkeypatch.setattr("benchmarks.protocols.set_distances._features", lambda *_: pytest.fail("computed again"))
-    run("metrics=[frechet_plain]")
+    run("metrics=[frechet_plain]", "--replace")
 
 
 def test_one_image_is_no_set(run) -> None:

@@ -13,7 +13,7 @@ from metrics import registry
 from metrics.base import SetMetric, Undefined
 from metrics.identity import nearest_is_own
 from metrics.networks.inception import load_inception
-from metrics.set_distances import frechet_influences, kernel_influences
+from metrics.set_distances import LEAST_FRECHET, frechet_influences, kernel_influences, of_halves, sliced_influences
 
 torch_fidelity = pytest.importorskip("torch_fidelity")
 
@@ -53,7 +53,7 @@ def test_distances_are_torch_fidelitys(n: int, width: int) -> None:
     )
 
 
-@pytest.mark.parametrize("shares", [frechet_influences, kernel_influences])
+@pytest.mark.parametrize("shares", [frechet_influences, kernel_influences, sliced_influences])
 def test_shares_spread_as_the_jackknife(shares) -> None:
     """Leaving one pair out at a time, the classical way, at n distances instead of one."""
     n = 300
@@ -64,6 +64,35 @@ def test_shares_spread_as_the_jackknife(shares) -> None:
     pseudo = n * found.mean() - (n - 1) * without
     assert float(torch.corrcoef(torch.stack([found, pseudo]))[0, 1]) > 0.999
     assert float(found.std()) == pytest.approx(float(pseudo.std()), rel=0.05)
+
+
+def test_a_sliced_distance_is_that_of_sorted_projections() -> None:
+    """In one dimension: sorted differences, squared; a shift s of D dimensions is s^2 / D to each direction."""
+    a, b = draws(40, 1), draws(40, 1, 1, 1.5, 0.3)
+    known = (a.sort(dim=0).values - b.sort(dim=0).values).square().mean()
+    assert float(sliced_influences(a, b).mean()) == pytest.approx(float(known))
+    assert float(sliced_influences(a, a.flip(0)).abs().max()) == pytest.approx(0, abs=1e-12)
+    x, shift = draws(30, 16), torch.zeros(16, dtype=torch.float64)
+    shift[3] = 4.0
+    assert float(sliced_influences(x, x + shift).mean()) == pytest.approx(16 / 16, rel=0.1)
+
+
+def test_halves_of_real_images_have_the_distance_between_them() -> None:
+    targets = draws(9, 3)
+    found = of_halves(frechet_influences, targets)
+    assert found.shape == (9,)
+    assert float(found.mean()) == pytest.approx(float(frechet_influences(targets[0:8:2], targets[1:8:2]).mean()))
+
+
+def test_a_frechet_distance_of_few_real_images_is_far_from_zero() -> None:
+    """Why the column is n/a: of one distribution, the distance falls as 1/n, while the kernel distance stays at 0."""
+    found = {n: float(frechet_influences(draws(n, 200), draws(n, 200, 1)).mean()) for n in (12, LEAST_FRECHET, 400)}
+    assert found[12] > 1.3 * found[LEAST_FRECHET] > 2 * found[400] > 0
+    fid, kid, rank = (registry.find(name) for name in ("fid_inception_torchfidelity_256",
+                                                       "kid_inception_torchfidelity_256", "rank1_sface"))  # fmt: skip
+    assert isinstance(fid, SetMetric) and isinstance(kid, SetMetric) and isinstance(rank, SetMetric)
+    assert (fid.least, kid.least, rank.least) == (LEAST_FRECHET, 2, 2)
+    assert fid.real and kid.real and not rank.real and "negative" in kid.info.recipe
 
 
 def test_too_few_or_unlike_sets_are_refused() -> None:

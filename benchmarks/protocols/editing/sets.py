@@ -17,11 +17,10 @@ from metrics.base import Undefined
 from metrics.distribution import AlexFeatures
 from metrics.edit_protocol import SEGMENTS
 from metrics.editing import SHEET, STEP, mean
-from metrics.set_distances import frechet_pseudo_values, moments
+from metrics.set_distances import LEAST_FRECHET, frechet_pseudo_values, moments
 
-VERSION = 1  # goes up when the same images would give other numbers
+VERSION = 2  # goes up when the same images would give other numbers
 BATCH = 32
-LEAST = 3  # images
 LEAST_REFERENCES = 10
 
 
@@ -74,17 +73,20 @@ def of_edits(
     wanted = [(half, places[half]) for half in real.halves]
     if not wanted:
         raise Undefined(f"fewer than {2 * LEAST_REFERENCES} real images of the set have the attribute")
-    if len(images) < LEAST:
-        raise Undefined(f"a distance of sets needs three edited images, found {len(images)}")
+    _check(len(images), "edited images")
     sheets = torch.stack([cut(store.sheet(image))[[place for _, place in wanted]] for image in images])
     found = [frechet_pseudo_values(real.features(sheets[:, n]), *real.halves[half])
              for n, (half, _) in enumerate(wanted)]  # fmt: skip
     return [mean(each) for each in zip(*found, strict=True)]
 
 
+def _check(count: int, what: str) -> None:
+    if count < LEAST_FRECHET:
+        raise Undefined(f"a Frechet distance needs at least {LEAST_FRECHET} {what}, found {count}")
+
+
 def of_middles(store: EditStore, images: Sequence[str], real: References) -> Sequence[float]:
     """Pseudo-values of the middles of interpolations; arguments and errors as `of_edits`."""
-    if len(images) < LEAST:
-        raise Undefined(f"a distance of sets needs three interpolations, found {len(images)}")
+    _check(len(images), "interpolations")
     middles = torch.stack([cut(store.interpolation(image))[SEGMENTS // 2] for image in images])
     return frechet_pseudo_values(real.features(middles), *real.all)
