@@ -104,6 +104,8 @@ def identity_over_effect(effects: Sequence[float], identities: Sequence[float], 
     """
     at, found = identity_curve(effects, identities, reach)
     end = min(at[-1], reach)
+    if math.isnan(found[0]):  # the target has no face
+        return math.nan, end / reach
     knots = np.array([*(level for level in at if level < end), end])
     heights = np.interp(knots, at, found)
     area = float((np.diff(knots) * (heights[1:] + heights[:-1]) / 2).sum()) + STRANGERS * (reach - end)
@@ -141,7 +143,9 @@ def identity_curve(
         )
     read = np.isfinite(effects)
     read[0] = True
-    falling = isotonic_regression(np.maximum(np.asarray(identities)[read], STRANGERS), increasing=False).x
+    falling = np.maximum(np.asarray(identities, dtype=float)[read], STRANGERS)
+    if np.isfinite(falling).all():  # else the target has no face, and no effect has an identity
+        falling = isotonic_regression(falling, increasing=False).x
     growing = np.asarray(effects, dtype=float)[read][1:]
     if len(growing):
         growing = isotonic_regression(growing).x.clip(min=0)

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 FORMER = {"judged": "evaluated", "share": "fraction", "apart": "orthogonal_to"}  # settings of one version ago
-KEPT = 24  # held-out samples that the identity which edits keep is measured on
+KEPT = 12  # held-out samples that the identity which edits keep is measured on
 SHOWN, TRUNCATION = 2, 0.7  # held-out samples in the image, and their truncation
 
 

@@ -13,7 +13,7 @@ from methods.editing.directions import Direction
 from methods.editing.images import Tile, edited, eight_bit, tiles
 from methods.generators.stylegan2 import Generator
 from metrics import attributes, identity, perceptual
-from metrics.editing import Edits, Reading, Target, at_equal_effect, average
+from metrics.editing import Edits, Reading, Target, at_equal_effect, mean
 from metrics.paired import PARSER
 from metrics.region import masked_mse
 from metrics.regions import load_parser
@@ -88,8 +88,9 @@ def kept_by_samples(generator: Generator, directions: Mapping[str, Direction], w
 
 def _kept(found: Sequence[Edits], direction: Direction) -> float:
     target = Target(direction.attribute, "", direction.unit, abs(direction.slope))
-    value, _ = average([at_equal_effect(edits, target, kept=True)[0] for edits in found])
-    return math.nan if value is None else value
+    values = [at_equal_effect(edits, target, kept=True)[0][0] for edits in found]
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return mean(known) if known else math.nan
 
 
 @torch.no_grad()

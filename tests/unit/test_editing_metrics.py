@@ -76,6 +76,12 @@ def test_effects_and_identities_are_fitted_monotone():
     assert math.isnan(identity_at([0, 6, 2, 8], [1.0, 0.8, 0.9, 0.5], 9, 10))
 
 
+def test_a_target_without_a_face_has_no_identity_at_any_effect():
+    assert all(math.isnan(x) for x in identity_curve([0, 5, 8], [math.nan] * 3, 10)[1])
+    assert math.isnan(identity_over_effect([0, 5, 10], [math.nan] * 3, 10)[0])
+    assert math.isnan(identity_over_effect([0, -5], [math.nan] * 2, 10)[0])
+
+
 def test_a_jump_gets_no_credit_for_what_lies_between():
     at, found = identity_curve([0, 60], [0.9, 0.0], 10)
     assert at == [0, 5, 60] and found == pytest.approx([0.9, STRANGERS, STRANGERS])

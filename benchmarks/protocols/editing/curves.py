@@ -34,7 +34,7 @@ def _points(readings: Mapping[str, JsonRow], targets: Sequence[Target]) -> Itera
             continue
         edits = from_row(row[EDITS])
         for target in targets:
-            if math.isnan(edits.target_values[target.name]):
+            if math.isnan(edits.target_values[target.name] + edits.inversion.identity):
                 continue
             for level in range(-LEVELS, LEVELS + 1):
                 effect = target.reach * level / LEVELS
