@@ -82,6 +82,7 @@ def compare(a: Results, b: Results, across: Sequence[str] = ()) -> str:
     sections = [
         "# Comparison of B with A",
         markdown.listing(("", "A", "B"), _provenance(a, b)),
+        *_other_machines(a, b),
         *(f"Compared across {kind}: {markdown.escape(text)}." for kind, text in differences),
         *(f"Only in {run}: {markdown.escape(names)}." for run, names in _unshared(a, b)),
         _summary(quality),
@@ -182,7 +183,9 @@ def _costs(a: Results, b: Results, parts: Sequence[tuple[str, str]]) -> tuple[li
     for part in parts:
         if a.costs(*part).empty or b.costs(*part).empty:
             continue
-        for one in _comparisons(a, b, part, list(COSTS)):
+        measured = [set(run.costs(*part)["metric"]) for run in (a, b)]
+        names = [name for name in COSTS if name not in ("load", "batch_images") and name in measured[0] & measured[1]]
+        for one in _comparisons(a, b, part, names):
             groups = [_machines(run, part, one.method) for run in (a, b)]
             if groups[0] == groups[1] and len(groups[0]) == 1:
                 comparisons.append(one)
@@ -201,12 +204,21 @@ def _machines(run: Results, part: tuple[str, str], method: str) -> set[str]:
 
 def _provenance(a: Results, b: Results) -> Iterator[tuple[str, str, str]]:
     yield "suite", str(a.run.get("suite", "")), str(b.run.get("suite", ""))
-    for column in ("commit", "torch", "device", "precision", "seed"):
+    for column in ("commit", "torch", "device", "machine", "precision", "seed"):
         yield column, ", ".join(distinct(a, column)), ", ".join(distinct(b, column))
     yield "generator", _generator(a), _generator(b)
     for method in (name for name in a.methods if name in b.methods):
         if _versions(a, method) != _versions(b, method):
             yield f"version of {method}", _versions(a, method), _versions(b, method)
+
+
+def _other_machines(a: Results, b: Results) -> Iterator[str]:
+    left, right = distinct(a, "machine"), distinct(b, "machine")
+    if left and right and left != right:
+        yield (
+            "**Warning: the runs were computed on different processors or with other settings** (machine, above): "
+            "optimised results differ between them, so that not every difference below comes from the code."
+        )
 
 
 def _generator(run: Results) -> str:

@@ -1,6 +1,6 @@
 """The results of a finished run: DIR/results.parquet and DIR/run.json, read and checked before anything is drawn.
 
-Names, titles, directions, units and order of methods, metrics and data sets come from run.json; only the two cost
+Names, titles, directions, units and order of methods, metrics and data sets come from run.json; only the cost
 metrics are named here, because timings stay out of the quality tables.
 """
 
@@ -18,7 +18,8 @@ import pandas as pd
 
 COLUMNS = (
     "suite", "method", "dataset", "protocol", "seed", "image", "metric", "value", "status", "reason", "seconds",
-    "device", "precision", "batch_size", "attempt", "torch", "commit", "metric_version", "method_version",
+    "device", "precision", "batch_size", "attempt", "torch", "commit", "machine", "metric_version",
+    "method_version",
 )  # fmt: skip
 KEY = ["method", "dataset", "protocol", "seed", "image", "metric"]
 STATUSES = ("ok", "failed", "undefined", "blocked", "skipped", "missing")
@@ -36,7 +37,10 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
 }
 COSTS: Mapping[str, Mapping[str, Any]] = {
     "seconds": {"title": "time", "direction": "lower", "unit": "s", "digits": 3, "version": 1},
-    "peak_memory_mb": {"title": "peak memory", "direction": "lower", "unit": "MB", "digits": 1, "version": 1},
+    "cpu_seconds": {"title": "processor time", "direction": "lower", "unit": "s", "digits": 3, "version": 1},
+    "peak_memory_mb": {"title": "peak memory", "direction": "lower", "unit": "MiB", "digits": 1, "version": 1},
+    "batch_images": {"title": "images at once", "direction": "higher", "unit": "", "digits": 1, "version": 1},
+    "load": {"title": "load per processor", "direction": "lower", "unit": "", "digits": 2, "version": 1},
 }
 
 
@@ -185,12 +189,14 @@ def _renamed(run: Any, rows: pd.DataFrame) -> tuple[Any, pd.DataFrame]:
 def check(directory: Path, run: Any, rows: pd.DataFrame) -> Results:
     """Results of a run.json already parsed and its rows. Raises ReportError."""
     run = _checked_run(run)
+    if "machine" not in rows:  # of an earlier version
+        rows = rows.assign(machine="")
     missing = [name for name in COLUMNS if name not in rows.columns]
     if missing:
         raise ReportError(f"results.parquet lacks the columns {missing}; found {list(rows.columns)}")
     rows = rows[list(COLUMNS)].copy()
     for name in ("suite", "method", "dataset", "protocol", "image", "metric", "status", "reason", "device",
-                 "precision", "torch", "commit"):  # fmt: skip
+                 "precision", "torch", "commit", "machine"):  # fmt: skip
         rows[name] = rows[name].astype(object).where(rows[name].notna(), "").astype(str)
     rows["value"] = pd.to_numeric(rows["value"], errors="raise").astype(float)
     rows = rows.sort_values(KEY, kind="stable", ignore_index=True)

@@ -29,6 +29,7 @@ MARKS = (
     "Bold: the best method and those that paired tests do not find worse at the level of the column (Holm over the "
     f"pairs of methods); underlined: the second best likewise; no marks for fewer than {MIN_PAIRS} images or people."
 )
+BUSY = 1.2  # load average for each processor from which on times are not those of an idle machine
 COMMON = "mean over the images on which all methods with a number in the column are ok"
 
 
@@ -91,7 +92,9 @@ def _rows(results: Results, methods: Sequence[str], by_column: Sequence[Sequence
 def costs(results: Results, dataset: str, protocol: str) -> Table:
     """A row per method, device, precision and batch size: costs are never averaged across them."""
     part = results.costs(dataset, protocol)
-    columns = tuple(column(results, name) for name in results.run["metrics"] if name in COSTS)
+    measured = set(part["metric"]) | {"seconds", "peak_memory_mb"}
+    columns = tuple(column(results, name) for name in COSTS if name in measured)
+    loads = part.loc[part["metric"] == "load", "value"]
     group = ["device", "precision", "batch_size"]
     rows = []
     for method in results.part_methods(dataset, protocol):
@@ -106,9 +109,20 @@ def costs(results: Results, dataset: str, protocol: str) -> Table:
             rows.append(Row(method, (title, "", "", ""), (Cell(reason="not measured"),) * len(columns)))
     return Table(
         kind="costs", dataset=dataset, protocol=protocol, title=_title(results, dataset, protocol),
-        caption=f"Cost per image, mean with {INTERVAL}; a row for each device, precision and batch size.",
+        caption=f"Cost per image, mean with {INTERVAL}; a row for each device, precision and batch size. Memory: of a "
+        "CUDA device what was allocated, else the process's resident memory while the batch was computed."
+        f"{_busy(float(loads.max())) if len(loads) else ''}",
         headers=("method", "device", "precision", "batch size"), columns=columns, rows=tuple(rows),
     )  # fmt: skip
+
+
+def _busy(load: float) -> str:
+    """A warning, for the end of a caption, where times are not those of an idle machine."""
+    return (
+        f" Warning: the load was up to {load:.1f} for each processor; times are longer than on an idle machine."
+        if load > BUSY
+        else ""
+    )
 
 
 def mean_cells(results: Results, column: Column, dataset: str, protocol: str, methods: Sequence[str]) -> list[Cell]:

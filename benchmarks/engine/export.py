@@ -6,7 +6,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ from benchmarks.engine.measure import stored_scores
 from benchmarks.engine.plan import Plan
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import JsonRow
-from benchmarks.engine.types import Provenance
+from benchmarks.engine.types import Provenance, Row
 from benchmarks.protocols.base import Need
 from datasets import assets
 from inversion_bench.files import atomic, write_bytes, write_text
@@ -28,7 +28,7 @@ from methods.registry import StageSpec, flatten
 SCHEMA = {
     "suite": "str", "method": "str", "dataset": "str", "protocol": "str", "seed": "int64", "image": "str",
     "metric": "str", "value": "float64", "status": "str", "reason": "str", "seconds": "float64", "device": "str",
-    "precision": "str", "batch_size": "int64", "attempt": "int64", "torch": "str", "commit": "str",
+    "precision": "str", "batch_size": "int64", "attempt": "int64", "torch": "str", "commit": "str", "machine": "str",
     "metric_version": "int64", "method_version": "int64",
 }  # fmt: skip
 COSTS = "reconstruction"  # the table that seconds and memory of inverting are in
@@ -70,9 +70,7 @@ def _rows(run: Run) -> Iterator[JsonRow]:
                 "attempt": row.attempt if row else 0, **provenance,
             }  # fmt: skip
             if status == "ok":
-                memory = [r.peak_memory_mb for r in spent if r.peak_memory_mb is not None]
-                costs = {"seconds": common["seconds"], "peak_memory_mb": max(memory, default=None)}
-                for name, value in costs.items():
+                for name, value in _costs(spent).items():
                     yield common | {"protocol": COSTS, "metric": name, "metric_version": 1, "value": value}
         for protocol in plan.protocols:
             for score in protocol.results(run, stage_run, stored_scores(run, protocol, stage_run, inversions[key])):
@@ -85,6 +83,23 @@ def _rows(run: Run) -> Iterator[JsonRow]:
                 elif common["status"] == "ok" or score.status == "skipped":
                     state |= {"value": score.value, "status": score.status, "reason": score.reason}
                 yield common | state
+
+
+def _costs(spent: Sequence[Row]) -> dict[str, float]:
+    """What an image cost, by metric, from the rows of its stages, the last one first; without what was not measured."""
+
+    def known(name: str) -> list[float]:
+        return [value for row in spent if (value := getattr(row, name)) is not None]
+
+    costs = {"seconds": sum(row.seconds for row in spent)}
+    if len(cpu := known("cpu_seconds")) == len(spent):
+        costs["cpu_seconds"] = sum(cpu)
+    for name in ("peak_memory_mb", "load"):
+        if values := known(name):
+            costs[name] = max(values)
+    if spent[0].batch_images:
+        costs["batch_images"] = spent[0].batch_images
+    return costs
 
 
 def _lineage(plan: Plan, key: str | None) -> list[str]:

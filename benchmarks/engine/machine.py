@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 import subprocess
 import sys
+import threading
+import time
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -44,16 +49,85 @@ def device_name(device: torch.device | None = None) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def peak_memory_mb(device: torch.device) -> float:
-    """MiB: allocated on the accelerator since the batch began, or of a CPU process at most (NaN on Windows)."""
-    if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(device) / 2**20
-        torch.cuda.reset_peak_memory_stats(device)
-        return peak
-    if resource is None:
-        return float("nan")
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / (2**20 if sys.platform == "darwin" else 2**10)
+@cache
+def machine_name(threads: int) -> str:
+    """What the last digits of a result depend on beside the code: processor, its instructions, BLAS and threads."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    model = found[1].strip() if found else platform.processor() or platform.machine()
+    blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    name = blas[1] if blas else "unknown"
+    return f"{model}, {torch.backends.cpu.get_cpu_capability()}, BLAS {name}, {threads} threads"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a batch used.
+
+    Attributes:
+        memory: MiB at most: allocated on a CUDA device, else resident of the process; NaN where it cannot be read.
+        cpu_seconds: processor seconds of the process.
+        load: load average of the last minute over the number of processors; NaN where there is none.
+    """
+
+    memory: float = float("nan")
+    cpu_seconds: float = float("nan")
+    load: float = float("nan")
+
+
+BUSY = 1.2  # load average for each processor from which on times are not those of an idle machine
+
+
+class Meter:
+    """Measures what happens between `with Meter(device) as meter:` and the end of the block, then meter.usage.
+
+    Resident memory is sampled by a thread: the kernel's own maximum is that of the process's whole life, and so the
+    same for every method that runs after the largest one.
+    """
+
+    SECONDS = 0.02  # between samples
+
+    def __init__(self, device: torch.device):
+        self.device, self.usage, self._over = device, Usage(), threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._peak = float("nan")
+
+    def __enter__(self) -> Self:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            self._peak = resident_mb()
+            self._thread.start()
+        self._start = time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        seconds = time.process_time() - self._start
+        if self.device.type == "cuda":
+            self._peak = torch.cuda.max_memory_allocated(self.device) / 2**20
+        else:
+            self._over.set()
+            self._thread.join()
+        load = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else float("nan")
+        self.usage = Usage(self._peak, seconds, load)
+
+    def _sample(self) -> None:
+        while not self._over.wait(self.SECONDS):
+            self._peak = max(self._peak, resident_mb())
+
+
+def resident_mb() -> float:
+    """Resident memory of this process now, in MiB; its maximum so far where there is no /proc, NaN on Windows."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        if resource is None:
+            return float("nan")
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return used / (2**20 if sys.platform == "darwin" else 2**10)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @cache

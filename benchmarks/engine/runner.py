@@ -15,6 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from benchmarks.engine.machine import Meter
 from benchmarks.engine.plan import StageRun
 from benchmarks.engine.queue import Chunk, Worker, WorkQueue, chunk_size
 from benchmarks.engine.run import Run
@@ -75,8 +76,9 @@ class _Inverter:
             self.run, stage_run, chunk.items, self.attempts[stage_run.parent].rows if stage_run.parent else {}
         )
         with self.worker.watchdog.watching(len(batch["ids"])):
-            outcome = method.predict_step(method.transfer_batch_to_device(batch, self.run.device, 0), 0)
-            writer.write(outcome)
+            with Meter(self.run.device) as meter:
+                outcome = method.predict_step(method.transfer_batch_to_device(batch, self.run.device, 0), 0)
+            writer.write(outcome, meter.usage)
         writer.write_failures({ImageKey.parse(name).image: reason for name, reason in batch["failures"].items()})
         writer.write_failures(batch["blocked"], "blocked")
 

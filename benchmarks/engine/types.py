@@ -63,6 +63,7 @@ class Provenance:
     threads: int = 0
     torch: str = ""
     commit: str = ""
+    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ class Row:
         reason: why there is no inversion; "" when there is one.
         seconds: wall time of the stage.
         peak_memory_mb: MiB while its batch was computed.
+        cpu_seconds: processor time of the stage, its part of the batch.
+        load: load average over the number of processors, at the end of the batch.
+        batch_images: images that were computed at once with it, itself included.
         steps: optimization steps of the stage.
         provenance: where it was computed.
         files: bytes of the latent's file and of the image's; None when there is no inversion.
@@ -90,6 +94,9 @@ class Row:
     reason: str = ""
     seconds: float = 0.0
     peak_memory_mb: float | None = None
+    cpu_seconds: float | None = None
+    load: float | None = None
+    batch_images: int = 0
     steps: int = 0
     provenance: Provenance = Provenance()  # frozen
     files: tuple[int, int] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import BasePredictionWriter
 
-from benchmarks.engine.machine import commit, device_name, peak_memory_mb
+from benchmarks.engine.machine import BUSY, Meter, Usage, commit, device_name, machine_name
 from benchmarks.engine.measure import measure_inline
 from benchmarks.engine.plan import StageRun
 from benchmarks.engine.run import Run
@@ -19,6 +20,8 @@ from benchmarks.engine.store import Attempts, finite
 from benchmarks.engine.types import STORE_VERSION, ImageKey, Provenance, Row, Status
 from inversion_bench.files import write_text
 from methods.base import Outcome
+
+logger = logging.getLogger(__name__)
 
 
 class InversionWriter:
@@ -34,16 +37,20 @@ class InversionWriter:
     def __init__(self, run: Run, stage_run: StageRun, batch_size: int, attempts: Attempts):
         self.run, self.stage_run, self.attempts = run, stage_run, attempts
         self.store = run.store(stage_run)
-        self.rows = self.store.writer()
+        self.rows, self._warned = self.store.writer(), False
         device, threads = device_name(run.device), torch.get_num_threads()
-        self.provenance = Provenance(device, "float32", batch_size, threads, str(torch.__version__), commit())
+        self.provenance = Provenance(device, "float32", batch_size, threads, str(torch.__version__), commit(),
+                                     machine_name(threads))  # fmt: skip
         describe(run, stage_run)
 
-    def write(self, outcome: Outcome) -> None:
-        """Store a batch; what was saved before an error gets its row, too."""
+    def write(self, outcome: Outcome, usage: Usage) -> None:
+        """Store a batch and what it used; what was saved before an error gets its row, too."""
         rows: list[Row] = []
+        if usage.load > BUSY and not self._warned:
+            self._warned = True
+            logger.warning("the load is %.1f for each processor: times are longer than on an idle machine", usage.load)
         try:
-            for row in self._rows(outcome):
+            for row in self._rows(outcome, usage):
                 rows.append(row)
         finally:
             self._append(rows)
@@ -59,9 +66,12 @@ class InversionWriter:
     def _row(self, row: Row) -> Row:
         return replace(row, attempt=self.attempts.count.get(row.image, 0) + 1, provenance=self.provenance)
 
-    def _rows(self, outcome: Outcome) -> Iterator[Row]:
+    def _rows(self, outcome: Outcome, usage: Usage) -> Iterator[Row]:
         """Save each image of a batch; its row once it is saved."""
-        memory = finite(peak_memory_mb(self.run.device))
+        count = len(outcome.seconds)
+        cpu = finite(round(usage.cpu_seconds / max(1, count), 6))
+        used = Row("", "ok", 0, peak_memory_mb=finite(usage.memory), cpu_seconds=cpu, load=finite(usage.load),
+                   batch_images=count)  # fmt: skip
         seconds = {name: round(value, 6) for name, value in outcome.seconds.items()}
         for n in range(len(outcome.inversion) if outcome.inversion is not None else 0):
             assert outcome.inversion is not None
@@ -73,12 +83,13 @@ class InversionWriter:
             keep = self.run.plan.keeps_weights(self.stage_run, image)
             self.store.save(image, inversion, keep)
             yield self._row(
-                Row(image, "ok", 0, "", seconds[name], memory, int(inversion.steps[0]), files=self.store.sizes(image),
-                    sha256=self.store.hashes(image),
-                    weights_kept=keep or inversion.weights[0] is None, scores=scores)
+                replace(used, image=image, seconds=seconds[name], steps=int(inversion.steps[0]),
+                        files=self.store.sizes(image), sha256=self.store.hashes(image),
+                        weights_kept=keep or inversion.weights[0] is None, scores=scores)
             )  # fmt: skip
         for name, reason in outcome.failures.items():
-            yield self._row(Row(ImageKey.parse(name).image, "failed", 0, reason, seconds[name], memory))
+            image = ImageKey.parse(name).image
+            yield self._row(replace(used, image=image, status="failed", reason=reason, seconds=seconds[name]))
 
 
 class ResultWriter(BasePredictionWriter):
@@ -99,6 +110,11 @@ class ResultWriter(BasePredictionWriter):
         super().__init__(write_interval="batch")
         self.run, self.method = run, method
         self._writers: dict[str, InversionWriter] = {}
+        self._meter = Meter(run.device)
+
+    def on_predict_batch_start(self, *_: Any, **__: Any) -> None:
+        self._meter = Meter(self.run.device)
+        self._meter.__enter__()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         pl_module.pads = True  # type: ignore[assignment]  # as in the engine, to the last digit
@@ -107,12 +123,13 @@ class ResultWriter(BasePredictionWriter):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: Outcome,
         batch_indices: Sequence[int] | None, batch: dict[str, Any], batch_idx: int, dataloader_idx: int,
     ) -> None:  # fmt: skip
+        self._meter.__exit__()
         names = [*prediction.seconds, *batch["failures"]]
         if not names:
             return
         writer = self._writer(ImageKey.parse(names[0]).dataset, len(names))
         writer.attempts.refresh()
-        writer.write(prediction)
+        writer.write(prediction, self._meter.usage)
         writer.write_failures({ImageKey.parse(name).image: reason for name, reason in batch["failures"].items()})
 
     def _writer(self, dataset: str, batch_size: int) -> InversionWriter:

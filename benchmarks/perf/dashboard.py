@@ -51,7 +51,7 @@ def simulate(directory: Path, methods: int, sets: int, images: int, metrics: Seq
     rows = pd.concat(parts, ignore_index=True)
     constant = {"suite": "simulated", "protocol": "standard", "seed": 0, "status": "ok", "reason": "", "seconds": 1.0,
                 "device": "cpu", "precision": "float32", "batch_size": 8, "attempt": 1, "torch": "", "commit": "",
-                "metric_version": 1, "method_version": 1}  # fmt: skip
+                "machine": "", "metric_version": 1, "method_version": 1}  # fmt: skip
     rows = rows.assign(**constant)[list(COLUMNS)]  # type: ignore[arg-type]
     directory.mkdir(parents=True, exist_ok=True)
     rows.to_parquet(directory / "results.parquet")

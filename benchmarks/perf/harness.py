@@ -26,7 +26,7 @@ from torch import Tensor
 
 from benchmarks.engine.config import SuiteConfig, load_suite
 from benchmarks.engine.export import compact
-from benchmarks.engine.machine import peak_memory_mb
+from benchmarks.engine.machine import resident_mb
 from benchmarks.engine.measure import score
 from benchmarks.engine.plan import Plan, StageRun, expand, load_protocols, stage_run_key
 from benchmarks.engine.run import Run
@@ -59,7 +59,7 @@ class Null(Method):
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         count = (self.passed[-1][0] if self.passed else 0) + len(ids)
-        self.passed.append((count, time.perf_counter(), time.process_time(), peak_memory_mb(torch.device("cpu"))))
+        self.passed.append((count, time.perf_counter(), time.process_time(), resident_mb()))
         latent = self.generator.latent_avg.expand(len(ids), self.generator.num_ws, -1)
         return Inversion(tuple(ids), latent, "W+", images, torch.zeros(len(ids), dtype=torch.long))
 
@@ -124,7 +124,7 @@ def own_cost(count: int) -> None:
         ):
             start = time.perf_counter()
             action()
-            print(f"| {step} | {time.perf_counter() - start:.1f} | {peak_memory_mb(torch.device('cpu')):.0f} |")
+            print(f"| {step} | {time.perf_counter() - start:.1f} | {resident_mb():.0f} |")
 
 
 def share(method: str, count: int) -> None:

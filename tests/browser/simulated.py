@@ -78,7 +78,7 @@ def frame(
                     "suite": "simulated", "method": method, "dataset": dataset, "protocol": protocol, "seed": 0,
                     "image": list(ids), "metric": metric, "value": values, "status": "ok", "reason": "",
                     "seconds": 1.0, "device": "cpu", "precision": "float32", "batch_size": 8, "attempt": 1,
-                    "torch": "2.15.0", "commit": "abc", "metric_version": 1, "method_version": 1,
+                    "torch": "2.15.0", "commit": "abc", "machine": "", "metric_version": 1, "method_version": 1,
                 }))  # fmt: skip
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 

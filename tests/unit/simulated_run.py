@@ -48,7 +48,7 @@ def rows(n: int, methods: dict[str, float] | None = None, seconds: float = 1.0) 
             for metric, value in values.items():
                 version = METRICS.get(metric, {"version": 1})["version"]
                 key = ["small", method, "faces", "standard", 0, f"im{place:03}", metric]
-                machine = ["cpu", "float32", 8, 1, "2.15.0", f"commit{seconds}"]
+                machine = ["cpu", "float32", 8, 1, "2.15.0", f"commit{seconds}", "Some CPU, AVX2"]
                 lines.append([*key, float(value), "ok", "", seconds, *machine, version, 1])
     return pd.DataFrame(lines, columns=list(COLUMNS))
 

@@ -56,6 +56,13 @@ def test_a_change_is_listed_with_its_interval_and_direction() -> None:
     assert differences(text) == [] and "not distinguishable in 1" in text and "0.1 of 1 differences" in text
 
 
+def test_other_processors_are_a_warning() -> None:
+    assert "Warning" not in compare(run(), run())
+    text = compare(run(), run(rows(12).assign(machine="Some CPU, AVX512")))
+    assert "different processors" in text and "Some CPU, AVX512" in text
+    assert "Warning" not in compare(run(), run(rows(12).drop(columns="machine")))  # rows of an earlier version
+
+
 def test_pairs_are_images_ok_in_both_and_the_others_are_counted() -> None:
     frame = shifted(0.05)
     lose(frame, "fine", lambda image: image < "im003", "no face")
