@@ -26,6 +26,8 @@ class MetricInfo:
         digits: decimals in a table.
         shared: the part of the recipe that is the same for other metrics, printed once in a list of recipes.
         group: title of the separate table of the metrics of a group; "" for the protocol's main table.
+        margin: the largest difference of two means without meaning, in the metric's unit, by which methods are called
+            equivalent; 0 for none. Where the field's tables have the metric: half of the last decimal that they print.
         frames, domains: those of datasets.scope that the metric is defined for; empty for all.
     """
 
@@ -40,6 +42,7 @@ class MetricInfo:
     digits: int
     shared: str = ""
     group: str = ""
+    margin: float = 0.0
     frames: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
 

@@ -76,7 +76,8 @@ def _identity(
     info = MetricInfo(
         name=f"id_{network}", title=f"ID ({title})", direction="higher", unit="", range=(-1.0, 1.0), version=version,
         recipe=f"cosine similarity of the {title} embeddings of reconstruction and target; {recipe}",
-        reference=reference, digits=3, frames=frames, domains=(FACES,),
+        reference=reference, digits=3, margin=0.005,  # two decimals
+        frames=frames, domains=(FACES,),
     )  # fmt: skip
     undefined = _faceless if network == "sface" else None
     return SampleMetric(info, partial(cosine, network=network), asset=network, undefined=undefined)

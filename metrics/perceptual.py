@@ -43,6 +43,7 @@ def _lpips(net: str, note: str) -> SampleMetric:
         recipe=f"LPIPS v0.1, {_TRUNKS[net]} features with the authors' linear heads, values in [-1, 1], at the "
         f"images' own resolution, without resizing; {note}",
         reference="Zhang et al., arXiv 1801.03924; github.com/richzhang/PerceptualSimilarity", digits=3,
+        margin=0.005,  # two decimals
     )  # fmt: skip
     return SampleMetric(info, partial(_distance, net=net), asset=f"lpips_{net}")
 

@@ -78,6 +78,7 @@ def mse() -> SampleMetric:
         name="mse", title="MSE", direction="lower", unit="", range=(0.0, 4.0), version=1,
         recipe="mean squared difference over channels and pixels, values in [-1, 1], at the images' own resolution",
         reference="as in Tov et al., arXiv 2102.02766, and Roich et al., arXiv 2106.05744", digits=4,
+        margin=0.0005,  # PTI's and HyperStyle's tables have three decimals
     )  # fmt: skip
     return SampleMetric(info, squared_error)
 
@@ -87,7 +88,7 @@ def psnr() -> SampleMetric:
         name="psnr", title="PSNR", direction="higher", unit="dB", range=(0.0, PSNR_CAP), version=1,
         recipe=f"10 log10(4 / MSE) of each image, then the mean; peak 2 for values in [-1, 1]; capped at "
         f"{PSNR_CAP:g} dB, which identical images get", reference="Gonzalez and Woods, Digital Image Processing",
-        digits=2,
+        digits=2, margin=0.05,  # one decimal
     )  # fmt: skip
     return SampleMetric(info, peak_signal_to_noise)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from reports.table import Cell, Column, Row, Table, bounded, common, count, letter, measured, number
+from reports.table import EQUIVALENT, Cell, Column, Row, Table, bounded, common, count, letter, measured, number
 
 # More metrics than this do not fit the width of a page: the table continues below with the next ones.
 PANEL, PANEL_WITHOUT_INTERVALS, COLUMN = 4, 9, 4
@@ -231,6 +231,8 @@ def _cell(value: Table, column: Column, cell: Cell, reasons: Sequence[str]) -> s
         pair = (bound for bound in (cell.low, cell.high) if bound is not None)
         bounds = ", ".join(_number(bound, column.digits, signed) for bound in pair)
         suffix.append(rf"{{\scriptsize {{[}}{bounds}{{]}}}}")
+    if cell.mark == "equivalent":
+        suffix.append(rf"{{\scriptsize {EQUIVALENT}}}")
     if images := count(value, cell):
         suffix.append(rf"{{\scriptsize {escape(images)}}}")
     return f"{text} & {' '.join(suffix)}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import groupby
 
-from reports.table import Cell, Column, Table, bounded, common, count, letter, measured, number
+from reports.table import EQUIVALENT, Cell, Column, Table, bounded, common, count, letter, measured, number
 
 _MARKUP = str.maketrans({char: "\\" + char for char in "\\`*_[]#|~$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -77,6 +77,7 @@ def cell_text(value: Table, reasons: Sequence[str], column: Column, cell: Cell) 
     if bounded(value, cell):
         bounds = (number(bound, column.digits, signed) for bound in (cell.low, cell.high) if bound is not None)
         text += f" [{', '.join(bounds)}]"
+    text += f" {EQUIVALENT}" if cell.mark == "equivalent" else ""
     images = count(value, cell)
     return f"{text} ({images})" if images else text
 

@@ -12,7 +12,8 @@ from typing import Literal
 
 from reports.statistics import Direction
 
-CellMark = Literal["", "best", "second", "better", "worse"]
+EQUIVALENT = "eq."  # printed after a difference within its margin
+CellMark = Literal["", "best", "second", "better", "worse", "equivalent"]
 ARROWS: Mapping[Direction, str] = {"lower": "↓", "higher": "↑"}
 
 
@@ -22,6 +23,7 @@ class Column:
 
     Attributes:
         digits: decimals printed.
+        margin: difference within which two methods are called equivalent; 0 for none.
         version: of the metric; 0 for a metric that the run does not have and whose direction is unknown.
         shared: the part of the recipe that other metrics share.
         section: title of the separate table in which a report prints the metric; "" for the main table.
@@ -34,6 +36,7 @@ class Column:
     direction: Direction
     unit: str = ""
     digits: int = 3
+    margin: float = 0.0
     version: int = 1
     recipe: str = ""
     shared: str = ""

@@ -15,12 +15,13 @@ from reports.statistics import (
     MIN_PAIRS,
     Interval,
     better,
+    equivalent,
     marks,
     mean_interval,
     paired_interval,
     wins,
 )
-from reports.table import Cell, CellMark, Column, Row, Table
+from reports.table import EQUIVALENT, Cell, CellMark, Column, Row, Table
 
 # A method that is ok on a smaller fraction of the expected images would shrink the common subset: it is n/a instead.
 MIN_COVERAGE = 0.5
@@ -71,6 +72,7 @@ def paired(results: Results, dataset: str, protocol: str, reference: str) -> Tab
         caption=f"Mean difference to {against}, paired by image, with {INTERVAL}; in parentheses the number of images "
         "on which the method is better, of those on which both are ok. Bold: better, and the interval excludes zero "
         f"(at least {MIN_PAIRS} images or people; each difference is tested alone)."
+        f"{_equivalence(columns)} What is neither is not distinguishable at this n."
         f"{_images(results, dataset)}{_absent(results, methods)}", headers=("method",),
         columns=columns, rows=_rows(results, others, by_column),
         dagger=f"fewer than the {results.expected(dataset, protocol)} expected images are ok for both methods.",
@@ -114,6 +116,11 @@ def costs(results: Results, dataset: str, protocol: str) -> Table:
         f"{_busy(float(loads.max())) if len(loads) else ''}",
         headers=("method", "device", "precision", "batch size"), columns=columns, rows=tuple(rows),
     )  # fmt: skip
+
+
+def _equivalence(columns: Sequence[Column]) -> str:
+    margins = ", ".join(f"{one.title} {one.margin:g}" for one in columns if one.margin)
+    return f" {EQUIVALENT}: equivalent, two one-sided tests at the margin ({margins})." if margins else ""
 
 
 def _busy(load: float) -> str:
@@ -182,10 +189,13 @@ def _paired_cells(
             cells.append(_unpaired(results, column, dataset, protocol, method, reference))
             continue
         pair = both[method].to_numpy(), both[reference].to_numpy()
-        difference = paired_interval(*pair, results.groups(dataset, list(both.index)))
-        mark: CellMark = (
-            ("better" if better(difference.mean, column.direction) else "worse") if difference.excludes_zero else ""
-        )
+        groups = results.groups(dataset, list(both.index))
+        difference = paired_interval(*pair, groups)
+        mark: CellMark = ""
+        if difference.excludes_zero:
+            mark = "better" if better(difference.mean, column.direction) else "worse"
+        elif column.margin and equivalent(*pair, column.margin, groups):
+            mark = "equivalent"
         won = wins(*pair, column.direction)
         cells.append(_cell(difference, expected=expected, wins=won, mark=mark))
     return cells
@@ -251,6 +261,7 @@ def column(results: Results, metric: str) -> Column:
         direction=info["direction"],
         unit=str(info.get("unit") or ""),
         digits=int(info.get("digits", 3)),
+        margin=float(info.get("margin", 0.0)),
         version=int(info["version"]),
         recipe=str(info.get("recipe") or ""),
         shared=str(info.get("shared") or ""),

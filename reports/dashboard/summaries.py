@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reports.frame import Results
-from reports.statistics import LEVEL, MIN_PAIRS, paired_interval, sign
+from reports.statistics import LEVEL, MIN_PAIRS, equivalent, paired_interval, sign
 from reports.table import Cell, Column, Table
 from reports.table import number as ascii_number
 
@@ -41,11 +41,14 @@ def summary(results: Results, table: Table, column: int) -> Sentence:
     sentence: Sentence = [best, f" has the {extreme} mean {metric.title}: {_interval(cells[best], metric)}"]
     tied = [index for index in order[1:] if cells[index].mark == "best"]
     others = [index for index in order[1:] if cells[index].mark != "best"]
-    if tied:
-        reason = "intervals of the differences contain" if len(tied) > 1 else "interval of the difference contains"
-        sentence += [", but is not distinguishable from ", *_listed(tied, "or"), f": the paired {reason} zero."]
-    else:
-        sentence += ["."]
+    same = [index for index in tied if _equivalent(results, table, metric, best, index)]
+    if same:
+        sentence += [" and is equivalent to ", *_listed(same, "and"), f" (margin {metric.margin:g})"]
+    if unclear := [index for index in tied if index not in same]:
+        reason = "intervals of the differences contain" if len(unclear) > 1 else "interval of the difference contains"
+        sentence += [", but is not distinguishable from ", *_listed(unclear, "or")]
+        sentence += [f" at n = {n}: the paired {reason} zero"]
+    sentence += ["."]
     if others:
         common = results.values(metric.name, table.dataset, table.protocol)
         common = common[[results.methods[index] for index in compared]].dropna()
@@ -60,6 +63,13 @@ def summary(results: Results, table: Table, column: int) -> Sentence:
     if cells[best].partial:
         sentence += [f" Compared on the {n} of {cells[best].expected} images that all methods have."]
     return sentence
+
+
+def _equivalent(results: Results, table: Table, metric: Column, best: int, other: int) -> bool:
+    common = results.values(metric.name, table.dataset, table.protocol)
+    pair = common[[results.methods[best], results.methods[other]]].dropna()
+    values, groups = pair.to_numpy(), results.groups(table.dataset, list(pair.index))
+    return metric.margin > 0 and equivalent(values[:, 0], values[:, 1], metric.margin, groups)
 
 
 def number(value: float, digits: int) -> str:

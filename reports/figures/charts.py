@@ -103,7 +103,7 @@ def differences(table: Table, order: Sequence[str]) -> Figure:
                     _absent(axis, index)
                     continue
                 # Filled: the interval excludes zero, as in the table.
-                _mark(axis, styles[index], cell.value, index, fill=bool(cell.mark))
+                _mark(axis, styles[index], cell.value, index, fill=cell.mark in ("better", "worse"))
                 _annotate(axis, 1.01, index, f"{cell.wins}/{cell.n}", 5)
             _lines(axis, [row.labels[0] for row in table.rows], panel)
             axis.set_title(heading(column), parse_math=False)

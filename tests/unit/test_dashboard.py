@@ -52,7 +52,9 @@ def test_a_summary_names_ties_and_the_first_distinguishable_method(tmp_path: Pat
     results = run(tmp_path, rows(12))
     text = said(results)
     assert re.match(
-        r"(fine has .* is not distinguishable from twin|twin has .* is not distinguishable from fine): the paired", text
+        r"(fine has .* is not distinguishable from twin|twin has .* is not distinguishable from fine) at n = \d+: "
+        r"the paired",
+        text,
     )
     values = results.values("error_a", "faces", "standard")
     best = text.split()[0]

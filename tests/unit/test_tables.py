@@ -138,6 +138,19 @@ def test_paired_differences_and_wins() -> None:
         paired(results(frame), "faces", "standard", "nobody")
 
 
+def test_equivalent_is_said_within_a_margin_only() -> None:
+    frame, about = rows(20), run_json(20)
+    text = {}
+    for margin in (0.0, 0.001, 0.1):
+        about["metrics"] = {name: {**info, "margin": margin} for name, info in about["metrics"].items()}
+        table = paired(check(Path(), about, frame), "faces", "standard", "fine")
+        marks = {name: cell(table, name, "error_a").mark for name in ("twin", "plain")}
+        assert marks == {"twin": "equivalent" if margin == 0.1 else "", "plain": "worse"}
+        text[margin] = markdown.table(table)
+    assert "Error A 0.1" in text[0.1] and " eq." in text[0.1] and "equivalent" not in text[0.0]
+    assert " eq. " not in text[0.001] and "not distinguishable at this n" in text[0.0]
+
+
 def test_costs_are_never_averaged_across_devices() -> None:
     frame = rows(20)
     late = (frame["method"] == "plain") & (frame["image"] >= "im010")
