@@ -36,7 +36,7 @@ def build(
         choice: the images that figures show.
 
     Returns:
-        The paths written; of the dashboard its page only, as it has files for every image and method.
+        The paths written; of the dashboard its two pages only, as it has files for every image and method.
 
     Raises:
         FileNotFoundError, ReportError: the run cannot be reported; nothing is written.
@@ -80,7 +80,8 @@ def build(
     for stale in {path for name in ("layouts", "latex") for path in (folder / name).iterdir()} - set(written):
         stale.unlink()
     drawn = figures.draw(results, quality, differences, cost_tables, reference, folder / "figures", choice)
-    return [*written, *drawn, dashboard.write(results, quality, cost_tables, reference, about)]
+    page = dashboard.write(results, quality, cost_tables, reference, about)
+    return [*written, *drawn, page, page.with_name("share.html")]
 
 
 def _present(results: Results, part: tuple[str, str], reference: str) -> str:

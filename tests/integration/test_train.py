@@ -59,6 +59,6 @@ def test_training_resumes_and_exports(data: str, tmp_path: Path) -> None:
 
 def test_unknown_training_and_setting(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "generatr"]) == 2
-    assert "known: generator" in capsys.readouterr().err
+    assert "known: world, generator" in capsys.readouterr().err
     assert main(["train", "generator", "distill_images=3"]) == 2
     assert "distill_images" in capsys.readouterr().err

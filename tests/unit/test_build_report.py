@@ -48,7 +48,7 @@ def test_every_file_is_there_and_nothing_else(directory: Path) -> None:
     stems = ["grid_faces", "errors_faces", f"quality_{part}_cpu_float32_8"]
     stems += [f"{kind}_{part}" for kind in ("scatter", "images", "differences")]
     figures = {f"figures/{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
-    texts = {"tables.md", "tables.tex", "tables.csv", "recipes.tex", "costs.md", "costs.csv"}
+    texts = {"tables.md", "tables.tex", "tables.csv", "recipes.tex", "costs.md", "costs.csv", "share.html"}
     tables = {f"latex/{stem}{kind}.tex" for stem in ("summary", "means-standard-faces", "paired-standard-faces")
               for kind in ("", "_column")}  # fmt: skip
     assert found == {"index.html", "latex/references.bib"} | texts | figures | tables

@@ -19,10 +19,11 @@ from benchmarks.cli.parsing import SUITES, WORLD
 from benchmarks.engine.config import load_suite
 from benchmarks.errors import ConfigError
 
+PHOTOGRAPHS = str(Path(__file__).parents[2] / "docs")  # a folder that has pictures
 # The least words that a command takes.
 WORDS = {
     "demo": [],
-    "bench": ["."],
+    "bench": [PHOTOGRAPHS],
     "plan": ["smoke"],
     "run": ["smoke"],
     "score": ["smoke"],
@@ -151,8 +152,8 @@ def test_misspelt_names_of_a_suite(
         (["run", "smoke", "--shard", "2/2"], "--shard must be i/n"),
         (["demo", "nowhere.jpg"], "there is no file or folder nowhere.jpg"),
         (["bench", "nowhere"], "nowhere is no folder"),
-        (["bench", ".", "--methods", "pit"], "did you mean 'pti'"),
-        (["bench", ".", "--suite", "photograph"], "did you mean 'photographs'"),
+        (["bench", PHOTOGRAPHS, "--methods", "pit"], "did you mean 'pti'"),
+        (["bench", PHOTOGRAPHS, "--suite", "photograph"], "did you mean 'photographs'"),
         (["status", "."], ". holds no run"),
         (["report", "."], ". has no run.json"),
         (["report", ".", "--limit", "3"], "leave limit out"),

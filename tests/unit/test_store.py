@@ -128,7 +128,9 @@ def test_weights_are_left_out_unless_asked_for(tmp_path):
 
 def test_row_round_trip():
     score = Score("locality", "locality_mse", 1, "a", None, "failed", "out of memory")
-    made = Row("a", "ok", 2, "", 1.5, None, 7, Provenance("cpu", "float32", 8, 1, "2", "c"), (3, 4), False, (score,))
+    where = Provenance("cpu", "float32", 8, 1, "2", "c")
+    made = Row("a", "ok", 2, seconds=1.5, cpu_seconds=1.2, load=0.5, batch_images=4, steps=7, provenance=where,
+               files=(3, 4), weights_kept=False, scores=(score,), sha256=("d", "e"))  # fmt: skip
     assert Row.from_json(json.loads(json.dumps(made.to_json()))) == made
     assert Row.from_json(row("a", "failed", 1)) == Row("a", "failed", 1)
 
