@@ -67,7 +67,7 @@ def build(
     for table in [*first, *printed]:
         stem = "summary" if table in first else latex.label(table)
         texts |= {f"latex/{stem}.tex": latex.part(table), f"latex/{stem}_column.tex": latex.column_wide(table)}
-    texts["latex/references.bib"] = bibliography.cited(results)
+    texts["latex/references.bib"] = bibliography.citation(results)
     folder = results.directory / "report"
     for stem, tables in arranged.items():
         texts[f"layouts/{stem}.md"] = "\n".join(filter(None, [*map(_section, tables), markdown.recipes(tables)]))
