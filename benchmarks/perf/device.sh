@@ -1,7 +1,7 @@
 #!/bin/bash
 # The world celeba64 and the GPU's tests in one call on a bare machine with a GPU, for minutes and without a network.
 #
-#   benchmarks/perf/device.sh pack      here: wheels, assets and a list of files to move away, into .device/
+#   benchmarks/perf/device.sh pack      here: wheels and assets, into .device/
 #   benchmarks/perf/device.sh run OUT   there: install, train, test; results as archives of at most 16 MiB in OUT
 #   benchmarks/perf/device.sh unpack F  here: the archives in folder F into the folders of weights
 #
@@ -14,6 +14,7 @@ PYTHON=${PYTHON:-python3}
 
 pack() {
   rm -rf "$PACKED" && mkdir -p "$PACKED/wheels" "$PACKED/cache"
+  echo '*' > "$PACKED/.gitignore" # it holds photographs of CelebA: no commit may take them, whatever its own .gitignore says
   "$PYTHON" -m pip wheel --quiet --no-deps --wheel-dir "$PACKED/wheels" \
     "omegaconf>=2.3" "antlr4-python3-runtime==4.9.3" lpips "facenet-pytorch>=2.5.3" platformdirs
   # Assets that trainings read; SFace in half precision, as all has to travel in 64 MiB.

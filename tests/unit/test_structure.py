@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -126,3 +127,14 @@ def test_help_loads_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage:" in done.stdout
+
+
+def test_pictures_lie_only_where_they_are_shown() -> None:
+    """No photograph of a cache enters a commit, nor an archive of any."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a checkout of git")
+    pictures = [name for name in listed.stdout.splitlines() if re.search(r"\.(png|jpe?g|webp|gif|bmp|zip|tgz)$", name)]
+    shown = re.compile(r"docs/|methods/(editing|encoders|generators)/weights/")
+    assert [name for name in pictures if not shown.match(name)] == []
+    assert [name for name in listed.stdout.splitlines() if name.startswith(".device")] == []
