@@ -54,7 +54,7 @@ def _rows(run: Run) -> Iterator[JsonRow]:
     plan = run.plan
     inversions = {stage_run.key: run.rows(stage_run) for stage_run in plan.stage_runs}
     for (method, dataset), key in plan.leaf.items():
-        stage_run, lineage = plan.stage_run(key), _lineage(plan, key)
+        stage_run, lineage = plan.stage_run(key), plan.lineage(key)
         commons: dict[str, JsonRow] = {}
         for record in plan.manifests[dataset].records:
             row = inversions[key].get(record.id)
@@ -100,14 +100,6 @@ def _costs(spent: Sequence[Row]) -> dict[str, float]:
     if spent[0].batch_images:
         costs["batch_images"] = spent[0].batch_images
     return costs
-
-
-def _lineage(plan: Plan, key: str | None) -> list[str]:
-    keys: list[str] = []
-    while key:
-        keys.append(key)
-        key = plan.stage_run(key).parent
-    return keys
 
 
 def describe(plan: Plan) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from benchmarks.engine import runner
 from benchmarks.engine.config import DatasetEntry, SuiteConfig
-from benchmarks.engine.plan import Plan, expand, load_protocols, scope_of
+from benchmarks.engine.plan import expand, load_protocols, scope_of
 from benchmarks.engine.run import Run
 from benchmarks.engine.types import WorkerOptions
 from benchmarks.errors import ConfigError
@@ -178,7 +178,7 @@ def inverted(bench: Bench, debug: bool = False, tick: Any = lambda: None) -> Ite
     run, plan = bench.run, bench.run.plan
     runner.invert(run, tick=tick, options=WorkerOptions(debug=debug))
     (key,) = plan.leaf.values()
-    lineage = list(_lineage(plan, key))
+    lineage = plan.lineage(key)
     rows = {each: run.rows(each) for each in lineage}
     for record in plan.manifests["photographs"].records:
         source, row = str(record.labels["file"]), rows[key].get(record.id)
@@ -193,12 +193,6 @@ def inverted(bench: Bench, debug: bool = False, tick: Any = lambda: None) -> Ite
         target = to_image(plan.manifests["photographs"].image(record.id))
         one = run.inversion(plan.stage_run(key), record.id)
         yield source, Photograph(shown(Path(source).name), record.id, target, one, facts)
-
-
-def _lineage(plan: Plan, key: str | None) -> Iterator[str]:
-    while key:
-        yield key
-        key = plan.stage_run(key).parent
 
 
 def finish(bench: Bench) -> None:

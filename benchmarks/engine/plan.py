@@ -91,6 +91,11 @@ class Plan:
                 return stage_run
         raise KeyError(f"no stage run {key!r} in suite {self.suite.name}")
 
+    def lineage(self, key: str) -> list[str]:
+        """The key of a stage run and of those that it builds on, the last stage first."""
+        parent = self.stage_run(key).parent
+        return [key, *self.lineage(parent)] if parent else [key]
+
     def protocol(self, name: str) -> Protocol:
         """The protocol that the suite lists under a name."""
         return next(protocol for protocol in self.protocols if protocol.name == name)

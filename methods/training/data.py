@@ -45,7 +45,7 @@ class EncoderData(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         assets.ensure("lpips_alex", quiet=False)
-        self._load()
+        self.faces = self._load()
 
     def setup(self, stage: str | None = None) -> None:
         """Load the images, onto the device that trains."""

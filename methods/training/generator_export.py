@@ -26,6 +26,7 @@ from methods.training.spec import TrainingSpec, configured
 from metrics.distribution import AlexFeatures, FrechetDistance
 
 VERSION = 2
+COPIES = 300  # samples whose nearest training image the card looks for
 NAMES = {"digiface_gan": "faces"}  # of the exported files, where it is not the data's
 
 
@@ -73,20 +74,20 @@ def _card(generator: Generator, images: int, out: Path, config: TrainingConfig) 
     count = min(config.frechet_images, len(real) // 4 * 2)
     distance = FrechetDistance(AlexFeatures(), AlexFeatures.DIM)
     distance.update_batches(real[:count], real=True)
-    distance.update_batches(samples(generator, count, seed=12345), real=False)
+    drawn = samples(generator, count, seed=12345)
+    distance.update_batches(drawn, real=False)
     generated = float(distance.compute())
     distance.reset()
     distance.update_batches(real[count : 2 * count], real=False)
     own = float(distance.compute())
     shape = generator.config
-    evaluated, copies = config.detection_images, {}
-    checked = samples(generator, max(evaluated, 1), seed=99)
-    copies["samples"] = nearest_training_image(checked, real)
+    copies = {"samples": nearest_training_image(drawn[:COPIES], real)}
     if config.data == "celeba":
         test = celeba.build("test", config.resolution).images()
         copies["the 200 test photographs"] = nearest_training_image(test, real)
+    evaluated = config.detection_images
     faces_wanted = config.align != "none" and evaluated
-    found = _detected(checked) if faces_wanted else None
+    found = _detected(samples(generator, evaluated, seed=99)) if faces_wanted else None
     found_in_data = _detected(real[:evaluated]) if faces_wanted else None
     return render_card(
         "generator.md.j2",
