@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,6 @@ class Asset:
     sources: tuple[Source, ...]
     converter: str = ""
     version: int = 1
-    suites: tuple[str, ...] = field(default=())
     frame: str = ""
     domain: str = ""
 
@@ -124,8 +123,7 @@ def registry() -> dict[str, Asset]:
     assets = {}
     for name, entry in entries.items():
         sources = tuple(Source(**source) for source in entry.pop("sources"))
-        suites = tuple(entry.pop("suites", ()))
-        assets[name] = Asset(name=name, sources=sources, suites=suites, **entry)
+        assets[name] = Asset(name=name, sources=sources, **entry)
     return assets
 
 

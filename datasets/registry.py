@@ -29,6 +29,13 @@ DATASETS: Registry[Callable[..., Any]] = Registry(
     },
     "inversion_bench.datasets",
 )
+# The asset (manifests/assets.yaml) that a set is made of, which `fetch` gets for a suite.
+ASSETS: dict[str, str] = {
+    "digiface_gan": "dcgan_digiface",
+    "openpeople": "openpeople",
+    "orl": "orl_faces",
+    "celeba": "celeba_photographs",
+}
 # Sets that users supply themselves: where they come from, and their terms.
 SOURCES: dict[str, str] = {
     "celeba_hq": "CelebAMask-HQ (images, masks and the mapping to CelebA): the link in the README of "

@@ -110,11 +110,12 @@ def describe(name: str) -> PipelineFile:
 
     Args:
         name: as `names()` lists them, a YAML file, or `package.module:Name` of a stage or of a mapping with a YAML
-            file's keys.
+            file's keys; with settings of its last stage behind it, as `sg2_w_plus@steps=300@lr=0.05`.
 
     Raises:
         ValueError: the name is unknown (with the near miss), or the file or object is no method.
     """
+    name, *varied = name.split("@")
     target = name if name.endswith(_SUFFIXES) else METHODS.target(name)
     if target.endswith(_SUFFIXES):
         where, short, content = target, Path(target).stem, _load_yaml(target)
@@ -133,6 +134,12 @@ def describe(name: str) -> PipelineFile:
     if not file.stages or not all("name" in stage for stage in file.stages):
         raise ValueError(f"{where}: a pipeline needs at least one stage, and every stage a name")
     file.name, file.title = file.name or short, file.title or file.name or short
+    for setting in varied:
+        key, _, value = setting.partition("=")
+        if not (key and value):
+            raise ValueError(f"{name}@{setting}: expected settings as METHOD@key=value")
+        file.stages[-1][key] = OmegaConf.from_dotlist([f"value={value}"]).value
+        file.name, file.title = f"{file.name}@{setting}", f"{file.title} ({setting})"
     return file
 
 
@@ -171,6 +178,11 @@ def declare(name: str, folder: Path) -> str:
 
     folder: where a suite lies; its files come before those of the current folder.
     """
+    base, _, settings = name.partition("@")
+    if settings:
+        base = declare(base, folder)
+        METHODS.register(f"{base}@{settings}", METHODS.target(base))
+        return f"{base}@{settings}"
     if name.endswith(_SUFFIXES):
         name = str(next((file for file in (folder / name, Path(name)) if file.is_file()), folder / name))
     elif ":" not in name:

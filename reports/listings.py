@@ -9,7 +9,7 @@ from typing import Any
 
 from reports import tabulate
 from reports.frame import Results
-from reports.table import common
+from reports.table import common, number
 
 # Keys of run.json's versions and generator that differ between equal runs, or name a machine.
 VOLATILE = ("commit", "date", "time", "timestamp", "created", "started", "finished", "host", "hostname", "user")
@@ -28,17 +28,20 @@ class Listing:
 
 
 def listings(results: Results) -> tuple[Listing, ...]:
-    """Methods and data sets, which come before the tables; metrics, failures and provenance, which follow them."""
+    """Methods and data sets, which come before the tables; metrics, failures, seeds, provenance, which follow them."""
     methods = ("method", "title", "stages", "space", "paper", "year", "reimplementation", "note")
     datasets = ("data set", "title", "domain", "images", "failed", "licence", "recipe", "key")
     metrics = ("metric", "recipe", "version", "name", "better", "unit", "range", "reference")
     lost = ("data set", "protocol", "method", "status", "reason", "metrics", "images", "first images")
+    spread = ("data set", "metric", "method", "seeds", "standard deviation", "lowest", "highest")
+    several = results.rows["seed"].nunique() > 1
     shared = common(tabulate.column(results, name) for name in results.metrics)
     return (
         Listing("Methods", methods, tuple(_methods(results))),
         Listing("Data sets", datasets, tuple(_datasets(results))),
         Listing("Metrics", metrics, tuple(_metrics(results)), notes=shared),
         Listing("Failures", lost, tuple(failures(results)), "None: all methods have all images and metrics."),
+        *[Listing("Means of single seeds", spread, tuple(_seeds(results)))] * several,
         Listing("Provenance", ("key", "value"), tuple(_provenance(results))),
     )
 
@@ -87,6 +90,25 @@ def _metrics(results: Results) -> Iterator[tuple[str, ...]]:
         bounds = f"{'-∞' if low is None else _text(low)} to {'∞' if high is None else _text(high)}"
         head = (results.title("metrics", name), _text(info.get("recipe")), str(info["version"]), name)
         yield (*head, info["direction"], _text(info.get("unit")), bounds, _text(info.get("reference")))
+
+
+def _seeds(results: Results) -> Iterator[tuple[str, ...]]:
+    """How far the mean of one seed is from those of others: what a table of a single seed would not show."""
+    for dataset, protocol in results.parts:
+        scores = results.scores(dataset, protocol)
+        means = scores[scores["status"] == "ok"].groupby(["metric", "method", "seed"])["value"].mean().unstack("seed")
+        for metric in results.part_metrics(dataset, protocol):
+            digits = int(results.info(metric).get("digits", 3)) + 1
+            for method in results.part_methods(dataset, protocol):
+                if (metric, method) in means.index and len(own := means.loc[(metric, method)].dropna()) > 1:
+                    numbers = (number(value, digits) for value in (own.std(), own.min(), own.max()))
+                    yield (
+                        dataset,
+                        results.title("metrics", metric),
+                        results.title("methods", method),
+                        str(len(own)),
+                        *numbers,
+                    )
 
 
 def _provenance(results: Results) -> Iterator[tuple[str, str]]:

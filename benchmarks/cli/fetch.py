@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+from typing import TYPE_CHECKING
 
 from benchmarks.cli.parsing import WORLD, Parser
 from benchmarks.errors import ConfigError
 from inversion_bench.registry import unknown
+
+if TYPE_CHECKING:
+    from benchmarks.engine.config import SuiteConfig
 
 logger = logging.getLogger(__name__)
 
@@ -19,20 +23,22 @@ EXAMPLES = """  python -m benchmarks fetch faces64       all that a suite needs
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("name", nargs="?", default=WORLD, help=f"an asset or a suite (default: {WORLD})")
+    parser.add_argument("name", nargs="?", default=WORLD, help=f"an asset, a suite or its YAML file (default: {WORLD})")
 
 
 def run(options: argparse.Namespace) -> int:
+    from benchmarks.engine.config import load_suite, suite_names
+    from benchmarks.engine.requirements import compared, missing_file, needed_assets
     from datasets import assets
 
-    known = assets.registry()
-    suites = sorted({suite for asset in known.values() for suite in asset.suites})
-    if options.name not in (*known, *suites):
-        raise ConfigError(str(unknown("asset or suite", options.name, [*suites, *known])))
-    from benchmarks.engine.requirements import compared, missing_file
+    known, suite = assets.registry(), None
+    if options.name not in known:
+        if options.name not in suite_names() and not options.name.endswith((".yaml", ".yml")):
+            raise ConfigError(str(unknown("asset or suite", options.name, [*suite_names(), *known])))
+        suite = load_suite(options.name)
 
     failed = 0
-    for name in [options.name] if options.name in known else [n for n in known if options.name in known[n].suites]:
+    for name in needed_assets(suite) if suite else [options.name]:
         asset = known[name]
         if need := missing_file(asset):
             print(need.line())
@@ -47,17 +53,14 @@ def run(options: argparse.Namespace) -> int:
         except assets.AssetMissingError as error:
             logger.error("%s", error)
             failed += 1
-    return 1 if failed + _missing_data(options.name) else 0
+    return 1 if failed + (_missing_data(suite) if suite else 0) else 0
 
 
-def _missing_data(suite: str) -> int:
+def _missing_data(suite: SuiteConfig) -> int:
     """Print the data sets that a suite needs and that are not here; returns how many."""
-    from benchmarks.engine.config import load_suite, suite_names
     from benchmarks.engine.requirements import needs
 
-    if suite not in suite_names():
-        return 0
-    missing = [need for need in needs(load_suite(suite)) if not need.present and need.what.startswith("data set")]
+    missing = [need for need in needs(suite) if not need.present and need.what.startswith("data set")]
     for need in missing:
         print(need.line())
     return len(missing)

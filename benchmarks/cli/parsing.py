@@ -141,6 +141,14 @@ def suite_or_folder(text: str) -> str:
 _completed(suite_or_folder, suite_names)
 
 
+def seed_list(text: str) -> list[int]:
+    """A type of argument: whole numbers with commas between them."""
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected whole numbers as in 0,1,2, found {text!r}") from None
+
+
 def add_suite(parser: Parser, folder: bool = False) -> None:
     """Arguments of a suite. folder: whether the folder of a run may be given instead."""
     parser.add_argument(
@@ -153,6 +161,9 @@ def add_suite(parser: Parser, folder: bool = False) -> None:
     parser.add_argument("--methods", type=name_list, metavar="A,B", help="only these methods")
     parser.add_argument("--datasets", type=name_list, metavar="A,B", help="only these data sets")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="only N images of each data set")
+    parser.add_argument(
+        "--seeds", type=seed_list, metavar="A,B", help="run all under each of these seeds; means over them"
+    )
     parser.add_argument(
         "--out",
         type=Path,

@@ -69,7 +69,8 @@ def run(options: argparse.Namespace) -> int:
                  "unknown": cost.unknown, "memory_bytes": cost.memory * workers, "disk_bytes": cost.disk}  # fmt: skip
         print(json.dumps(about))
         return 0
-    print(f"{suite.name}: {suite.title}\n  generator {suite.generator} ({plan.generator_hash[:12]}), seed {suite.seed}")
+    print(f"{suite.name}: {suite.title}")
+    print(f"  generator {suite.generator} ({plan.generator_hash[:12]}), seed {', '.join(map(str, suite.all_seeds))}")
     print(f"  {plan.scope_words}")
     print(f"  {workers} workers on {device_name(device)}, results in {out}")
     for name, manifest in plan.manifests.items():
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     for stage_run in plan.stage_runs:
         stages = " + ".join(stage.name for stage in stage_run.stages)
         done = sum(row.status == "ok" for row in stored.rows(stage_run).values())
-        methods = [m for (m, dataset), key in plan.leaf.items() if (dataset, key) == (stage_run.dataset, stage_run.key)]
+        methods = plan.methods_of(stage_run.key)
         print(f"  {stage_run.key}  {stage_run.dataset:14} {stages:40} {done:5} done   {', '.join(methods)}")
     for name, reason in plan.skipped.items():
         print(f"  metric {name} is left out: {reason}")
@@ -93,7 +94,7 @@ def _scores(plan: Plan) -> int:
     from benchmarks.protocols.base import Need
 
     metrics = sum(len(protocol.infos()) for protocol in plan.protocols if Need.INLINE not in protocol.needs)
-    return metrics * sum(len(plan.manifests[dataset].ids) for _, dataset in plan.leaf)
+    return metrics * sum(len(plan.manifests[dataset].ids) for _, dataset, _ in plan.leaf)
 
 
 def _estimated(cost: Estimate, images: int, workers: int) -> Iterator[str]:

@@ -98,7 +98,7 @@ def _of_folder(
     """Report a folder's results.parquet as it is."""
     from benchmarks.cli import output
 
-    for name in ("overrides", "methods", "datasets", "limit", "out"):
+    for name in ("overrides", "methods", "datasets", "limit", "seeds", "out"):
         if getattr(options, name):
             raise ConfigError(f"{folder} is the folder of a run, which is reported as it is; leave {name} out")
     for name in ("run.json", "results.parquet"):

@@ -62,7 +62,7 @@ def _of_suite(options: argparse.Namespace) -> tuple[Path, Counts]:
 
     stored = load_run(options)
     counts: Counts = []
-    for (method, dataset), key in stored.plan.leaf.items():
+    for (method, dataset, _), key in stored.plan.leaf.items():
         rows, manifest = stored.rows(key), stored.plan.manifests[dataset]
         states: Counter[str] = Counter(rows[image].status if image in rows else "missing" for image in manifest.ids)
         states["failed"] += states.pop("blocked", 0) + len(manifest.failures)

@@ -25,7 +25,7 @@ LONGEST_NAME = 48
 def load(options: argparse.Namespace) -> tuple[SuiteConfig, Path]:
     """The suite with its overrides, and the folder of its results; options.overrides then says all of them."""
     options.overrides = [*options.overrides, *_shortcuts(options)]
-    options.methods = options.datasets = options.limit = None
+    options.methods = options.datasets = options.limit = options.seeds = None
     suite = load_suite(options.suite, options.overrides)
     return suite, options.out or default_folder(options.suite, suite, options.overrides)
 
@@ -61,8 +61,8 @@ def _effective(suite: SuiteConfig) -> dict[str, Any]:
 
 
 def _shortcuts(options: argparse.Namespace) -> list[str]:
-    """--methods, --datasets and --limit as settings."""
-    words = []
+    """--methods, --datasets, --limit and --seeds as settings."""
+    words = [f"seeds={options.seeds}".replace(" ", "")] if options.seeds else []
     if options.methods:
         words.append(f"methods=[{','.join(json.dumps(name) for name in options.methods)}]")
     if not options.datasets and options.limit is None:

@@ -47,7 +47,8 @@ class SuiteConfig:
     that invert side by side, one thread each on a CPU; 0 for one a core (one in all on an accelerator).
     published: tables of reports/published.yaml that reports set beside this suite's, where the recipe agrees.
     reference_method: what the paired tables compare to; the first method when it is not run.
-    headline: the metrics of summaries; the first ones when it is empty.
+    headline: the metrics of summaries; the first ones when it is empty. seeds: run everything once under each; tables
+    then hold means over seeds. seed: the only one, where seeds is empty.
     protocols: the settings of each evaluation protocol by its name (benchmarks/protocols/registry.py), in the order of
     the tables; null leaves one of the base out. save_weights: keep every tuned generator's weights (those that another
     stage or a protocol needs are kept always). frame, domain: of the generator's images (datasets/scope.py), where its
@@ -65,11 +66,16 @@ class SuiteConfig:
     reference_method: str = ""
     headline: list[str] = field(default_factory=list)
     seed: int = 0
+    seeds: list[int] = field(default_factory=list)
     batch_size: int = 8
     workers: int = 0
     save_weights: bool = False
     frame: str = ""
     domain: str = ""
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(self.seeds)) or (self.seed,)
 
 
 def suite_names() -> list[str]:
@@ -200,8 +206,9 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
         if name not in published.names():
             known = published.names()
             yield f"no published table {name!r}: {near_miss(name, known)}known: {', '.join(known)}"
-    if not -(2**63) <= suite.seed < 2**63:
-        yield f"seed is {suite.seed}, expected a number of at most 63 bits"
+    for seed in suite.all_seeds:
+        if not -(2**63) <= seed < 2**63:
+            yield f"seed is {seed}, expected a number of at most 63 bits"
     if suite.batch_size < 1:
         yield f"batch_size is {suite.batch_size}, expected at least 1"
     if suite.workers < 0:

@@ -53,7 +53,7 @@ def _rows(run: Run) -> Iterator[JsonRow]:
     """Rows of results.parquet: the scores and costs of every image, by pipeline and data set."""
     plan = run.plan
     inversions = {stage_run.key: run.rows(stage_run) for stage_run in plan.stage_runs}
-    for (method, dataset), key in plan.leaf.items():
+    for (method, dataset, seed), key in plan.leaf.items():
         stage_run, lineage = plan.stage_run(key), plan.lineage(key)
         commons: dict[str, JsonRow] = {}
         for record in plan.manifests[dataset].records:
@@ -64,7 +64,7 @@ def _rows(run: Run) -> Iterator[JsonRow]:
             spent = [inversions[k][record.id] for k in lineage if record.id in inversions[k]]
             provenance = asdict(row.provenance if row else Provenance())
             commons[record.id] = common = {
-                "suite": plan.suite.name, "method": method, "dataset": dataset, "seed": plan.suite.seed,
+                "suite": plan.suite.name, "method": method, "dataset": dataset, "seed": seed,
                 "image": record.id, "value": None, "status": status, "reason": reason,
                 "seconds": sum(r.seconds for r in spent), "method_version": stage_run.stage.cls.info.version,
                 "attempt": row.attempt if row else 0, **provenance,
@@ -161,8 +161,10 @@ def _settings(stage: StageSpec) -> str:
 
 
 def _link_images(run: Run) -> None:
-    """Targets, reconstructions and the protocols' images by data set and image: DIR/images/<set>/<image>/."""
-    for (method, dataset), key in run.plan.leaf.items():
+    """Targets, and of the first seed reconstructions and protocols' images: DIR/images/<data set>/<image>/."""
+    for (method, dataset, seed), key in run.plan.leaf.items():
+        if seed != run.plan.suite.all_seeds[0]:
+            continue
         manifest, store, stage_run = run.plan.manifests[dataset], run.store(key), run.plan.stage_run(key)
         for record in manifest.records:
             folder = run.out / "images" / dataset / record.id

@@ -9,7 +9,8 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 from benchmarks.engine.config import DatasetEntry, SuiteConfig
 from benchmarks.engine.types import STORE_VERSION
@@ -42,11 +43,19 @@ class StageRun:
         return self.stages[-1]
 
 
+class Place(NamedTuple):
+    """A pipeline on a data set under a seed."""
+
+    method: str
+    dataset: str
+    seed: int
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What a suite amounts to here. leaf: stage run key by (method, data set), for each that is run. protocols:
-    in the suite's order. skipped: metric -> why it cannot be computed here. manifests: the data sets that any method
-    runs on. scope: the frame and domain of the generator's images, declared, chosen or assumed."""
+    """What a suite amounts to here. leaf: key of the last stage run of each place. protocols: in the suite's order.
+    skipped: metric -> why it cannot be computed here. manifests: the data sets that any method runs on. scope: the
+    frame and domain of the generator's images, declared, chosen or assumed."""
 
     suite: SuiteConfig
     generator: Generator
@@ -54,7 +63,7 @@ class Plan:
     pipelines: tuple[PipelineSpec, ...]
     manifests: dict[str, Manifest]
     stage_runs: tuple[StageRun, ...]
-    leaf: dict[tuple[str, str], str]
+    leaf: dict[Place, str]
     protocols: tuple[Protocol, ...]
     skipped: dict[str, str]
     scope: Scope
@@ -95,6 +104,10 @@ class Plan:
         """The key of a stage run and of those that it builds on, the last stage first."""
         parent = self.stage_run(key).parent
         return [key, *self.lineage(parent)] if parent else [key]
+
+    def methods_of(self, key: str) -> list[str]:
+        """Names of the pipelines whose last stage run it is."""
+        return [place.method for place, leaf in self.leaf.items() if leaf == key]
 
     def protocol(self, name: str) -> Protocol:
         """The protocol that the suite lists under a name."""
@@ -164,7 +177,7 @@ def expand(suite: SuiteConfig) -> Plan:
     generator_hash = fingerprint(generator)
     stage_runs: dict[str, StageRun] = {}
     leaf = {}
-    for dataset, manifest in manifests.items():
+    for seed, (dataset, manifest) in product(suite.all_seeds, manifests.items()):
         for pipeline in used_on[dataset]:
             parent = None
             for depth in range(1, len(pipeline.stages) + 1):
@@ -173,11 +186,11 @@ def expand(suite: SuiteConfig) -> Plan:
                 # larger one; only stages that tune one generator for a group depend on who is in the group.
                 grouped = any(s.cls.group_size(s.config) > 1 for s in stages)
                 data = manifest.key if grouped else full[dataset].key
-                key = stage_run_key(stages, generator_hash, data, suite.seed)
-                stage_runs.setdefault(key, StageRun(key, stages, dataset, suite.seed, parent))
+                key = stage_run_key(stages, generator_hash, data, seed)
+                stage_runs.setdefault(key, StageRun(key, stages, dataset, seed, parent))
                 parent = key
             assert parent is not None
-            leaf[pipeline.name, dataset] = parent
+            leaf[Place(pipeline.name, dataset, seed)] = parent
     try:
         for protocol in protocols:
             protocol.resolve(Context(suite, generator, manifests, full, leaf))

@@ -138,7 +138,7 @@ class Progress:
         for stage_run in plan.stage_runs:
             kind = kind_of(stage_run.stage.identity())
             found = known.find(device, plan.generator_hash, kind)
-            names = [name for (name, _), key in plan.leaf.items() if key == stage_run.key]
+            names = plan.methods_of(stage_run.key)
             title = names[0] if names else "+".join(stage.name for stage in stage_run.stages)
             expected = found[0].seconds if found else None
             parts[stage_run.key] = Part(title, stage_run.dataset, pending[stage_run.key], kind, expected)
@@ -199,18 +199,19 @@ class Progress:
 
 
 def means(run: Run) -> dict[str, dict[str, dict[str, tuple[float, int]]]]:
-    """By data set, method and headline metric: the mean of the scores that are stored, and their number."""
+    """By data set, method and headline metric: the mean of the scores under the first seed that are stored, and
+    their number."""
     found: dict[str, dict[str, dict[str, tuple[float, int]]]] = {}
     plan = run.plan
     shown = headline(plan.suite.headline, [info.name for protocol in plan.protocols for info in protocol.infos()])
     for protocol in plan.protocols:
         wanted = [info.name for info in protocol.infos() if info.name in shown]
-        for (method, dataset), key in plan.leaf.items() if wanted else ():
+        for place, key in plan.leaf.items() if wanted else ():
             scores = stored_scores(run, protocol, plan.stage_run(key), {})
             for name in wanted:
                 values = [each.value for each in scores[name].values() if each.value is not None]
-                if values:
-                    own = found.setdefault(dataset, {}).setdefault(method, {})
+                if values and place.seed == plan.suite.all_seeds[0]:
+                    own = found.setdefault(place.dataset, {}).setdefault(place.method, {})
                     own[name] = (sum(values) / len(values), len(values))
     return found
 

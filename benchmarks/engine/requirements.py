@@ -30,20 +30,24 @@ class Need:
 def needs(suite: SuiteConfig) -> list[Need]:
     """Checkpoints and folders that no package index has, in the order: generator, encoders, protocols, data sets."""
     known = assets.registry()
-    return [*(_of_asset(known[name]) for name in dict.fromkeys(_assets(suite))), *_data(suite)]
+    brought = [known[name] for name in needed_assets(suite) if all(source.path for source in known[name].sources)]
+    return [*map(_of_asset, brought), *_data(suite)]
 
 
-def _assets(suite: SuiteConfig) -> Iterator[str]:
-    """Names of assets that the suite asks for and that only the user can bring."""
-    used = {stage.name for method in suite.methods for stage in load_pipeline(method).stages}
+def needed_assets(suite: SuiteConfig) -> list[str]:
+    """Names of the assets that a suite needs, in the order: generator, stages, protocols, data sets."""
+    stages = [stage for method in suite.methods for stage in load_pipeline(method, suite.stage_settings).stages]
+    used = {stage.name for stage in stages}
     settings = (values for stage, values in suite.stage_settings.items() if stage in used)
     named = [suite.generator, *(str(values.get("weights", "")) for values in settings)]
+    named += [asset for stage in stages for asset in stage.cls.assets(stage.config)]
     for protocol in load_protocols(suite):
         named += protocol.assets()
+    for entry in suite.datasets:
+        name = str(entry.options.get("base", "openpeople")) if entry.name == "occluded" else entry.name
+        named.append(datasets_registry.ASSETS.get(name, ""))
     known = assets.registry()
-    for name in named:
-        if name in known and all(source.path for source in known[name].sources):
-            yield name
+    return [name for name in dict.fromkeys(named) if name in known]
 
 
 def missing_file(asset: assets.Asset) -> Need | None:

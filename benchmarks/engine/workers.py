@@ -130,7 +130,7 @@ def editing(run: Run, pending: Mapping[generate.Part, list[Any]]) -> tuple[dict[
     parts, files = {}, {}
     for (protocol, stage_run), tasks in pending.items():
         key = f"{protocol.name} {stage_run.key}"
-        names = [name for (name, _), leaf in run.plan.leaf.items() if leaf == stage_run.key]
+        names = run.plan.methods_of(stage_run.key)
         parts[key] = Part(f"{protocol.name} of {', '.join(names)}", stage_run.dataset, len(tasks))
         files[key] = protocol.row_files(run, stage_run)
     return parts, files

@@ -30,7 +30,7 @@ from metrics.base import MetricInfo, Undefined
 
 if TYPE_CHECKING:
     from benchmarks.engine.config import SuiteConfig
-    from benchmarks.engine.plan import StageRun
+    from benchmarks.engine.plan import Place, StageRun
     from benchmarks.engine.run import Run
     from benchmarks.engine.store import JsonLines, RowFiles
 
@@ -74,14 +74,14 @@ class Context:
         generator: the generator that methods invert into.
         manifests: the images that are run, by data set.
         full_manifests: the data sets without the suite's limits.
-        leaf: the key of the last stage run, by method and data set.
+        leaf: the key of the last stage run of each pipeline on each data set under each seed.
     """
 
     suite: SuiteConfig
     generator: Generator
     manifests: Mapping[str, Manifest]
     full_manifests: Mapping[str, Manifest]
-    leaf: Mapping[tuple[str, str], str]
+    leaf: Mapping[Place, str]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,7 +19,8 @@ POINTS = 100  # the images are drawn as points up to this number
 
 
 def quality_over_seconds(quality: Table, costs: Table, order: Sequence[str]) -> dict[tuple[str, ...], Figure]:
-    """Quality over seconds (logarithmic), a panel per metric, with the Pareto front of the methods.
+    """Quality over seconds (logarithmic), a panel per metric, with the Pareto front of the methods; a curve
+    joins what differs in settings only (METHOD and METHOD@steps=300).
 
     Args:
         quality, costs: tables of means and of costs, of the same data set and protocol.
@@ -125,6 +126,14 @@ def front(points: Mapping[str, tuple[float, float]], direction: Direction) -> li
     return names
 
 
+def curves(methods: Iterable[str]) -> list[list[str]]:
+    """Methods that differ in settings only (NAME and NAME@key=value), each group of at least two in its order."""
+    groups: dict[str, list[str]] = {}
+    for method in methods:
+        groups.setdefault(method.partition("@")[0], []).append(method)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def _both(left: Cell | None, right: Cell) -> bool:
     return left is not None and left.value is not None and right.value is not None
 
@@ -184,6 +193,10 @@ def _front(
     values = {name: (_value(x), _value(y)) for name, (x, y) in points.items()}
     if line := [values[name] for name in front(values, column.direction)]:
         axis.plot(*zip(*line, strict=True), color="grey", linewidth=0.8, drawstyle="steps-post")
+    for curve in curves(points):
+        axis.plot(
+            *zip(*sorted(values[name] for name in curve), strict=True), color=colour(order.index(curve[0])), linewidth=1
+        )
     _points(axis, quality.rows, points, order)
     axis.set_xscale("log")
     seconds = [x for x, _ in values.values()]

@@ -34,7 +34,7 @@ def test_tuning_goes_on_from_changed_weights_even_when_they_were_not_kept(suite:
     assert invert(Run(expand(load_suite(suite, alone)), tmp_path)) == 2 * IMAGES
     plan = expand(load_suite(suite, both))
     dataset = next(iter(plan.manifests))
-    first, last = (InversionStore(tmp_path, plan.leaf[name, dataset]) for name in ("hyperstyle", "hyperstyle+pti"))
+    first, last = (InversionStore(tmp_path, plan.leaf[name, dataset, 0]) for name in ("hyperstyle", "hyperstyle+pti"))
     assert not kept(first.latent("p0")) and not first.rows()["p0"].weights_kept
     # Something goes on from it now, so that it has to be done again; the W encoder before it has not.
     assert invert(Run(plan, tmp_path)) == 2 * IMAGES

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.engine.config import load_suite
-from benchmarks.engine.requirements import needs
+from benchmarks.engine.config import load_suite, suite_names
+from benchmarks.engine.requirements import needed_assets, needs
+from datasets.registry import ASSETS
 
 FILES = ["stylegan2-ffhq-config-f.pt", "psp_ffhq_encode.pt", "e4e_ffhq_encode.pt", "restyle_psp_ffhq_encode.pt",
          "restyle_e4e_ffhq_encode.pt", "faces_w_encoder.pt", "hyperstyle_ffhq.pt",
@@ -70,3 +72,24 @@ def test_fetch_compares_what_it_finds_with_public_copies(tmp_path: Path, capsys:
 
 def test_suites_that_bring_everything_have_no_list() -> None:
     assert needs(load_suite("faces64")) == [] and needs(load_suite("smoke")) == []
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_names_what_it_is_made_of(name: str) -> None:
+    suite = load_suite(name)
+    names = needed_assets(suite)
+    assert {"lpips_alex", "lpips_vgg"} & set(names)
+    for entry in suite.datasets:
+        assert ASSETS.get(entry.name) in (None, *names)
+
+
+def test_fetch_takes_the_suite_of_make_bench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
+    (name,) = re.findall(r"^SUITE \?= (\S+)$", makefile, re.MULTILINE)
+    fetched: list[str] = []
+    monkeypatch.setattr("datasets.assets.ensure", lambda asset, quiet=True: fetched.append(asset))
+    assert main(["fetch", name]) == 0
+    assert {"lpips_vgg", "sface", "openpeople", "orl_faces"} <= set(fetched)
+    assert "licence: MIT" in capsys.readouterr().out

@@ -115,7 +115,7 @@ def test_effects_are_what_the_stored_pictures_show(reference, suite):
     plan = expand(load_suite(suite))
     rows = rows_of(reference)
     for method in ("sg2_w", "pti"):
-        key = plan.leaf[method, "folder"]
+        key = plan.leaf[method, "folder", 0]
         sheet, store = tiles(plan.protocol("editing").directions, SHEET), EditStore(reference, key)
         for image in plan.protocol("editing").images["folder"]:
             pictures = cut(store.sheet(image))
@@ -143,7 +143,7 @@ def test_what_is_edited_is_not_edited_again(reference, suite, tmp_path, monkeypa
 def test_new_inversions_by_shards_are_edited_again_and_give_the_same_tables(reference, suite, tmp_path):
     out, plan = tmp_path / "out", expand(load_suite(suite))
     shutil.copytree(reference, out)
-    key, digest = plan.leaf["pti", "folder"], plan.protocol("editing").digest
+    key, digest = plan.leaf["pti", "folder", 0], plan.protocol("editing").digest
     # Rows of an older version count nanoseconds: here of a clock that has jumped back since.
     for path in EditStore(out, key).row_files().paths():
         rows = [row | {"made": row["made"] + time.time_ns() * 2} for row in read_lines([path])]
@@ -160,7 +160,7 @@ def test_new_inversions_by_shards_are_edited_again_and_give_the_same_tables(refe
 def test_image_at_whose_editing_workers_died(deaths, code, reference, suite, tmp_path):
     out, plan = tmp_path / "out", expand(load_suite(suite))
     shutil.copytree(reference, out)
-    key = plan.leaf["sg2_w", "folder"]
+    key = plan.leaf["sg2_w", "folder", 0]
     shutil.rmtree(out / "edits" / key)
     claims = out / "work" / "claims" / f"edits-{key}"
     claims.mkdir(exist_ok=True)
@@ -180,7 +180,7 @@ def test_weights_that_are_gone_are_failures_with_a_reason(reference, suite, tmp_
     out = tmp_path / "out"
     shutil.copytree(reference, out)
     plan = expand(load_suite(suite))
-    store = InversionStore(out, plan.leaf["pti", "folder"])
+    store = InversionStore(out, plan.leaf["pti", "folder", 0])
     for image in store.rows():
         with safe_open(store.latent(image), framework="pt") as handle:
             metadata = handle.metadata()
@@ -198,7 +198,7 @@ def test_weights_that_are_gone_are_failures_with_a_reason(reference, suite, tmp_
 def test_a_part_of_the_methods_may_be_run(suite, tmp_path):
     settings = ["methods=[sg2_w]", "protocols.editing.reinversion_methods=[sg2_w, psp]"]
     plan = expand(load_suite(suite, settings))
-    assert plan.protocol("editing").reinversion_keys == (plan.leaf["sg2_w", "folder"],)
+    assert plan.protocol("editing").reinversion_keys == (plan.leaf["sg2_w", "folder", 0],)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_rows_and_tables_of_a_run(reference):
 def test_values_are_what_the_stored_pictures_give(reference, suite):
     plan = expand(load_suite(suite))
     rows, manifest = rows_of(pd.read_parquet(reference / "results.parquet")), plan.manifests["occluded"]
-    store = InversionStore(reference, plan.leaf["sg2_w", "occluded"])
+    store = InversionStore(reference, plan.leaf["sg2_w", "occluded", 0])
     for record in manifest.records:
         if "clean" not in record.labels:
             continue
@@ -95,7 +95,7 @@ def test_only_what_is_seen_of_the_face_counts(run, monkeypatch):
     """The occluded inversion is the clean one, except below the object: no change. Then except above: a change."""
     plan, out = run
     monkeypatch.setattr(InversionStore, "complete", lambda *_: True)  # pictures of another size pass for torn ones
-    store, record = InversionStore(out, plan.leaf["sg2_w", "occluded"]), occluded(plan)[0]
+    store, record = InversionStore(out, plan.leaf["sg2_w", "occluded", 0]), occluded(plan)[0]
     clean = np.array(read_rgb(store.picture(str(record.labels["clean"]))))
     mask = np.asarray(Image.open(plan.manifests["occluded"].root / record.mask)) > 0
     for place, changed in ((mask, False), (~mask, True)):
@@ -106,7 +106,7 @@ def test_only_what_is_seen_of_the_face_counts(run, monkeypatch):
 
 def test_a_clean_inversion_that_failed_is_the_reason(run):
     plan, out = run
-    store, record = InversionStore(out, plan.leaf["sg2_w", "occluded"]), occluded(plan)[0]
+    store, record = InversionStore(out, plan.leaf["sg2_w", "occluded", 0]), occluded(plan)[0]
     clean = str(record.labels["clean"])
     before = rows_of(compact(Run(plan, out))).set_index(["image", "metric"])["value"]
     failed = replace(store.rows()[clean], status="failed", reason="it diverged").to_json()

@@ -30,15 +30,15 @@ def test_results_are_those_of_the_engine(suite: str, tmp_path: Path, reference: 
         data = ImageDataModule(manifest, manifest.ids, batch_size=settings.batch_size)
         trainer = Trainer(accelerator="cpu", callbacks=[ResultWriter(run, "sg2_w")], **QUIET)
         trainer.predict(pipeline, data, return_predictions=False)
-        key = run.plan.leaf["sg2_w", dataset]
+        key = run.plan.leaf["sg2_w", dataset, 0]
         assert {row.status for row in run.rows(key).values()} == {"ok"}
         other = Run(run.plan, reference).store(key)
         for image in manifest.ids:
             assert run.store(key).picture(image).read_bytes() == other.picture(image).read_bytes()
-    before = {image: row.attempt for image, row in run.rows(run.plan.leaf["sg2_w", "folder"]).items()}
+    before = {image: row.attempt for image, row in run.rows(run.plan.leaf["sg2_w", "folder", 0]).items()}
     # The engine goes on from there: only the tuning is missing.
     assert main(["run", suite, "--out", str(tmp_path)]) == 0 and tables(tmp_path) == tables(reference)
-    after = {image: row.attempt for image, row in run.rows(run.plan.leaf["sg2_w", "folder"]).items()}
+    after = {image: row.attempt for image, row in run.rows(run.plan.leaf["sg2_w", "folder", 0]).items()}
     assert before == after and len(after) == IMAGES
 
 

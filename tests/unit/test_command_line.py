@@ -130,6 +130,7 @@ def test_wrong_device(
         (["smoke", "--methods", ","], "names with commas"),
         (["smoke", "--datasets", "olr"], "did you mean 'orl'"),
         (["smoke", "--limit", "0"], "at least 1, found '0'"),
+        (["smoke", "--seeds", "a,1"], "expected whole numbers as in 0,1,2, found 'a,1'"),
     ],
 )
 def test_misspelt_names_of_a_suite(
@@ -293,9 +294,12 @@ def test_other_settings_have_another_folder(words: list[str], folder: str) -> No
 
 
 def test_shortcuts_are_settings() -> None:
-    _, options = parse(["run", "faces64", "--datasets", "orl,lfw", "--limit", "2", "--methods", "e4e,pti"])
+    _, options = parse(
+        ["run", "faces64", "--datasets", "orl,lfw", "--limit", "2", "--methods", "e4e,pti", "--seeds", "0,2"]
+    )
     found, _ = suite.load(options)
     assert found.methods == ["e4e", "pti"] and [(e.name, e.limit) for e in found.datasets] == [("orl", 2), ("lfw", 2)]
+    assert found.all_seeds == (0, 2) and load_suite("faces64").all_seeds == (0,)
     assert suite.load(options)[0] == found, "the words of workers say the same"
 
 

@@ -144,6 +144,21 @@ editing: {images: 4, directions: [yaw], again: 2, again_methods: [pti]}
     assert sum("former keys" in record.message for record in caplog.records) <= 1
 
 
+def test_a_method_may_have_settings_of_its_last_stage(written) -> None:
+    name = "e4e+pti@steps=7@lr=0.1"
+    suite = load_suite(str(written(f"base: smoke\nmethods: [{name}, pti]\n")))
+    pipeline = load_pipeline(suite.methods[0], {"pivotal_tuning": {"steps": 3, "lr": 0.2, "stop_lpips": 0.5}})
+    assert (pipeline.name, pipeline.title) == (name, "e4e + PTI (steps=7) (lr=0.1)")
+    config = pipeline.stages[-1].config
+    assert (config.steps, config.lr, config.stop_lpips) == (7, 0.1, 0.5)
+    with pytest.raises(ConfigError, match="did you mean 'pti'"):
+        load_suite("smoke", ["methods=[ptj@steps=7]"])
+    with pytest.raises(ValueError, match="expected settings as METHOD@key=value"):
+        load_pipeline("pti@steps")
+    with pytest.raises(ValueError, match="did you mean 'steps'"):
+        load_pipeline("pti@step=3")
+
+
 def test_wrong_suite():
     assert "did you mean 'smoke'" in refused(suite="smok")
     assert "no suite file" in refused(suite="nowhere/suite.yaml")

@@ -67,12 +67,21 @@ def with_data(**options: int) -> SuiteConfig:
 def test_pipelines_share_their_beginning():
     plan = expand(SUITE)
     assert len(plan.stage_runs) == 4  # W, W -> tuning, W+, W+ -> tuning
-    w, pti = plan.leaf["sg2_w", "synthetic"], plan.leaf["pti", "synthetic"]
+    w, pti = plan.leaf["sg2_w", "synthetic", 0], plan.leaf["pti", "synthetic", 0]
     assert plan.stage_run(pti).parent == w and plan.stage_run(w).parent is None
     seen: set[str | None] = {None}
     for stage_run in plan.stage_runs:
         assert stage_run.parent in seen, "a parent comes after its child"
         seen.add(stage_run.key)
+
+
+def test_every_seed_has_stage_runs_of_its_own() -> None:
+    plan = expand(replace(SUITE, seeds=[3, 0, 3]))
+    assert [stage_run.seed for stage_run in plan.stage_runs] == [3] * 4 + [0] * 4
+    assert set(keys()) == {stage_run.key for stage_run in plan.stage_runs if stage_run.seed == 0}
+    assert {place.seed for place in plan.leaf} == {0, 3}
+    key = plan.leaf["pti", "synthetic", 3]
+    assert plan.methods_of(key) == ["pti"] and plan.stage_run(plan.lineage(key)[1]).seed == 3
 
 
 def test_key_depends_on_what_changes_results(monkeypatch, tmp_path):
@@ -111,8 +120,8 @@ def test_key_does_not_depend_on_how_it_is_run():
 def test_a_data_set_may_take_some_methods_only():
     two = [DatasetEntry("synthetic"), DatasetEntry("other", methods=["pti", "w_plus_pti"], options={"version": 2})]
     plan = expand(replace(SUITE, datasets=two))
-    assert {dataset for method, dataset in plan.leaf if method == "sg2_w"} == {"synthetic"}
-    assert ("pti", "other") in plan.leaf and keys() == [c.key for c in plan.stage_runs if c.dataset == "synthetic"]
+    assert {dataset for method, dataset, _ in plan.leaf if method == "sg2_w"} == {"synthetic"}
+    assert ("pti", "other", 0) in plan.leaf and keys() == [c.key for c in plan.stage_runs if c.dataset == "synthetic"]
     plan = expand(replace(SUITE, datasets=two, methods=["sg2_w"]))
     assert list(plan.manifests) == ["synthetic"], "a set that no method runs on is not built"
 

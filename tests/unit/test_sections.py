@@ -102,3 +102,19 @@ def test_recipes_are_said_once_and_captions_are_short() -> None:
 def test_a_unit_is_not_said_twice() -> None:
     assert with_unit("Change (LPIPS)", "LPIPS") == "Change (LPIPS)" and with_unit("PSNR", "") == "PSNR"
     assert with_unit("PSNR", "dB") == "PSNR (dB)"
+
+
+def test_several_seeds_are_averaged_by_image_and_listed() -> None:
+    one = rows(12)
+    other = one.assign(seed=1)
+    other.loc[(other["metric"] == "error_a") & (other["method"] == "plain"), "value"] += 0.2
+    results = check(Path(), run_json(12), pd.concat([one, other]))
+    single = means(check(Path(), run_json(12), one), "faces", "standard").rows[0].cells[0]
+    cell = means(results, "faces", "standard").rows[0].cells[0]
+    assert cell.value is not None and single.value is not None
+    assert np.isclose(cell.value, single.value + 0.1) and cell.n == 12
+    (listing,) = (each for each in listings(results) if each.title == "Means of single seeds")
+    first, second = listing.rows[0], listing.rows[1]
+    assert first[:4] == ("faces", "Error A", "Title of plain", "2") and first[4] == f"{0.2 / 2**0.5:.4f}"
+    assert second[4] == "0.0000" and len(listing.rows) == 6
+    assert "Means of single seeds" not in [each.title for each in listings(check(Path(), run_json(12), one))]

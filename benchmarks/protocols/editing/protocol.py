@@ -143,9 +143,9 @@ class Editing(GeneratingProtocol):
         used = {name: manifest for name, manifest in context.manifests.items()
                 if not config.datasets or name in config.datasets}  # fmt: skip
         taken = {place: key for place, key in context.leaf.items()
-                 if place[1] in used and (not config.methods or place[0] in config.methods)}  # fmt: skip
-        again = [key for (method, _), key in taken.items()
-                 if not config.reinversion_methods or method in config.reinversion_methods]  # fmt: skip
+                 if place.dataset in used and (not config.methods or place.method in config.methods)}  # fmt: skip
+        again = [key for place, key in taken.items()
+                 if not config.reinversion_methods or place.method in config.reinversion_methods]  # fmt: skip
         for name, manifest in used.items():
             edited = manifest.subset(config.images)
             self.images[name] = tuple(edited.ids)
@@ -330,8 +330,8 @@ class Editing(GeneratingProtocol):
     def tables(self, run: Run) -> Mapping[str, pd.DataFrame]:
         if not self.targets:
             return {}
-        edited = ((dataset, method, self._rows(run, run.plan.stage_run(key)))
-                  for (method, dataset), key in run.plan.leaf.items() if key in self.keys)  # fmt: skip
+        edited = ((place.dataset, place.method, self._rows(run, run.plan.stage_run(key)))
+                  for place, key in run.plan.leaf.items() if key in self.keys)  # fmt: skip
         return {"edits.parquet": curves(edited, self.targets)}
 
     def images_of(self, run: Run, stage_run: StageRun, image: str) -> Mapping[str, Path]:
