@@ -96,19 +96,16 @@ def _seeds(results: Results) -> Iterator[tuple[str, ...]]:
     """How far the mean of one seed is from those of others: what a table of a single seed would not show."""
     for dataset, protocol in results.parts:
         scores = results.scores(dataset, protocol)
-        means = scores[scores["status"] == "ok"].groupby(["metric", "method", "seed"])["value"].mean().unstack("seed")
         for metric in results.part_metrics(dataset, protocol):
             digits = int(results.info(metric).get("digits", 3)) + 1
-            for method in results.part_methods(dataset, protocol):
-                if (metric, method) in means.index and len(own := means.loc[(metric, method)].dropna()) > 1:
-                    numbers = (number(value, digits) for value in (own.std(), own.min(), own.max()))
-                    yield (
-                        dataset,
-                        results.title("metrics", metric),
-                        results.title("methods", method),
-                        str(len(own)),
-                        *numbers,
-                    )
+            own = scores[(scores["status"] == "ok") & (scores["metric"] == metric)]
+            means = own.groupby(["method", "seed"])["value"].mean().unstack("seed")
+            for method in (name for name in results.part_methods(dataset, protocol) if name in means.index):
+                values = means.loc[method].dropna().to_numpy(dtype=float)
+                if len(values) > 1:
+                    numbers = (number(float(v), digits) for v in (values.std(ddof=1), values.min(), values.max()))
+                    titles = results.title("metrics", metric), results.title("methods", method)
+                    yield (dataset, *titles, str(len(values)), *numbers)
 
 
 def _provenance(results: Results) -> Iterator[tuple[str, str]]:

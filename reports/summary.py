@@ -18,15 +18,14 @@ def headline(chosen: Sequence[str], measured: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in chosen if name in measured) or tuple(measured[:FIRST])
 
 
-def summary(results: Results, datasets: Sequence[str] = (), most: int = 0) -> Table:
+def summary(results: Results, datasets: Sequence[str] = ()) -> Table:
     """Means of the headline metrics, a group of columns a data set, without intervals.
 
     Args:
         results: the run.
         datasets: those to show; all by default.
-        most: metrics a data set; 0 for all of the headline.
     """
-    shown = headline((results.run.get("config") or {}).get("headline") or (), results.metrics)[: most or None]
+    shown = headline((results.run.get("config") or {}).get("headline") or (), results.metrics)
     sets = tuple(datasets) or tuple(name for name in results.datasets if _has(results, name, shown))
     table = arrange(results, Layout(
         title="Summary", split="columns", datasets=list(sets or results.datasets), intervals=False,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.measure import Measurement
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
     from benchmarks.engine.progress import State
     from reports.frame import Results
+    from reports.table import Table as Summary
 
 logger = logging.getLogger(__name__)
 EVERY = 60.0  # seconds between lines where there is no terminal
 REDRAWN = 0.5
-NARROW = 100  # columns of a terminal that shows two metrics a data set instead of three
 
 
 def duration(seconds: float | None) -> str:
@@ -94,27 +95,45 @@ def _view(state: State) -> Group:
 
 
 def results_table(results: Results) -> None:
-    """Print a run's summary: methods over data sets by headline metrics, the best ones bold, and failures."""
-    from reports.summary import failed, seconds, summary, text
+    """Print a run's summary: methods over data sets by headline metrics, the best ones bold, and failures.
 
-    console = Console(file=sys.stdout)
-    width = console.width if console.is_terminal else 160
-    found = summary(results, most=2 if width < NARROW else 0)
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="", caption_justify="left")
-    table.add_column("\nmethod", no_wrap=True)
+    Data sets that do not fit beside one another get a table each.
+    """
+    from reports.summary import summary
+
+    console = Console(file=sys.stdout, highlight=False)
+    console = console if console.is_terminal else Console(file=sys.stdout, highlight=False, width=160)
+    whole = summary(results)
+    table = _results_table(results, whole)
+    if Measurement.get(console, console.options.update(max_width=1000), table).maximum <= console.width:
+        console.print(table)
+    else:
+        for name in dict.fromkeys(column.dataset for column in whole.columns):
+            print(results.title("datasets", name))
+            console.print(_results_table(results, summary(results, [name]), alone=True))
+    print("* best, or not distinguishable from the best; s: seconds an image")
+
+
+def _results_table(results: Results, found: Summary, alone: bool = False) -> Table:
+    """alone: all columns are of one data set, which is named above the table."""
+    from reports.summary import failed, seconds, text
+
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="")
+    line = "" if alone else "\n"
+    table.add_column(f"{line}method", no_wrap=True)
     last = ""
     for column in found.columns:
         first, last = column.dataset != last, column.dataset
-        above = results.title("datasets", column.dataset) if first and column.dataset else ""
-        table.add_column(f"{above.split(',')[0]}\n{column.title} {column.arrow}", justify="right", no_wrap=True)
+        above = results.title("datasets", column.dataset).split(",")[0] if first and column.dataset else ""
+        above = "" if alone else f"{above}\n"
+        table.add_column(f"{above}{column.title} {column.arrow}", justify="right", no_wrap=True)
     took, lost = seconds(results), failed(results)
-    table.add_column("\ns", justify="right")
+    table.add_column(f"{line}s", justify="right")
     if lost:
-        table.add_column("\nfailed", justify="right")
+        table.add_column(f"{line}failed", justify="right")
     for row in found.rows:
         cells = [Text(f"{text(column, cell)}*", "bold") if cell.mark == "best" else Text(f"{text(column, cell)} ")
                  for column, cell in zip(found.columns, row.cells, strict=True)]  # fmt: skip
         spent = f"{took[row.method]:.2f}" if row.method in took else ""
         table.add_row(Text(row.labels[0]), *cells, spent, *([str(lost.get(row.method, 0))] * bool(lost)))
-    Console(file=sys.stdout, width=width, highlight=False).print(table)
-    print("* best, or not distinguishable from the best; s: seconds an image")
+    return table

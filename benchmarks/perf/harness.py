@@ -28,7 +28,7 @@ from benchmarks.engine.config import SuiteConfig, load_suite
 from benchmarks.engine.export import compact
 from benchmarks.engine.machine import resident_mb
 from benchmarks.engine.measure import score
-from benchmarks.engine.plan import Plan, StageRun, expand, load_protocols, stage_run_key
+from benchmarks.engine.plan import Place, Plan, StageRun, expand, load_protocols, stage_run_key
 from benchmarks.engine.run import Run
 from benchmarks.engine.runner import invert
 from benchmarks.engine.workers import Fleet, execute
@@ -93,7 +93,7 @@ def null_plan(manifest: Manifest) -> Plan:
     pipeline = PipelineSpec("null", "Nothing", (stage,))
     return Plan(
         suite, generator, fingerprint(generator), (pipeline,), {manifest.name: manifest},
-        (StageRun(key, (stage,), manifest.name, 0, None),), {("null", manifest.name): key},
+        (StageRun(key, (stage,), manifest.name, 0, None),), {Place("null", manifest.name, 0): key},
         load_protocols(suite), {}, generator.scope,
     )  # fmt: skip
 

@@ -6,10 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.cli.live import describe, duration, live
+from benchmarks.cli.live import describe, duration, live, results_table
 from benchmarks.engine import progress as progress_module
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.costs import Cost, Costs, dumps, kind_of, measured
@@ -19,7 +20,9 @@ from benchmarks.engine.progress import PHASES, Part, Progress, State
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import read_lines
 from benchmarks.engine.workers import Fleet, execute
+from reports.frame import check
 from tests.integration.tiny_suite import IMAGES, reference, suite, tables, world
+from tests.unit.simulated_run import rows, run_json
 
 __all__ = ["reference", "suite", "world"]  # fixtures
 pytestmark = pytest.mark.assets
@@ -142,3 +145,16 @@ def test_demo_of_pictures_without_a_face(tmp_path, capsys, monkeypatch, world):
     assert main(["demo", str(picture), "--no-open", "--device", "cpu"]) == 1
     out, err = capsys.readouterr()
     assert "p0: " in out and "face" in out and "Traceback" not in err
+
+
+def test_data_sets_that_do_not_fit_get_a_table_each(capsys):
+    names = [f"faces{n}" for n in range(9)]
+    run = run_json(12)
+    run["datasets"] = {name: run["datasets"]["faces"] | {"title": f"{name}, a long title"} for name in names}
+    one = check(Path(), run | {"datasets": {"faces0": run["datasets"]["faces0"]}}, rows(12).assign(dataset="faces0"))
+    results_table(one)
+    assert capsys.readouterr().out.splitlines()[0].split() == ["faces0"]
+    results_table(check(Path(), run, pd.concat([rows(12).assign(dataset=name) for name in names])))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.endswith("a long title")] == [f"{name}, a long title" for name in names]
+    assert sum(line.startswith("Title of plain") for line in lines) == 9
