@@ -37,6 +37,7 @@ COMMANDS = {
     "compare": ("benchmarks.cli.compare", "compare two finished runs, paired by image"),
     "merge": ("benchmarks.cli.merge", "merge the results of several machines"),
     "leaderboard": ("benchmarks.cli.leaderboard", "put results of several runs on one static page"),
+    "study": ("benchmarks.cli.study", "a blind test of two methods' images by people, and its evaluation"),
     "list": ("benchmarks.cli.listing", "list methods, datasets, metrics, directions, suites or assets"),
     "fetch": ("benchmarks.cli.fetch", "download and verify weights and images"),
     "train": ("benchmarks.cli.train", "train a generator, an encoder, a hypernetwork or edit directions"),

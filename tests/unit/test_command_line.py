@@ -32,6 +32,7 @@ WORDS = {
     "compare": ["a", "b"],
     "merge": ["out", "a"],
     "leaderboard": ["a"],
+    "study": ["a"],
     "list": ["methods"],
     "fetch": [],
     "train": ["generator"],
