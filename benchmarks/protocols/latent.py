@@ -1,16 +1,20 @@
-"""How far a code lies from W, for which e4e trades distortion (Tov et al., arXiv 2102.02766, section 3)."""
+"""How far a code lies from W and from the generator's own codes: measures of editability without any predictor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from weakref import WeakKeyDictionary
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from benchmarks.protocols.inline import InlineProtocol
 from methods.base import Inversion
 from methods.generators import Generator
 from metrics.base import MetricInfo
 
+SAMPLES = 10_000
 INFOS = [
     MetricInfo(
         name="layer_spread",
@@ -35,7 +39,21 @@ INFOS = [
         reference="ours, after Tov et al., arXiv 2102.02766, section 3",
         digits=3,
     ),
+    MetricInfo(
+        name="nscd",
+        title="NSCD",
+        direction="lower",
+        unit="",
+        range=(0.0, 2.0),
+        version=1,
+        recipe="normalised style space cosine distance: 1 - cosine of each layer's style vector and the mean direction "
+        f"of those of {SAMPLES:,} seeded codes of the mapping network, averaged over the modulated 3 x 3 convolutions "
+        "and the last RGB layer; of the shared generator",
+        reference="Cao et al., LSAP, arXiv 2209.12746, section 3",
+        digits=3,
+    ),
 ]
+_anchors: WeakKeyDictionary[Generator, list[Tensor]] = WeakKeyDictionary()
 
 
 def latent_distances(generator: Generator, inversion: Inversion) -> dict[str, Tensor]:
@@ -48,6 +66,24 @@ def latent_distances(generator: Generator, inversion: Inversion) -> dict[str, Te
     }
 
 
+def style_distance(generator: Generator, latent: Tensor) -> Tensor:
+    """NSCD of codes [N, num_ws, w_dim]: [N], in [0, 2]."""
+    if generator not in _anchors:
+        z = torch.randn(SAMPLES, generator.z_dim, generator=torch.Generator().manual_seed(0)).to(generator.w_mean)
+        _anchors[generator] = [style.mean(dim=0) for style in _styles(generator, generator.mapping(z))]
+    styles = _styles(generator, latent)
+    pairs = zip(styles, _anchors[generator], strict=True)
+    return torch.stack([1 - F.cosine_similarity(style, anchor[None]) for style, anchor in pairs]).mean(dim=0)
+
+
+@torch.no_grad()
+def _styles(generator: Generator, latent: Tensor) -> Iterator[Tensor]:
+    """The style vectors of each layer at length 1, [N, channels]."""
+    layers: list[nn.Module] = [generator.conv1, *generator.convs, generator.to_rgbs[-1]]
+    for layer, w in zip(layers, latent.unbind(1), strict=True):
+        yield F.normalize(layer.conv.modulation(w))  # type: ignore[operator, union-attr]
+
+
 class LatentStatistics(InlineProtocol):
     """Statistics of the latent codes."""
 
@@ -55,4 +91,5 @@ class LatentStatistics(InlineProtocol):
         return {"latent": INFOS}
 
     def values(self, generator: Generator, inversion: Inversion, seed: int) -> Mapping[str, Tensor]:
-        return latent_distances(generator, inversion)
+        distances = latent_distances(generator, inversion)
+        return distances | {"nscd": style_distance(generator, inversion.latent)[0]}

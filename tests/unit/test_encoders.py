@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.protocols.latent import latent_distances
+from benchmarks.protocols.latent import SAMPLES, latent_distances, style_distance
 from methods.base import Inversion
 from methods.encoders import e4e, interestyle
 from methods.encoders.designs import DESIGNS
@@ -211,3 +211,23 @@ def test_latent_distances_of_a_code_by_hand() -> None:
     rows[0, : generator.num_ws // 2, 0] += 2.0  # half of the rows 2 away: each 1 from their mean
     found = distances(generator, replace(flat, latent=rows))
     assert found == pytest.approx({"layer_spread": 1.0, "centre_distance": 1.0}, abs=1e-5)
+
+
+def test_style_distance_is_small_for_the_generators_own_codes_only() -> None:
+    generator = load_generator("toy")
+    z = torch.randn(64, generator.z_dim, generator=torch.Generator().manual_seed(1))
+    own = style_distance(generator, generator.mapping(z))
+    assert own.shape == (64,) and 0 < own.mean() < 1
+    away = generator.mapping(z) + 20 * torch.randn(64, generator.num_ws, generator.w_dim)
+    assert (style_distance(generator, away) > own).float().mean() > 0.9
+    # By hand, of one code: each layer's own affine map, and the mean of unit vectors of many codes.
+    many = torch.randn(SAMPLES, generator.z_dim, generator=torch.Generator().manual_seed(0))
+    layers = [generator.conv1, *generator.convs, generator.to_rgbs[-1]]
+    code, found = generator.mapping(z)[0, 0], []
+    with torch.no_grad():
+        w = generator.style(many)
+        for layer in layers:
+            affine = layer.conv.modulation
+            anchor = (affine(w) / affine(w).norm(dim=1, keepdim=True)).mean(dim=0)
+            found.append(1 - torch.dot(affine(code[None])[0], anchor) / affine(code[None]).norm() / anchor.norm())
+    assert float(own[0]) == pytest.approx(float(torch.stack(found).mean()), abs=1e-5)
