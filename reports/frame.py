@@ -148,6 +148,17 @@ class Results:
 
     def values(self, metric: str, dataset: str, protocol: str) -> pd.DataFrame:
         """Values [images, methods], means over seeds; NaN unless an image is ok for all seeds of its method."""
+        key = metric, dataset, protocol
+        if key not in self._values:
+            self._values[key] = self._pivoted(*key)
+        return self._values[key]
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, str, str], pd.DataFrame]:
+        """What `values` has given; every table and figure asks for it."""
+        return {}
+
+    def _pivoted(self, metric: str, dataset: str, protocol: str) -> pd.DataFrame:
         part = self._by_part[dataset, protocol]
         seeds = part.groupby("method")["seed"].nunique()
         ok = part[(part["metric"] == metric) & (part["status"] == "ok")]

@@ -150,13 +150,15 @@ def mean_cells(results: Results, column: Column, dataset: str, protocol: str, me
     marked = dict(zip(compared, marks(common.to_numpy(), column.direction, groups), strict=True)) if compared else {}
     cells = []
     for method in methods:
-        why = "" if ok[method] == expected else _why(results, method, column, dataset, protocol)
-        cell = Cell(expected=expected, failures=_failures(results, method, column, dataset, protocol), reason=why)
+        cell = Cell(expected=expected)
+        if ok[method] < expected:
+            lost = results, method, column, dataset, protocol
+            cell = Cell(expected=expected, failures=_failures(*lost), reason=_why(*lost))
         if method in compared:
             interval = mean_interval(common[method].to_numpy(), groups)
-            cell = _cell(interval, expected=expected, failures=cell.failures, reason=why, mark=marked[method])
+            cell = _cell(interval, expected=expected, failures=cell.failures, reason=cell.reason, mark=marked[method])
         elif ok[method]:
-            cell = replace(cell, reason=f"ok on only {ok[method]} of {expected} images: {why}")
+            cell = replace(cell, reason=f"ok on only {ok[method]} of {expected} images: {cell.reason}")
         cells.append(cell)
     return cells
 
