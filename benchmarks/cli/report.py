@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
 
     suite, out = load(options)
     refuse_other_settings(out, suite, options.replace)
-    stored = load_run(options)
+    stored = load_run(suite, out)
 
     from filelock import FileLock
 

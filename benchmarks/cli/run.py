@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
         options_of(options.executor_option),
         options.debug,
     )
-    run = load_run(options, options.device)
+    run = load_run(suite, out, options.device)
     output.prepare(run.out, options.worker)
     if not options.worker:
         logger.info("%s", run.plan.scope_words)

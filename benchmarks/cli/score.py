@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     from benchmarks.cli.live import live
     from benchmarks.engine.progress import Progress
 
-    stored = load_run(options, options.device)
+    stored = load_run(suite, out, options.device)
     output.prepare(stored.out)
     # Of several commands that end in one folder, one scores and reports at a time; the next finds little to do.
     with live(options.quiet) as show, FileLock(stored.out / "run.lock"):

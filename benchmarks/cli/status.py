@@ -58,9 +58,9 @@ Counts = list[tuple[str, str, "Counter[str]"]]
 
 
 def _of_suite(options: argparse.Namespace) -> tuple[Path, Counts]:
-    from benchmarks.cli.suite import load_run
+    from benchmarks.cli.suite import load, load_run
 
-    stored = load_run(options)
+    stored = load_run(*load(options))
     counts: Counts = []
     for (method, dataset, _), key in stored.plan.leaf.items():
         rows, manifest = stored.rows(key), stored.plan.manifests[dataset]

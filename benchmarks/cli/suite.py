@@ -81,10 +81,8 @@ def _shortcuts(options: argparse.Namespace) -> list[str]:
     return [*words, f"datasets={json.dumps(entries)}"]
 
 
-def load_run(options: argparse.Namespace, device: str = "cpu") -> Run:
-    """The run that options name. Raises ConfigError for whatever cannot be run; writes nothing."""
-    suite, out = load(options)  # before torch is imported
-
+def load_run(suite: SuiteConfig, out: Path, device: str = "cpu") -> Run:
+    """The run of a suite in a folder. Raises ConfigError for whatever cannot be run; writes nothing."""
     from benchmarks.engine.machine import pick_device
     from benchmarks.engine.plan import expand
     from benchmarks.engine.run import Run
