@@ -7,6 +7,7 @@ undisturbed one.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ VALIDATIONS = 10  # in a training
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkTrainingConfig:
+class NetworkTrainingConfig(ABC):
     """Settings that all these trainings have.
 
     data, align, draws: training images, as datasets.training_images.load takes them; data "": what the generator was
@@ -58,9 +59,9 @@ class NetworkTrainingConfig:
     seed: int = 0
 
     @property
+    @abstractmethod
     def cost(self) -> float:
         """Passes that one training image takes."""
-        raise NotImplementedError
 
     def steps(self, processes: int = 1) -> int:
         """Steps in the budget."""
@@ -98,11 +99,10 @@ def warmup_cosine(progress: float, warmup: float) -> float:
     return warm * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-class EmaTraining(pl.LightningModule):
+class EmaTraining(pl.LightningModule, ABC):
     """Manual optimization of one network by the sum of its loss terms.
 
-    Subclasses name the attribute that holds the network in `network_name`, and write `losses` and `reconstruct`; for
-    `export` also `save`, `load` and `compared`.
+    Subclasses name the attribute that holds the network in `network_name`.
     """
 
     network_name: ClassVar[str]
@@ -131,30 +131,30 @@ class EmaTraining(pl.LightningModule):
         return self.ema.module
 
     @property
+    @abstractmethod
     def default_name(self) -> str:
         """Of exported files, where the config gives none."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def shape(self) -> Any:
         """The network's shape, for the model card."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weighted loss terms of a batch {"images" [N, 3, R, R], "w" [N, w_dim], "known" [N]}, scalars by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reconstruct(self, network: Any, images: Tensor) -> Reconstruction:
         """What a network makes of images [N, 3, R, R]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def save(self, path: Path, card: dict[str, str]) -> None:
         """Write the average in half precision."""
-        raise NotImplementedError
 
+    @abstractmethod
     def load(self, path: Path) -> Any:
         """The network of a file of `save`."""
-        raise NotImplementedError
 
     def compared(self, stored: Any) -> dict[str, Any]:
         """The networks of the model card's table, by the name of their row."""
