@@ -43,10 +43,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+# Files of the quick tests that take a worker longest, beside the commands' tests.
+LONG = ("test_build_report.py", "test_wandb_sink.py", "test_methods.py", "test_odd_checkpoints.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with many slow tests first, then the commands' tests, so that workers end together."""
+    """Files with many slow tests first, then the commands' tests and other long files, so that workers end together."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: (-slow[item.path], item.path.parent.name != "integration"))
+    items.sort(key=lambda i: (-slow[i.path], i.path.parent.name != "integration" and i.path.name not in LONG))
 
 
 def pytest_sessionfinish() -> None:

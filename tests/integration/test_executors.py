@@ -17,7 +17,6 @@ import pytest
 
 from benchmarks.cli import main
 from benchmarks.engine import queue
-from benchmarks.engine.claims import RETRIES
 from methods.optimization.stage import WOptimization
 from tests import forks
 from tests.integration import fake_slurm
@@ -52,8 +51,8 @@ def doubled(out: Path) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("how", "said", "retries", "options"),
     [
-        ("kill", "it ended with signal 9", RETRIES, []),
-        ("hang", "no result within", 1, ["--timeout", "3"]),
+        ("kill", "it ended with signal 9", 1, []),
+        ("hang", "no result within", 1, ["--timeout", "2", "batch_size=1"]),  # the limit is of a batch's images
     ],
 )
 def test_image_that_ends_workers_is_put_aside(how, said, retries, options, suite, tmp_path, monkeypatch, reference):

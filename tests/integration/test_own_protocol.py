@@ -11,7 +11,7 @@ import pytest
 from benchmarks.cli import main
 from reports import build as report
 from tests import forks
-from tests.integration.tiny_suite import IMAGES, world
+from tests.integration.tiny_suite import four_pictures, world
 
 __all__ = ["world"]  # fixtures
 pytestmark = pytest.mark.assets
@@ -80,7 +80,8 @@ stage_settings:
 @pytest.fixture
 def suite(world: Path, tmp_path: Path) -> str:
     (tmp_path / "my_protocols.py").write_text(PROTOCOL)
-    (tmp_path / "mine.yaml").write_text(SUITE.replace("PATH", str(world)))
+    (tmp_path / "mine.yaml").write_text(SUITE.replace("PATH", str(tmp_path)))
+    four_pictures(world, tmp_path / "pictures")
     return str(tmp_path / "mine.yaml")
 
 
@@ -97,7 +98,7 @@ def test_a_protocol_of_ones_own(suite: str, tmp_path: Path, monkeypatch: pytest.
     assert brightness.loc["p1", "reason"] == "p1 has no brightness"
     assert set(brightness.loc[["p2", "p3"], "reason"]) == {"TypeError: an error that nobody expects"}
     codes = rows.loc["codes"]
-    assert len(codes) == IMAGES and set(codes["status"]) == {"ok"} and (codes["value"] > 0).all()
+    assert len(codes) == 4 and set(codes["status"]) == {"ok"} and (codes["value"] > 0).all()
     text = (out / "report" / "tables.md").read_text()
     assert "protocol brightness" in text and "protocol codes" in text
     about = json.loads((out / "run.json").read_text())

@@ -14,7 +14,7 @@ from datasets.images import read_rgb, to_tensor
 from metrics import registry
 from metrics.base import MetricInfo, SetMetric, Undefined
 from metrics.set_distances import frechet_influences
-from tests.integration.tiny_suite import world  # noqa: F401
+from tests.integration.tiny_suite import four_pictures, world  # noqa: F401
 
 FID = "fid_inception_torchfidelity_256"
 SUITE = [
@@ -48,7 +48,8 @@ def run(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
     monkeypatch.setitem(registry.METRICS.table, "frechet_plain", f"{__name__}:plain")
     monkeypatch.setitem(registry.METRICS.table, "frechet_large", f"{__name__}:undefined")
     monkeypatch.setenv("INVERSION_BENCH_WEIGHTS", str(tmp_path))
-    settings = [each.replace("PATH", str(world / "pictures")) for each in SUITE]
+    pictures = four_pictures(world, tmp_path / "pictures")
+    settings = [each.replace("PATH", str(pictures)) for each in SUITE]
 
     def go(*more: str, code: int = 0) -> pd.DataFrame:
         out = tmp_path / "out"

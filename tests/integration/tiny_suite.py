@@ -5,6 +5,7 @@ One of them also inverts two drawn faces, each clean and with an object over it.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from datasets import assets
 from reports import build as report
 from tests.drawn_faces import face_picture
 
 TABLES = ("tables.md", "tables.tex", "tables.csv")
-IMAGES = 4
+IMAGES = 3
 FACES = 2
 INVERTED = 2 * IMAGES + 2 * FACES  # by two pipelines; each face clean and occluded by one
 SUITE = """
@@ -56,6 +57,14 @@ def build(root: Path) -> None:
     for n in range(FACES):
         face_picture((0.5 - 0.3 * n, 0.1 - 0.2 * n, -0.1)).save(root / "faces" / f"f{n}.png")
     (root / "tiny.yaml").write_text(SUITE.replace("PATH", str(root)))
+
+
+def four_pictures(root: Path, folder: Path) -> Path:
+    """A folder with the suite's pictures and a fourth one, for what needs as many."""
+    shutil.copytree(root / "pictures", folder)
+    with Image.open(folder / "p0.png") as image:
+        ImageOps.invert(image).save(folder / "p3.png")
+    return folder
 
 
 def quick_report(patch: pytest.MonkeyPatch | None = None) -> None:

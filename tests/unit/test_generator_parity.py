@@ -32,10 +32,12 @@ def ada(inventory: str, conv_clamp: float | None = None) -> Generator:
     return build(config_from_ada(state, conv_clamp), from_ada(state), HERE).double()
 
 
-SLOW = pytest.mark.slow  # official widths in double precision
+SLOW = pytest.mark.slow  # more pixels or official widths, in double precision
 
 
-@pytest.mark.parametrize("name", ["ros_64_small", "ros_32_cm2", pytest.param("ros_64_cm2", marks=SLOW)])
+@pytest.mark.parametrize(
+    "name", ["ros_32_cm2", pytest.param("ros_64_small", marks=SLOW), pytest.param("ros_64_cm2", marks=SLOW)]
+)
 def test_config_f(name: str) -> None:
     case = parity.Case(name)
     g = config_f(case, name)
