@@ -112,8 +112,8 @@ def reading(path: Path, what: str) -> Iterator[None]:
         if isinstance(error, ValueError) and str(path) in str(error):
             raise
         # A ValueError says what is wrong; others are what a wrong content ran into.
-        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path}: no {what} that can be read ({said})") from error
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path}: no {what} that can be read ({reason})") from error
 
 
 def entries(content: Any) -> Iterator[tuple[str, Any]]:

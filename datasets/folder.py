@@ -236,10 +236,10 @@ def _left_out(file: Path) -> str:
         return ""
     try:
         with file.open("rb") as handle:
-            said = problem(handle.read(HEAD))
+            reason = problem(handle.read(HEAD))
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return "" if said is None else said or "no image"
+    return "" if reason is None else reason or "no image"
 
 
 def _candidates(root: Path | None, files: dict[str, Path], face: int) -> Iterator[building.Candidate]:

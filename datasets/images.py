@@ -57,8 +57,8 @@ def read_rgb_bytes(data: bytes, name: str) -> Image.Image:
 def _read(source: BinaryIO, name: str) -> Image.Image:
     head = source.read(HEAD)
     source.seek(0)
-    if said := problem(head):
-        raise ImageError(f"{name}: not a readable image; {said}")
+    if reason := problem(head):
+        raise ImageError(f"{name}: not a readable image; {reason}")
     try:
         with open_picture(source) as image:
             if image.mode == "F":

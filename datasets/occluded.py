@@ -58,17 +58,17 @@ def build(
             f"data set 'occluded': base is {base!r}, count {count}, variants {variants}, natural {natural}; expected "
             f"another set, at least 1, 1 to {most} (objects of an image are all different) and at least 0"
         )
-    whole = registry.load(base, **(base_options or {}))
-    own = tuple(record for record in whole.records if not record.labels.get("occluded"))
-    chosen = replace(whole, records=own).subset(count).records
-    pairs = _natural(whole, chosen, natural)
+    base_set = registry.load(base, **(base_options or {}))
+    own = tuple(record for record in base_set.records if not record.labels.get("occluded"))
+    chosen = replace(base_set, records=own).subset(count).records
+    pairs = _natural(base_set, chosen, natural)
     head = Manifest(
-        name="occluded", title=f"{whole.title}, with objects over the face", version=VERSION,
-        recipe=f"{whole.recipe}, objects drawn over it", resolution=whole.resolution, licence=whole.licence,
-        domain=whole.domain, root=Path(), records=(), scope=whole.scope,
+        name="occluded", title=f"{base_set.title}, with objects over the face", version=VERSION,
+        recipe=f"{base_set.recipe}, objects drawn over it", resolution=base_set.resolution, licence=base_set.licence,
+        domain=base_set.domain, root=Path(), records=(), scope=base_set.scope,
     )  # fmt: skip
-    identity = {"base": whole.key, "count": count, "variants": variants, "natural": natural, "seed": seed}
-    candidates = partial(_candidates, whole, chosen, design(len(chosen), variants, seed), pairs, seed)
+    identity = {"base": base_set.key, "count": count, "variants": variants, "natural": natural, "seed": seed}
+    candidates = partial(_candidates, base_set, chosen, design(len(chosen), variants, seed), pairs, seed)
     total = len(chosen) * (1 + variants) + len(pairs)
     return building.build(head, identity, candidates, total, prepare=lambda candidate, _: candidate.read())
 
@@ -93,27 +93,27 @@ def design(count: int, variants: int, seed: int) -> list[list[Variant]]:
     return plan
 
 
-def _natural(whole: Manifest, chosen: tuple[Record, ...], count: int) -> list[tuple[Record, str]]:
+def _natural(base_set: Manifest, chosen: tuple[Record, ...], count: int) -> list[tuple[Record, str]]:
     """Natural occlusions of people who have a clean image, with its id."""
     first: dict[Label, str] = {}
     for record in chosen:
         if "person" in record.labels:
             first.setdefault(record.labels["person"], f"{record.id}.clean")
-    found = [r for r in whole.records if r.labels.get("occluded") and r.labels.get("person") in first]
+    found = [r for r in base_set.records if r.labels.get("occluded") and r.labels.get("person") in first]
     if not found or not count:
         return []
-    return [(r, first[r.labels["person"]]) for r in replace(whole, records=tuple(found)).subset(count).records]
+    return [(r, first[r.labels["person"]]) for r in replace(base_set, records=tuple(found)).subset(count).records]
 
 
 def _candidates(
-    whole: Manifest,
+    base_set: Manifest,
     chosen: tuple[Record, ...],
     plan: list[list[Variant]],
     natural: list[tuple[Record, str]],
     seed: int,
 ) -> Iterator[building.Candidate]:
     for record, row in zip(chosen, plan, strict=True):
-        picture = cache(partial(_picture, whole, record))
+        picture = cache(partial(_picture, base_set, record))
         landmarks = cache(partial(_landmarks, picture))
         clean = f"{record.id}.clean"
         about = {key: value for key, value in record.labels.items() if key != "occluded"}
@@ -125,20 +125,20 @@ def _candidates(
             yield building.Candidate(id, partial(_part, laid, 0), labels, partial(_part, laid, 1))
     for record, clean in natural:
         labels = {**record.labels, "object": "natural", "clean": clean}
-        yield building.Candidate(f"{record.id}.natural", partial(_picture, whole, record), labels)
+        yield building.Candidate(f"{record.id}.natural", partial(_picture, base_set, record), labels)
 
 
 def _part(laid: Callable[[], tuple[Image.Image, Image.Image]], number: int) -> Image.Image:
     return laid()[number]
 
 
-def _picture(whole: Manifest, record: Record) -> Image.Image:
+def _picture(base_set: Manifest, record: Record) -> Image.Image:
     if record.failure:
         raise images.ImageError(record.failure)
     try:
-        return images.read_rgb(whole.root / record.file)
+        return images.read_rgb(base_set.root / record.file)
     except images.ImageError as error:  # not a failure of the image: the cache is broken
-        raise ManifestError(f"data set {whole.name!r}: {error}; delete {whole.root} and run again") from error
+        raise ManifestError(f"data set {base_set.name!r}: {error}; delete {base_set.root} and run again") from error
 
 
 def _landmarks(picture: Picture) -> np.ndarray:

@@ -82,7 +82,7 @@ def open_picture(source: str | Path | BinaryIO) -> Image.Image:
 
 def problem(head: bytes) -> str | None:
     """Why a file that begins with these bytes is not read as a picture; None where it is, "" where nothing is known."""
-    for sign, name, said in _SIGNS:
+    for sign, name, advice in _SIGNS:
         if re.match(sign, head, re.DOTALL):
-            return None if name in formats() else said or f"{name} cannot be decoded by the installed Pillow"
+            return None if name in formats() else advice or f"{name} cannot be decoded by the installed Pillow"
     return ""

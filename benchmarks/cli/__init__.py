@@ -140,13 +140,13 @@ def complete() -> None:
     """Complete the words of a shell, and end: `eval "$(register-python-argcomplete inversion-bench)"` turns it on."""
     import argcomplete
 
-    whole = argparse.ArgumentParser(prog=program())
-    commands = whole.add_subparsers()
+    everything = argparse.ArgumentParser(prog=program())
+    commands = everything.add_subparsers()
     words = os.environ.get("COMP_LINE", "").split()
     wanted = words[1:2] if words[1:2] and words[1] in COMMANDS else COMMANDS
     for name in wanted:
         commands.add_parser(name, parents=[parser_of(name)[1]], add_help=False)
-    argcomplete.autocomplete(whole)
+    argcomplete.autocomplete(everything)
 
 
 def parse(words: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:

@@ -107,9 +107,9 @@ def parse_line(line: bytes) -> JsonRow | None:
         row = json.loads(line)
         if not isinstance(row, dict):
             return None
-        said = row.pop(SUM, None)
-        whole = isinstance(row.get("image"), str) if said is None else said == checksum(row)
-        return row if whole else None
+        stored_sum = row.pop(SUM, None)
+        intact = isinstance(row.get("image"), str) if stored_sum is None else stored_sum == checksum(row)
+        return row if intact else None
     except (ValueError, RecursionError):
         return None
 

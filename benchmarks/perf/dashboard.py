@@ -1,11 +1,14 @@
 """`python -m benchmarks.perf.dashboard`: the time to write and to open the dashboard of a simulated run.
 
-By default 20 methods on 3 sets of 2,824 images: 169,440 pairs of image and method, 8 values each.
+With --report: time and memory of the full report, tables and figures included. By default 20 methods on 3 sets of
+2,824 images: 169,440 pairs of image and method, 8 values each.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,6 +20,7 @@ import pandas as pd
 from PIL import Image
 
 from reports import dashboard
+from reports.build import build
 from reports.frame import COLUMNS, COSTS, Results, check
 from reports.listings import listings
 from reports.screenshots import PATIENCE_MS, chromium
@@ -103,12 +107,26 @@ def openings(browser: Browser, page_file: Path, times: int = 3) -> dict[str, flo
     return {name: min(trials) for name, trials in seconds.items()}
 
 
+def report(results: Results) -> None:
+    """Print the seconds of a run's full report, and the peak memory before and after it."""
+    (results.directory / "run.json").write_text(json.dumps(results.run), encoding="utf-8")
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, time.perf_counter()
+    build(results.directory)
+    seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print("| rows | seconds | peak memory | of that, rows made |\n| --: | --: | --: | --: |")
+    print(f"| {len(results.rows):,} | {seconds:.0f} | {peak:.2f} GiB | {before:.2f} GiB |")
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.dashboard", description=__doc__)
     parser.add_argument("--methods", type=int, default=20)
     parser.add_argument("--sets", type=int, default=3)
     parser.add_argument("--images", type=int, default=2824)
+    parser.add_argument("--report", action="store_true", help="the full report instead of the dashboard")
     options = parser.parse_args(arguments)
+    if options.report:
+        with tempfile.TemporaryDirectory() as folder:
+            return report(simulate(Path(folder), options.methods, options.sets, options.images))
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         results = simulate(Path(folder), options.methods, options.sets, options.images)
         page_file, tables, own = write(results)

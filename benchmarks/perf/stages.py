@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,9 +24,6 @@ from torch import Tensor
 from benchmarks.engine.allocator import keep_freed_memory
 from benchmarks.engine.config import SuiteConfig, load_suite
 from benchmarks.engine.machine import device_name
-from benchmarks.engine.plan import expand
-from benchmarks.engine.run import Run
-from benchmarks.engine.runner import invert
 from benchmarks.engine.store import InversionStore
 from benchmarks.engine.types import Row, Score
 from benchmarks.perf import plain
@@ -41,7 +37,7 @@ from methods.registry import StageSpec, load_pipeline
 from metrics.base import SampleMetric
 
 ADDITIONAL = ("pti_batched",)  # pipelines that are also measured
-PARTS = ("stages", "metrics", "harness")
+PARTS = ("stages", "metrics")
 UNBATCHED = 2  # images of stages that compute one at a time
 
 
@@ -195,8 +191,6 @@ def main(arguments: list[str] | None = None) -> None:
         compare_stages(suite, options.images, options.steps, options.repeats)
     if "metrics" in parts and not options.run:
         compare_metrics(suite, options.images, options.repeats)
-    if "harness" in parts:
-        harness(suite, options.images)
 
 
 def compare_stages(suite: SuiteConfig, count: int, steps: int, repeats: int) -> None:
@@ -242,22 +236,6 @@ def from_run(folder: Path) -> None:
     used = {row.provenance for ok in rows.values() for row in ok}
     texts = sorted({f"{one.device}, {one.threads}, {one.torch}" for one in used})
     print("\nDevice, threads per worker, torch: " + "; ".join(texts))
-
-
-def harness(suite: SuiteConfig, count: int) -> None:
-    """Print the wall time of inverting by the harness, without the seconds of the methods."""
-    last = next(entry for entry in reversed(suite.datasets) if not entry.methods)
-    suite = replace(suite, methods=suite.methods[:1], datasets=[replace(last, limit=count)], protocols={})
-    used = {stage.name for stage in load_pipeline(suite.methods[0]).stages}
-    suite = replace(suite, stage_settings={k: v for k, v in suite.stage_settings.items() if k in used})
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(expand(suite), Path(folder))
-        start = time.perf_counter()
-        invert(run)
-        wall = time.perf_counter() - start
-        own = sum(row.seconds for stage_run in run.plan.stage_runs for row in run.rows(stage_run).values())
-    share = (wall - own) / wall
-    print(f"\nHarness: {wall - own:.2f} s of {wall:.2f} s ({share:.1%}) for {count} images of {suite.methods[0]}")
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def slope(curves: Tensor) -> float:
     """Change for strength 1 of values [samples, strengths]; NaN where no sample has all of them."""
     strengths = torch.tensor(STRENGTHS, dtype=curves.dtype)
     near = strengths.abs() <= SLOPE_RANGE
-    whole = curves[~curves.isnan().any(dim=1)]
-    x, y = strengths[near], (whole - whole[:, strengths == 0]).mean(dim=0)[near]
+    complete = curves[~curves.isnan().any(dim=1)]
+    x, y = strengths[near], (complete - complete[:, strengths == 0]).mean(dim=0)[near]
     return float(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum())
 
 
@@ -58,9 +58,9 @@ def spearman(curves: Tensor) -> Tensor:
 
     Equal values share their mean rank; a curve that does not move at all correlates by 0.
     """
-    whole = curves[~curves.isnan().any(dim=1)].numpy()
+    complete = curves[~curves.isnan().any(dim=1)].numpy()
     wanted = rankdata(STRENGTHS)
-    return torch.tensor([_correlation(rankdata(curve), wanted) for curve in whole], dtype=torch.float64)
+    return torch.tensor([_correlation(rankdata(curve), wanted) for curve in complete], dtype=torch.float64)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -89,13 +89,8 @@ def _direction(path: Path, raw: Tensor, generator: Generator) -> Direction:
     return Direction(path.stem.removesuffix("_boundary"), "", vector, source=f"file {path.name}")
 
 
-def read_ganspace(path: Path) -> Components:
-    """GANSpace's components as e4e and PTI ship them. Nothing in the file is run; errors as `read_direction`."""
-    return components_of(read_checkpoint(path), path)
-
-
 def components_of(stored: Any, path: Path) -> Components:
-    """GANSpace's components in the content of a file. Raises ValueError that names the file and what was found."""
+    """GANSpace's components, as e4e and PTI ship them, in a file's content. Raises ValueError that names the file."""
     if not isinstance(stored, dict) or not {"mean", "comp", "std"} <= set(stored):
         raise ValueError(
             f"{path}: GANSpace's components are a dictionary of mean, comp and std, found {describe(stored)}"

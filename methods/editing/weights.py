@@ -39,15 +39,14 @@ def save_directions(
         save_file(tensors, temporary, header)
 
 
-def load_directions(path: Path | None, generator: Generator, foreign: bool = False) -> dict[str, Direction]:
+def load_directions(path: Path | None, generator: Generator) -> dict[str, Direction]:
     """Directions by name, in the file's order; `path` None: those that the suite carries for this generator.
 
-    foreign: take directions that were learned on another generator of the same shape, too. Raises FileNotFoundError,
-    or ValueError that names the file, what was found and the fix.
+    Raises FileNotFoundError, or ValueError that names the file, what was found and the fix.
     """
     found = bundled(generator) if path is None else path
     header, tensors = _read(found)
-    _check_generator(found, header["generator"], generator, foreign)
+    _check_generator(found, header["generator"], generator)
     directions = {}
     with reading(found, "directions"):
         meanings = json.loads(header["directions"]).items()
@@ -62,11 +61,11 @@ def load_directions(path: Path | None, generator: Generator, foreign: bool = Fal
     return directions
 
 
-def load_components(path: Path | None, generator: Generator, foreign: bool = False) -> Components:
+def load_components(path: Path | None, generator: Generator) -> Components:
     """The principal components of W in the same file; arguments and errors as `load_directions`."""
     found = bundled(generator) if path is None else path
     header, tensors = _read(found)
-    _check_generator(found, header["generator"], generator, foreign)
+    _check_generator(found, header["generator"], generator)
     return Components(*(tensors[f"pca.{part}"] for part in _PCA))
 
 
@@ -95,10 +94,10 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     return header, tensors
 
 
-def _check_generator(path: Path, learned_on: str, generator: Generator, foreign: bool) -> None:
+def _check_generator(path: Path, learned_on: str, generator: Generator) -> None:
     own = fingerprint(generator)
-    if learned_on != own and not foreign:
+    if learned_on != own:
         raise ValueError(
             f"{path}: learned on the generator {learned_on[:12]}, this one is {own[:12]}; learn them again with "
-            "`python -m benchmarks train directions generator=...`, or allow foreign directions"
+            "`python -m benchmarks train directions generator=...`"
         )

@@ -69,7 +69,6 @@ class EncoderTraining(EmaTraining):
     """Encoder, its average and, for e4e, the latent discriminator."""
 
     network_name = "encoder"
-    former_names = {"critic.": "discriminator."}  # noqa: RUF012
     encoder: Encoder
     config: EncoderTrainingConfig
 

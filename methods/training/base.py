@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from datasets.scope import FACES
 from methods.generators.stylegan2 import Generator
-from methods.training.count import Count, present_count
+from methods.training.count import Count
 from methods.training.distributed import share_batch_norms
 from methods.training.losses import LossWeights, identity_distance
 from methods.training.metrics import save_comparison, validation_metrics
@@ -106,7 +106,6 @@ class EmaTraining(pl.LightningModule, ABC):
     """
 
     network_name: ClassVar[str]
-    former_names: ClassVar[dict[str, str]] = {}  # prefixes of checkpoints' keys, each with the present one
 
     def __init__(self, config: NetworkTrainingConfig, generator: Generator, network: nn.Module):
         super().__init__()
@@ -119,7 +118,6 @@ class EmaTraining(pl.LightningModule, ABC):
         self.ema.requires_grad_(False).eval()
         self.ema.n_averaged.fill_(1)  # the first update averages, too
         self.steps = Count()
-        self.register_load_state_dict_pre_hook(_present_names)
 
     @property
     def network(self) -> nn.Module:
@@ -225,15 +223,3 @@ class EmaTraining(pl.LightningModule, ABC):
         found = {name: float(value) for name, value in validation_metrics(image, target).items()}
         spread = (codes - codes.mean(dim=1, keepdim=True)).norm(dim=2).mean()
         return found | {"identity": float(torch.stack(same).mean()), "spread": float(spread)}
-
-
-def _present_names(module: EmaTraining, state: dict[str, Any], *_: Any) -> None:
-    """Rename what checkpoints of former versions hold: `ema.*` without AveragedModel's `module` and counter."""
-    present_count("steps", state)
-    if "ema.n_averaged" not in state:
-        for key in [key for key in state if key.startswith("ema.")]:
-            state[f"ema.module.{key.removeprefix('ema.')}"] = state.pop(key)
-        state["ema.n_averaged"] = state["steps._extra_state"] + 1
-    for former, present in module.former_names.items():
-        for key in [key for key in state if key.startswith(former)]:
-            state[present + key.removeprefix(former)] = state.pop(key)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -27,9 +25,3 @@ class Count(nn.Module):
 
     def set_extra_state(self, state: torch.Tensor) -> None:
         self.value = int(state)
-
-
-def present_count(name: str, state: dict[str, Any]) -> None:
-    """Rename the count `name` of checkpoints of former versions, which held it as a buffer."""
-    if name in state:
-        state[f"{name}._extra_state"] = state.pop(name)

@@ -25,7 +25,7 @@ from datasets.checkpoints import describe, read_safetensors, reading
 from inversion_bench.files import atomic
 from methods.generators.stylegan2 import Generator, GeneratorConfig
 from methods.training.augment import Augment
-from methods.training.count import Count, present_count
+from methods.training.count import Count
 from methods.training.discriminator import Discriminator
 from methods.training.metrics import save_sheet
 from metrics.distribution import AlexFeatures, FrechetDistance
@@ -124,7 +124,6 @@ class GeneratorTraining(pl.LightningModule):
         self.path_length = PathLength()
         self.frechet = FrechetDistance(AlexFeatures(), AlexFeatures.DIM)
         self.images = Count()
-        self.register_load_state_dict_pre_hook(lambda _, state, *__: present_count("images", state))
         if config.start:
             self.load_state(Path(config.start).expanduser())
 

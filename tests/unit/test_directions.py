@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from datasets.checkpoints import read_checkpoint
 from methods.editing import directions as d
-from methods.editing.readers import read_direction, read_ganspace
+from methods.editing.readers import components_of, read_direction
 from methods.generators import load_generator
 
 
@@ -80,7 +81,7 @@ def test_ganspace_files_become_directions_of_the_rows_asked_for(tmp_path: Path) 
     torch.save(
         {"mean": torch.zeros(1, generator.w_dim), "comp": axes[:, None], "std": torch.ones(3)}, tmp_path / "p.pt"
     )
-    direction = read_ganspace(tmp_path / "p.pt").direction(generator, 2, 1, 3)
+    direction = components_of(read_checkpoint(tmp_path / "p.pt"), tmp_path / "p.pt").direction(generator, 2, 1, 3)
     assert direction.name == "pca2[1:3]"
     torch.testing.assert_close(direction.vector[1:3], d.in_strengths(axes[2], generator)[1:3], rtol=1e-4, atol=1e-6)
     assert not direction.vector[3:].any()
@@ -106,7 +107,7 @@ def test_files_that_are_no_directions_are_refused(tmp_path: Path, capsys: pytest
         with pytest.raises(ValueError, match=message):
             read_direction(tmp_path / name, generator)
     with pytest.raises(ValueError, match="mean, comp and std"):
-        read_ganspace(tmp_path / "half.pt")
+        components_of(read_checkpoint(tmp_path / "half.pt"), tmp_path / "half.pt")
     with pytest.raises(FileNotFoundError, match=r"absent\.pt"):
         read_direction(tmp_path / "absent.pt", generator)
     assert "was run" not in capsys.readouterr().out

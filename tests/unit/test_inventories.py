@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from datasets.checkpoints import check_tensors
-from methods.editing.readers import read_direction, read_ganspace
+from datasets.checkpoints import check_tensors, read_checkpoint
+from methods.editing.readers import components_of, read_direction
 from methods.generators import Generator, GeneratorConfig, load_generator
 from methods.generators.ada import config_from_ada, from_ada
 from methods.generators.readers import config_from_state
@@ -163,7 +163,7 @@ def test_edit_directions_of_every_listed_shape_are_read(tmp_path: Path) -> None:
         draws = np.random.default_rng(0)
         if not single:
             torch.save({key: torch.from_numpy(draws.normal(size=part["shape"])) for key, part in about.items()}, path)
-            found = read_ganspace(path)
+            found = components_of(read_checkpoint(path), path)
             assert found.mean.shape == (512,) and found.axes.shape == (80, 512) and found.spreads.shape == (80,)
         elif path.suffix == ".npy":
             np.save(path, draws.normal(size=about["shape"]))

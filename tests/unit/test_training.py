@@ -1,4 +1,4 @@
-"""What the trainings of encoders and hypernetworks share: average, schedule, and checkpoints of former names."""
+"""What the trainings of encoders and hypernetworks share: average and schedule."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
-from methods.generators import load_generator
 from methods.training.base import ema_with_warmup, warmup_cosine
-from methods.training.losses import LossWeights
 
 
 def test_the_average_warms_up_and_copies_counters() -> None:
@@ -41,22 +38,3 @@ def test_the_rate_rises_and_falls() -> None:
     assert warmup_cosine(0.0, 0.05) == pytest.approx(0.02) and warmup_cosine(1.0, 0.05) == pytest.approx(0)
     assert warmup_cosine(0.5, 0.05) == pytest.approx(0.5)
     assert warmup_cosine(0.25, 0.0) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
-
-
-def test_a_checkpoint_of_former_names_is_read() -> None:
-    losses = LossWeights(lpips=0.0, identity=0.0)
-    config = EncoderTrainingConfig(design="e4e", generator="toy", adversarial=0.1, losses=losses)
-    training = EncoderTraining(config, load_generator("toy"))
-    training.steps += 7
-    with torch.no_grad():
-        for parameter in training.ema.parameters():
-            parameter.add_(1)
-    state = training.state_dict()
-    former = {k: v for k, v in state.items() if k != "ema.n_averaged"}
-    former["steps"] = former.pop("steps._extra_state")
-    former = {k.replace("ema.module.", "ema.").replace("discriminator.", "critic."): v for k, v in former.items()}
-    assert set(former) != set(state)
-    fresh = EncoderTraining(config, load_generator("toy"))
-    fresh.load_state_dict(former)
-    assert int(fresh.ema.n_averaged) == 8
-    assert all(torch.equal(v, state[k]) for k, v in fresh.state_dict().items() if k != "ema.n_averaged")

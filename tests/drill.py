@@ -1,6 +1,6 @@
 """A test run of `run celeba-hq` at an official size with synthetic weights instead of official files.
 
-    python -m benchmarks.perf.drill OUT [--side 256] [--images 3] [--steps 3]
+    python -m tests.drill OUT [--side 256] [--images 3] [--steps 3]
 
 Writes files of the published formats with random weights (config-f generator, e4e, IR-SE50, CurricularFace, BiSeNet)
 and a folder like CelebAMask-HQ made of openpeople's photographs, runs e4e and e4e+pti on it with the suite's
