@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
+from torch.nn import functional as F
 
 from inversion_bench.files import atomic
 from inversion_bench.names import shown
@@ -132,6 +133,17 @@ def to_image(tensor: Tensor) -> Image.Image:
         raise ValueError("expected values in [-1, 1], found NaN; the image's computation diverged")
     levels = (values.clamp(-1, 1) * 127.5 + 128).clamp(0, 255).byte()
     return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
+
+
+def resized(images: Tensor, height: int, width: int = 0) -> Tensor:
+    """Images [N, C, H, W] at another size, square by default: bilinear with antialiasing, as Pillow resizes.
+
+    Images of that size stay as they are.
+    """
+    size = (height, width or height)
+    if images.shape[-2:] == size:
+        return images
+    return F.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def save_png(image: Image.Image, path: str | Path) -> None:

@@ -8,16 +8,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def shrunk(images: Tensor, side: int) -> Tensor:
-    """Images at a network's side: bilinear with antialiasing, as Pillow resizes for the official encoders."""
-    return images if images.shape[-2:] == (side, side) else resized(images, (side, side))
-
-
-def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear with antialiasing."""
-    return F.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
-
-
 def middle(images: Tensor, size: Sequence[int]) -> Tensor:
     """The middle pixel rows of images [N, C, H, W], size[0] of them; W has to be size[1]."""
     height, width = size

@@ -12,9 +12,9 @@ from functools import partial
 
 from torch import Tensor
 
+from datasets.images import resized
 from metrics import set_distances
 from metrics.base import Features, MetricInfo, SetMetric, Undefined
-from metrics.resized import resized
 
 FIELD = 256
 _NETWORK = (

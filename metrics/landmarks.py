@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from datasets import alignment
+from datasets.images import resized
 from datasets.training_faces import ALIGNED_BOX
 
 FRAME_SIDE = 64  # side of the input of O-Net; ALIGNED_BOX is in its pixels
@@ -16,11 +17,7 @@ LEAST_PROBABILITY = 0.7  # MTCNN's threshold for O-Net
 
 def framed(images: Tensor) -> Tensor:
     """Square images [N, 3, S, S] as [N, 3, FRAME_SIDE, FRAME_SIDE] float32 on the CPU, antialiased."""
-    small = images.detach().to("cpu", torch.float32)
-    if small.shape[-1] != FRAME_SIDE:
-        size = (FRAME_SIDE, FRAME_SIDE)
-        small = F.interpolate(small, size=size, mode="bilinear", align_corners=False, antialias=True)
-    return small
+    return resized(images.detach().to("cpu", torch.float32), FRAME_SIDE)
 
 
 def find_landmarks(images: Tensor) -> list[alignment.Landmarks]:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 
 from torch import Tensor
-from torch.nn import functional as F
 
+from datasets.images import resized
 from metrics import perceptual, pixel
 from metrics.base import SampleMetric
 
@@ -28,15 +28,8 @@ _RECIPE = (
 )
 
 
-def resized(images: Tensor, side: int = SIDE) -> Tensor:
-    """Images [N, 3, H, W] -> [N, 3, side, side]."""
-    if images.shape[-2:] == (side, side):
-        return images
-    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
-
-
 def _at_256(images: Tensor, targets: Tensor, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    return function(resized(images), resized(targets))
+    return function(resized(images, SIDE), resized(targets, SIDE))
 
 
 def metric(name: str) -> SampleMetric:

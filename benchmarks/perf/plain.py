@@ -22,13 +22,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from datasets.images import resized
 from methods.base import Inversion, Method
 from methods.encoders.stage import EncoderStage
 from methods.features import perceptual, projector_features
 from methods.generators.stylegan2 import Blur, Generator, ModulatedConv, Noise, StyledConv, ToRGB
 from methods.optimization.projector import StreamDraws, learning_rate, noise_autocorrelation, w_statistics
 from methods.optimization.stage import WPlusOptimization, _LatentOptimization
-from methods.resizing import pooled, shrunk
+from methods.resizing import pooled
 from methods.tuning.locality import neighbour_code
 from methods.tuning.optimizers import OptimizerConfig
 from methods.tuning.stage import PivotalTuning
@@ -166,11 +167,11 @@ def tune(stage: PivotalTuning, target: Tensor, name: str, init: Inversion) -> In
 def encode(stage: EncoderStage, image: Tensor, name: str) -> Inversion:
     """All refinement steps of an encoder on one image [1, 3, R, R]."""
     encoder = stage.encoder
-    resized = shrunk(image, encoder.config.resolution)
+    target = resized(image, encoder.config.resolution)
     latent, current = None, None
     with torch.no_grad():
         for _ in range(stage._iterations()):
-            latent = encoder(resized, latent, current)
+            latent = encoder(target, latent, current)
             current = pooled(synthesis(stage.generator, latent), encoder.config.resolution)
     assert latent is not None
     return _inversion(stage, stage.generator, latent, name, stage._iterations())

@@ -2,20 +2,17 @@
 
 One process and one thread on a CPU, as a worker of a run. Stage and reference implementation (benchmarks/perf/plain.py)
 alternate on the same images, so that other load affects both. Seconds are processor time of the process; ratios are
-also given by wall time. Optimising stages take `--steps` steps, and their figures are per step. `--run DIR` reads the
-seconds of full stages from a finished run instead.
+also given by wall time. Optimising stages take `--steps` steps, and their figures are per step.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,8 +21,7 @@ from torch import Tensor
 from benchmarks.engine.allocator import keep_freed_memory
 from benchmarks.engine.config import SuiteConfig, load_suite
 from benchmarks.engine.machine import device_name
-from benchmarks.engine.store import InversionStore
-from benchmarks.engine.types import Row, Score
+from benchmarks.engine.types import Score
 from benchmarks.perf import plain
 from benchmarks.protocols.reconstruction import measure, sample_metrics
 from datasets import registry as datasets_registry
@@ -178,18 +174,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--part", choices=PARTS, action="append", help="what to measure, may be repeated (default: all)"
     )
-    parser.add_argument("--run", type=Path, help="folder of a finished run of the suite")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     keep_freed_memory()
     suite = load_suite(options.suite)
     parts = options.part or PARTS
     print(f"{device_name()}, 1 thread, torch {torch.__version__}, {options.images} images, {options.repeats} repeats")
-    if options.run:
-        from_run(options.run)
-    elif "stages" in parts:
+    if "stages" in parts:
         compare_stages(suite, options.images, options.steps, options.repeats)
-    if "metrics" in parts and not options.run:
+    if "metrics" in parts:
         compare_metrics(suite, options.images, options.repeats)
 
 
@@ -216,26 +209,6 @@ def compare_metrics(suite: SuiteConfig, count: int, repeats: int) -> None:
                 partial(plain.score, metric, images, targets),
             ]
             print(compared(metric.info.name, interleaved(both, repeats), [count, count]), flush=True)
-
-
-def from_run(folder: Path) -> None:
-    """The stages' seconds and steps as a run recorded them, over all its images and data sets."""
-    rows: dict[str, list[Row]] = {}
-    for path in sorted(folder.glob("inversions/*/stage.json")):
-        stages = json.loads(path.read_text())["stages"]
-        name = " + ".join(stage["stage"] for stage in stages)
-        if stages[-1]["config"].get("locality", {}).get("weight") == 0:
-            name += " (no locality)"
-        done = InversionStore(folder, path.parent.name).rows().values()
-        rows.setdefault(name, []).extend(row for row in done if row.status == "ok")
-    print("| stage (the last of) | images | s / image | steps / s / image |\n| :-- | --: | --: | --: |")
-    for name, ok in rows.items():
-        seconds = [row.seconds for row in ok]
-        rates = [row.steps / row.seconds for row in ok]
-        print(f"| {name} | {len(ok)} | {spread(seconds)} | {spread(rates)} |")
-    used = {row.provenance for ok in rows.values() for row in ok}
-    texts = sorted({f"{one.device}, {one.threads}, {one.torch}" for one in used})
-    print("\nDevice, threads per worker, torch: " + "; ".join(texts))
 
 
 if __name__ == "__main__":

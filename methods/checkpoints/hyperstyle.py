@@ -19,13 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from datasets.checkpoints import assemble, describe, part, read_checkpoint, reading, tensors
+from datasets.images import resized
 from methods.base import Inversion
 from methods.checkpoints.encoders import OfficialEncoder, load_encoder, read_mean, read_options
 from methods.generators.readers import config_from_state, from_state
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS, HypernetConfig, Hypernetwork, layers_of
 from methods.hypernetworks.refine import last_step
-from methods.resizing import shrunk
 
 _SHARED = "shared_weight_hypernet."
 _COPY = re.compile(r"refinement_blocks\.\d+\.hypernet\.(\w+)$")
@@ -65,7 +65,7 @@ class OfficialHyperStyle(nn.Module):
         ids = tuple(map(str, range(n)))
         steps = torch.full((n,), iterations)
         init = Inversion(ids, pivots, "W" if codes is None else "W+", images.new_empty(n, 3, side, side), steps)
-        target = shrunk(images, self.hypernet.shape.resolution)
+        target = resized(images, self.hypernet.shape.resolution)
         step = last_step(self.hypernet, self.generator, target, init, iterations, batch_size=n)
         return replace(init, image=step.image.clamp(-1, 1), weights=tuple(step.weights))
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from methods.base import MethodInfo
 from methods.encoders.designs import DESIGNS
-from methods.encoders.stage import EncoderStage, EncoderStageConfig
+from methods.encoders.stage import EncoderStage
 
 # 20,000 of 200,000 steps with w alone, then one delta more every 2,000 (README of the released code).
 FIRST_DELTA, EACH_DELTA = 0.10, 0.01
@@ -31,7 +31,6 @@ class E4e(EncoderStage):
     """One pass of the e4e encoder."""
 
     design = DESIGNS["e4e"]
-    config: EncoderStageConfig
     info = MethodInfo(
         name="e4e",
         title="e4e",

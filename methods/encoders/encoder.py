@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from datasets.images import resized
 from methods.encoders.networks import EncoderConfig, Network, base_and_deltas, independent_layers
 from methods.generators.stylegan2 import Generator
-from methods.resizing import middle, pooled, resized, shrunk
+from methods.resizing import middle, pooled
 
 # At 64 px: fits a CPU, and its weights a repository.
 SMALL = {"units": (1, 2, 2, 1), "widths": (24, 48, 96, 128), "style_width": 64}
@@ -87,11 +88,11 @@ class Encoder(nn.Module):
         """
         side = self.config.resolution
         if not self.wide:
-            return shrunk(images, side)
+            return resized(images, side)
         height = side * 3 // 4
         if images.shape[-1] == images.shape[-2]:
             images = middle(images, (images.shape[-1] * 3 // 4, images.shape[-1]))
-        return images if images.shape[-2:] == (height, side) else resized(images, (height, side))
+        return resized(images, height, side)
 
     def forward(
         self, images: Tensor, latent: Tensor | None = None, current: Tensor | None = None, num_deltas: int | None = None

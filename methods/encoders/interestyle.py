@@ -23,7 +23,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from methods.base import MethodInfo
 from methods.encoders.designs import DESIGNS
-from methods.encoders.stage import EncoderStage, EncoderStageConfig
+from methods.encoders.stage import EncoderStage
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,6 @@ class IntereStyle(EncoderStage):
     """Inference is ReStyle-pSp's: sharp images at every step, no mask."""
 
     design = DESIGNS["interestyle"]
-    config: EncoderStageConfig
     info = MethodInfo(
         name="interestyle",
         title="IntereStyle",

@@ -6,14 +6,13 @@ Losses of the inversion task: 1 L2 + 0.8 LPIPS (AlexNet) + 0.1 identity.
 
 from methods.base import MethodInfo
 from methods.encoders.designs import DESIGNS
-from methods.encoders.stage import EncoderStage, EncoderStageConfig
+from methods.encoders.stage import EncoderStage
 
 
 class PSp(EncoderStage):
     """One pass of the pSp encoder."""
 
     design = DESIGNS["psp"]
-    config: EncoderStageConfig
     info = MethodInfo(
         name="psp",
         title="pSp",

@@ -7,14 +7,13 @@ encoders have five steps; the bundled ones have three, which at an equal budget 
 
 from methods.base import MethodInfo
 from methods.encoders.designs import DESIGNS
-from methods.encoders.stage import EncoderStage, EncoderStageConfig
+from methods.encoders.stage import EncoderStage
 
 
 class ReStylePsp(EncoderStage):
     """Residuals with independent layers."""
 
     design = DESIGNS["restyle_psp"]
-    config: EncoderStageConfig
     info = MethodInfo(
         name="restyle_psp",
         title="ReStyle (pSp)",
@@ -32,7 +31,6 @@ class ReStyleE4e(EncoderStage):
     """Residuals of w and deltas; deltas, discriminator and progressive training as e4e's."""
 
     design = DESIGNS["restyle_e4e"]
-    config: EncoderStageConfig
     info = MethodInfo(
         name="restyle_e4e",
         title="ReStyle (e4e)",

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from datasets.images import resized
 from methods.encoders.designs import DESIGNS
 from methods.encoders.e4e import delta_norm, deltas_in_use
 from methods.encoders.encoder import Encoder, refine
@@ -28,7 +29,7 @@ from methods.encoders.networks import EncoderConfig
 from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder, start_from
 from methods.features import mean_square
 from methods.generators.stylegan2 import Generator
-from methods.resizing import pooled, shrunk
+from methods.resizing import pooled
 from methods.training.base import EmaTraining, NetworkTrainingConfig, Reconstruction
 from methods.training.losses import reconstruction_terms, w_norm
 from metrics.regions import load_parser
@@ -119,7 +120,7 @@ class EncoderTraining(EmaTraining):
     @torch.no_grad()
     def reconstruct(self, network: Encoder, images: Tensor) -> Reconstruction:
         """The last refinement step on sharp images, at the encoder's side."""
-        target = shrunk(images, network.config.resolution)
+        target = resized(images, network.config.resolution)
         *_, last = refine(network, self.generator, [target] * network.design.iterations)
         return Reconstruction(last.latent, pooled(last.image, target.shape[-1]).clamp(-1, 1), target)
 
@@ -132,7 +133,7 @@ class EncoderTraining(EmaTraining):
     def _terms(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The weighted loss terms of a batch, summed over the refinement steps, and the last codes."""
         interest, side = self.config.interest, self.encoder.config.resolution
-        images = shrunk(batch["images"], side)
+        images = resized(batch["images"], side)
         terms: dict[str, Tensor] = {}
 
         def add(more: dict[str, Tensor], factor: float = 1.0) -> None:

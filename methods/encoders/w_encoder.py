@@ -6,14 +6,13 @@ models/encoders/w_encoder.py. Losses as pSp's.
 
 from methods.base import MethodInfo
 from methods.encoders.designs import DESIGNS
-from methods.encoders.stage import EncoderStage, EncoderStageConfig
+from methods.encoders.stage import EncoderStage
 
 
 class HyperStyleW(EncoderStage):
     """One pass of the W encoder."""
 
     design = DESIGNS["hyperstyle_w_encoder"]
-    config: EncoderStageConfig
     info = MethodInfo(
         name="hyperstyle_w_encoder",
         title="HyperStyle's W encoder",

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datasets.images import resized
 from methods.base import Inversion, Method, MethodInfo
 from methods.batching import slices
 from methods.checkpoints.hyperstyle import load_hyperstyle
@@ -21,7 +22,6 @@ from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS
 from methods.hypernetworks.refine import last_step
 from methods.hypernetworks.weights import find, load_hypernet, toy_hypernet
-from methods.resizing import shrunk
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class HyperStyle(Method):
             return init
         results, size = [], self.config.batch_size
         for part in slices(len(ids), size):
-            targets = shrunk(images[part], self.hypernet.shape.resolution)
+            targets = resized(images[part], self.hypernet.shape.resolution)
             fixed = self.padded_size(len(targets))
             results.append(last_step(self.hypernet, self.generator, targets, init[part], self.config.steps, fixed))
         return Inversion(

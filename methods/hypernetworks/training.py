@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from datasets.images import resized
 from methods.base import Inversion, rendered
 from methods.checkpoints.trained import TOY
 from methods.encoders.designs import DESIGNS
@@ -23,7 +24,7 @@ from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS, HypernetConfig, Hypernetwork
 from methods.hypernetworks.refine import last_step, refine
 from methods.hypernetworks.weights import fresh_hypernet, load_hypernet, save_hypernet
-from methods.resizing import pooled, shrunk
+from methods.resizing import pooled
 from methods.training.base import EmaTraining, NetworkTrainingConfig, Reconstruction
 from methods.training.losses import reconstruction_terms
 
@@ -77,7 +78,7 @@ class HyperStyleTraining(EmaTraining):
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Summed over the refinement steps; identity at the last one only."""
         images, count = batch["images"], self.config.iterations
-        target = shrunk(images, self.hypernet.shape.resolution)
+        target = resized(images, self.hypernet.shape.resolution)
         start = pivots(self.w_encoder, images)
         terms: dict[str, Tensor] = {}
         steps = refine(self.hypernet, self.generator, target, start, count, batch_size=len(images))
@@ -116,5 +117,5 @@ def inverted(
     start = pivots(encoder, images)
     if hypernet is None:
         return rendered(generator, start).image
-    target = shrunk(images, hypernet.shape.resolution)
+    target = resized(images, hypernet.shape.resolution)
     return last_step(hypernet, generator, target, start, count, batch_size=len(images)).image.clamp(-1, 1)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchvision.models import resnet50, vgg16
 
 from datasets import assets
 from datasets.checkpoints import assemble, read_checkpoint, tensors
+from datasets.images import resized
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, for HopeNet
 BINS, DEGREES, FIRST = 66, 3.0, -99.0  # HopeNet: bins of 3 degrees from -99 on
@@ -42,7 +42,7 @@ class HopeNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-        features = self.trunk(((_resized(images, 224) + 1) / 2 - mean) / std)
+        features = self.trunk(((resized(images, 224) + 1) / 2 - mean) / std)
         bins = torch.arange(BINS).to(features)
         angles = [head(features).softmax(dim=1) @ bins * DEGREES + FIRST for head in self.heads.values()]
         return torch.stack(angles, dim=1)
@@ -57,7 +57,7 @@ class Dex(nn.Module):
         self.trunk.classifier[6] = nn.Linear(4096, AGES)
 
     def forward(self, images: Tensor) -> Tensor:
-        scores = self.trunk(_resized(images, 224))
+        scores = self.trunk(resized(images, 224))
         return scores.softmax(dim=1) @ torch.arange(AGES).to(scores)
 
 
@@ -70,12 +70,8 @@ class CelebAttributes(nn.Module):
         self.trunk.fc = nn.Linear(2048, 2 * len(CELEBA))
 
     def forward(self, images: Tensor) -> Tensor:
-        pairs = self.trunk(_resized(images, 256)).reshape(len(images), len(CELEBA), 2)
+        pairs = self.trunk(resized(images, 256)).reshape(len(images), len(CELEBA), 2)
         return pairs[..., 1] - pairs[..., 0]
-
-
-def _resized(images: Tensor, side: int) -> Tensor:
-    return F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
 
 
 def load_hopenet(path: str | Path | None = None) -> HopeNet:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.protocols.latent import SAMPLES, latent_distances, style_distance
+from datasets.images import resized
 from methods.base import Inversion
 from methods.encoders import e4e, interestyle
 from methods.encoders.designs import DESIGNS
@@ -21,7 +22,7 @@ from methods.encoders.networks import EncoderConfig, Flat, Pyramid, base_and_del
 from methods.encoders.training import EncoderTrainingConfig
 from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder, start_from, toy_encoder
 from methods.generators import Generator, load_generator
-from methods.resizing import pooled, shrunk
+from methods.resizing import pooled
 from methods.training.losses import w_norm
 
 
@@ -153,11 +154,11 @@ def test_no_gradient_runs_from_one_look_to_the_next(name: str) -> None:
 
 def test_pictures_are_brought_to_the_encoders_side() -> None:
     big = torch.rand(1, 3, 128, 128)
-    assert shrunk(big, 64).shape[-1] == pooled(big, 64).shape[-1] == 64
+    assert resized(big, 64).shape[-1] == pooled(big, 64).shape[-1] == 64
     assert torch.equal(pooled(big, 64), big.unfold(2, 2, 2).unfold(3, 2, 2).mean(dim=(4, 5))) or torch.allclose(
         pooled(big, 64), big.unfold(2, 2, 2).unfold(3, 2, 2).mean(dim=(4, 5)), atol=1e-6
     )
-    assert shrunk(big, 128) is big and pooled(big, 128) is big
+    assert resized(big, 128) is big and pooled(big, 128) is big
 
 
 def test_weights_come_back_and_refuse_another_generator(tmp_path: Path) -> None:

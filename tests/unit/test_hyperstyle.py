@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from datasets.images import resized
 from methods.base import Inversion, render, rendered, synthesise
 from methods.generators import Generator, GeneratorConfig, load_generator
 from methods.hypernetworks.network import HypernetConfig, Hypernetwork, layers_of
 from methods.hypernetworks.stage import HyperStyle, HyperStyleConfig
-from methods.resizing import pooled, shrunk
+from methods.resizing import pooled
 from methods.tuning.stage import PivotalTuning, PivotalTuningConfig
 from tests.parity import key_shapes, synth
 
@@ -209,7 +210,7 @@ def test_weights_and_noise_that_came_with_the_pivot_are_kept(start: tuple[Genera
     assert found.weights[0] is not None and torch.equal(found.weights[0]["to_rgb1.bias"], came["to_rgb1.bias"])
     with torch.no_grad():
         shown = pooled(synthesise(generator, init.latent, came, noise), 64)
-        change = stage.hypernet(shrunk(images, 64), shown)["conv1.conv.weight"]
+        change = stage.hypernet(resized(images, 64), shown)["conv1.conv.weight"]
     torch.testing.assert_close(found.weights[2]["conv1.conv.weight"], came["conv1.conv.weight"] * (1 + change[2:]))
     assert found.space == "W+" and torch.equal(found.latent, init.latent)
     assert found.noise[1] is noise and torch.equal(render(generator, found), found.image)

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from datasets.checkpoints import read_checkpoint
+from datasets.images import resized
 from methods.checkpoints import encoders as published
 from methods.encoders import OfficialEncoder, load_encoder
 from methods.encoders.encoder import Design, Encoder
 from methods.encoders.networks import EncoderConfig, Flat, Pyramid
 from methods.generators import load_generator
 from methods.generators.stylegan2 import Generator, GeneratorConfig
-from methods.resizing import pooled, resized
+from methods.resizing import pooled
 from tests.parity import key_shapes
 from tests.unit.test_encoder_parity import served
 
@@ -259,7 +260,7 @@ def test_the_first_partner_follows_changed_weights() -> None:
 def test_images_of_an_encoder_are_checked_and_resized_by_both_sides() -> None:
     found = small(False, load_generator("toy"))
     x = torch.rand(1, 3, 80, 64, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(found.encode(x), found.encode(resized(x, (64, 64))))
+    torch.testing.assert_close(found.encode(x), found.encode(resized(x, 64)))
     for wrong, said in (
         (x[:, :1], r"images must be \[N, 3, H, W\], found \[1, 1, 80, 64\]"),
         (x[0], "images must be"),

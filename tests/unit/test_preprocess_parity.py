@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from datasets.images import to_image
-from methods.resizing import pooled, shrunk
+from datasets.images import resized, to_image
+from methods.resizing import pooled
 from tests import parity
 from tests.parity import Case
 
@@ -18,7 +18,7 @@ def test_encoders_see_what_pillow_resizes(size: str) -> None:
     case, (height, width) = Case("preprocess"), map(int, size.split("x"))
     pixels = parity.synth().synthetic_image_u8(f"pre.{size}", height, width, 1)[0]
     images = torch.from_numpy(pixels).permute(2, 0, 1)[None].double() / 127.5 - 1
-    found = (shrunk(images, 256)[0] + 1) * 127.5
+    found = (resized(images, 256)[0] + 1) * 127.5
     wanted = case[f"out_resized_{size}"].double()
     step = 256 // wanted.shape[-1]
     # Pillow rounds to 8 bits after each of its two passes; a tensor is not rounded.
