@@ -25,10 +25,17 @@ from metrics.editing import (
     in_sequence,
     mean,
     same_step,
+    still_at_reach,
 )
 
 EDITING, ATTRIBUTES, REINVERSION, INTERPOLATION = "editing", "editing_attributes", "reinversion", "interpolation"
 TABLES = (EDITING, ATTRIBUTES, REINVERSION, INTERPOLATION)
+# Where an edit should change nothing: measure, title, direction, unit, range and digits.
+STILL: dict[str, tuple[str, Literal["lower", "higher"], str, float, float | None, int]] = {
+    "psnr": ("PSNR elsewhere", "higher", "dB", 0.0, 100.0, 2),
+    "ssim": ("SSIM elsewhere", "higher", "", -1.0, 1.0, 3),
+    "lpips_alex": ("LPIPS elsewhere", "lower", "", 0.0, None, 3),
+}
 SEGMENTS = 8  # of an interpolation between two inversions
 
 _SWEEP = ", ".join(f"{sign}{strength:g}" for sign in "-+" for strength in STRENGTHS)
@@ -65,6 +72,8 @@ def values(edits: Edits, targets: Sequence[Target]) -> dict[str, Value]:
         "edit_entanglement": entanglement(edits, targets),
         "edit_outside": change_outside(edits, targets),
     }
+    for measure in STILL:
+        found[f"edit_still_{measure}"] = average([still_at_reach(edits, target, measure) for target in targets])
     for target in targets:
         found[f"edit_id_equal_{target.name}"] = equal[target.name][0]
         found[f"edit_effect_{target.name}"], found[f"edit_id_{target.name}"] = steps[target.name]
@@ -173,6 +182,20 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         f"(at least {LEAST_SHARE:g})",
         _OURS,
     )
+    for measure, (title, direction, unit, low, high, digits) in STILL.items():
+        yield _info(
+            f"edit_still_{measure}",
+            title,
+            direction,
+            f"{measure} of the edited image and the input on the half of the pixels that the same edit changes least "
+            f"on 48 samples of the generator, where the effect is {ranges}, linear between strengths (LPIPS: of both "
+            "images with the rest grey; SSIM: mean of its map); undefined where the effect is not reached",
+            f"{_OURS}, after Ju et al., PIE-Bench, arXiv 2310.01506",
+            unit=unit,
+            low=low,
+            high=high,
+            digits=digits,
+        )
     yield _info(
         "edit_frechet_alex",
         "Frechet (AlexNet) after edit",

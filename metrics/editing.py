@@ -67,12 +67,14 @@ class Reading:
         outside: root mean square change from the inversion outside the target's interest region, of values in [-1, 1];
             NaN where the target has no region.
         kept: cosine similarity to the inversion: the loss of identity by the edit alone.
+        still: by measure, how the image keeps the target where the edit should change nothing (methods/editing/still).
     """
 
     identity: float
     values: Mapping[str, float]
     outside: float = math.nan
     kept: float = 1.0
+    still: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -174,10 +176,39 @@ def path(edits: Edits, attribute: str, sign: int, *, kept: bool = False) -> tupl
         sign: +1 or -1, the direction of the edit, in which effects count as positive.
         kept: identities to the inversion instead of the target.
     """
-    steps = sorted(abs(s) for name, s in edits.single if name == attribute and s * sign > 0)
-    effects = [0.0, *(sign * effect(edits, attribute, sign * s) for s in steps)]
-    readings = [edits.inversion, *(edits.single[attribute, sign * s] for s in steps)]
+    steps = _steps(edits, attribute, sign)
+    effects = [0.0, *(effect(edits, attribute, step) * sign for step in steps)]
+    readings = [edits.inversion, *(edits.single[attribute, step] for step in steps)]
     return effects, [reading.kept if kept else reading.identity for reading in readings]
+
+
+def _steps(edits: Edits, attribute: str, sign: int) -> list[float]:
+    """The signed strengths of one sense of an edit, the weakest first."""
+    return sorted((s for name, s in edits.single if name == attribute and s * sign > 0), key=abs)
+
+
+def still_at_reach(edits: Edits, target: Target, measure: str) -> Value:
+    """A measure of `still` where the effect is -reach and reach, mean of the two: between strengths it is linear.
+
+    Undefined where an effect is not reached: an editor that changes nothing keeps everything.
+    """
+    found = []
+    if any(measure not in reading.still for (name, _), reading in edits.single.items() if name == target.name):
+        return _undefined("not measured")
+    for sign in (-1, 1):
+        steps = _steps(edits, target.name, sign)
+        effects = np.array([effect(edits, target.name, step) * sign for step in steps])
+        values = np.array([edits.single[target.name, step].still[measure] for step in steps])
+        effects, values = effects[np.isfinite(effects)], values[np.isfinite(effects)]
+        growing = isotonic_regression(effects).x if len(effects) else effects
+        if not len(growing) or growing[-1] < target.reach:
+            return _undefined(f"{target.name}: an effect of {sign * target.reach:g} is not reached")
+        after = int(np.searchsorted(growing, target.reach))
+        before = max(after - 1, 0)
+        width = growing[after] - growing[before]
+        share = (target.reach - growing[before]) / width if width else 1.0
+        found.append(float(values[before] + share * (values[after] - values[before])))
+    return mean(found), ""
 
 
 def at_equal_effect(edits: Edits, target: Target, *, kept: bool = False) -> tuple[Value, Value]:

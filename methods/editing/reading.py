@@ -11,6 +11,7 @@ from torch import Tensor
 from methods.base import Inversion
 from methods.editing.directions import Direction
 from methods.editing.images import Tile, edited, eight_bit, tiles
+from methods.editing.still import kept_still
 from methods.generators.stylegan2 import Generator
 from metrics import attributes, identity, perceptual
 from metrics.editing import Edits, Reading, Target, at_equal_effect, mean
@@ -29,7 +30,9 @@ def _cosines(a: Tensor, b: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def read_edits(target: Tensor, inversion: Tensor, images: Tensor, tiles: Sequence[Tile]) -> Edits:
+def read_edits(
+    target: Tensor, inversion: Tensor, images: Tensor, tiles: Sequence[Tile], still: Mapping[str, Tensor] | None = None
+) -> Edits:
     """What the metrics of editing take, of one image.
 
     Args:
@@ -37,6 +40,7 @@ def read_edits(target: Tensor, inversion: Tensor, images: Tensor, tiles: Sequenc
         inversion: its reconstruction [1, 3, R, R].
         images: edited images [K, 3, R, R].
         tiles: what each edited image shows.
+        still: by attribute, where an edit should change nothing (`still_masks`); None leaves that out.
     """
     names = list(dict.fromkeys(tile.attribute for tile in tiles if tile.attribute))
     everything = torch.cat([target, inversion, images])
@@ -50,9 +54,18 @@ def read_edits(target: Tensor, inversion: Tensor, images: Tensor, tiles: Sequenc
     if not masks.any():
         outside = torch.full_like(outside, torch.nan)  # no region: nothing is inside or outside
 
+    unchanged: list[dict[str, float]] = [{} for _ in everything]
+    if still:
+        singles = [place for place, tile in enumerate(tiles) if tile.attribute]
+        masks = torch.cat([still[tiles[place].attribute] for place in singles])
+        measured = kept_still(images[singles], target.expand(len(singles), -1, -1, -1), masks)
+        for row, place in enumerate(singles):
+            unchanged[place + 2] = {name: float(found[row]) for name, found in measured.items()}
+
     def reading(place: int) -> Reading:
         read = {name: float(values[name][place]) for name in names}
-        return Reading(float(similar[place]), read, float(outside[place - 1]), float(kept[place]))
+        outer = float(outside[place - 1])
+        return Reading(float(similar[place]), read, outer, float(kept[place]), unchanged[place])
 
     found = [(tile, reading(place)) for place, tile in enumerate(tiles, start=2)]
     return Edits(

@@ -27,6 +27,7 @@ from metrics.editing import (
     latent_distance,
     path_length,
     same_step,
+    still_at_reach,
 )
 from metrics.set_distances import frechet_pseudo_values, moments, pseudo_values
 
@@ -39,7 +40,8 @@ def linear(gain: float = 1.0, loss: float = 0.01, identity: float = 0.9, leak: f
     def reading(yaw: float, smile: float) -> Reading:
         values = {"yaw": 5 + 8 * yaw, "smile": 40 + 4 * smile}
         lost = loss * abs(8 * yaw)
-        return Reading(identity - lost, values, outside=0.02 * abs(yaw), kept=1 - lost)
+        still = {"psnr": 30 - abs(8 * yaw)}
+        return Reading(identity - lost, values, outside=0.02 * abs(yaw), kept=1 - lost, still=still)
 
     both = [sign * s for sign in (-1, 1) for s in STRENGTHS]
     single = {("yaw", s): reading(gain * s, leak * s) for s in both}
@@ -193,6 +195,15 @@ def test_change_outside_is_per_nominal_effect():
     assert change_outside(linear(), [SMILE])[0] == 0
     unseen = Edits({"yaw": 0.0}, Reading(1, {"yaw": 0.0}), {("yaw", s): Reading(1, {"yaw": s}) for s in (-STEP, STEP)})
     assert change_outside(unseen, [YAW])[0] is None
+
+
+def test_what_an_edit_keeps_elsewhere_is_read_at_its_full_effect():
+    for gain in (0.6, 1.0, 1.7):  # whatever the strength that it takes
+        assert still_at_reach(linear(gain=gain), YAW, "psnr")[0] == pytest.approx(30 - 12)
+    weak, reason = still_at_reach(linear(gain=0.4), YAW, "psnr")
+    assert weak is None and "an effect of -12 is not reached" in reason, "not editing would keep everything"
+    assert still_at_reach(linear(gain=-1.0), YAW, "psnr")[0] is None
+    assert still_at_reach(linear(), YAW, "ssim") == (None, "not measured")
 
 
 def test_latent_distance_is_flattened():

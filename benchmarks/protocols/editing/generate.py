@@ -41,13 +41,19 @@ if TYPE_CHECKING:
 
 
 def edit_images(
-    run: Run, directions: Mapping[str, Direction], stage_run: StageRun, tasks: Sequence[Task], lines: JsonLines
+    run: Run,
+    directions: Mapping[str, Direction],
+    still: Mapping[str, Tensor],
+    stage_run: StageRun,
+    tasks: Sequence[Task],
+    lines: JsonLines,
 ) -> None:
     """Edit and read images of one stage run.
 
     Args:
         run: the run.
         directions: the directions of the suite, by name.
+        still: `still_masks` of them.
         stage_run: the stage run.
         tasks: its images.
         lines: where each row is written as soon as it is known.
@@ -62,7 +68,7 @@ def edit_images(
             target = run.target(stage_run, task.image)[None].to(run.device)
             inversion = run.inversion(stage_run, task.image)
             images = edited(run.generator, inversion, [tile.edits for tile in sweep], directions)
-            readings = read_edits(target, inversion.image, images, sweep)
+            readings = read_edits(target, inversion.image, images, sweep, still)
             save_png(side_by_side(images[shown]), store.sheet(task.image))
             row[EDITS] = to_row(readings)
         except BROKEN as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from benchmarks.engine.plan import digest
 from benchmarks.engine.store import JsonLines, JsonRow, RowFiles
@@ -46,6 +47,7 @@ from datasets.registry import names as dataset_names
 from inversion_bench.registry import near_miss
 from methods.editing.directions import Direction
 from methods.editing.images import tiles
+from methods.editing.still import still_masks
 from methods.editing.weights import load_directions
 from methods.registry import names as method_names
 from metrics import attributes, edit_protocol
@@ -57,7 +59,7 @@ if TYPE_CHECKING:
     from benchmarks.engine.run import Run
 
 # Goes up when the same inversions would give other readings.
-VERSION = 2
+VERSION = 3
 REFERENCES = 120  # real images of a data set that sets of edited ones are compared with
 PARTS = {edit_protocol.REINVERSION: REINVERSION, edit_protocol.INTERPOLATION: INTERPOLATION}
 FRECHET = {"edit_frechet_alex": EDITS, "interpolation_frechet_alex": INTERPOLATION}
@@ -117,6 +119,7 @@ class Editing(GeneratingProtocol):
         self.references: dict[str, Manifest] = {}
         self.digest = ""
         self._real: dict[str, sets.References] = {}
+        self._still: dict[str, Tensor] = {}
 
     def resolve(self, context: Context) -> None:
         config: EditingConfig = self.config
@@ -217,7 +220,9 @@ class Editing(GeneratingProtocol):
         return stage_run.key in self.reinversion_keys and image in self.reinverted[stage_run.dataset]
 
     def generate(self, run: Run, stage_run: StageRun, tasks: Sequence[Task], lines: JsonLines) -> None:
-        edit_images(run, self.directions, stage_run, tasks, lines)
+        if not self._still:
+            self._still = still_masks(run.generator, self.directions)
+        edit_images(run, self.directions, self._still, stage_run, tasks, lines)
 
     def failed_row(self, task: Task, reason: str) -> JsonRow:
         parts = dict.fromkeys((EDITS, INTERPOLATION, REINVERSION), without("failed", reason))

@@ -94,7 +94,8 @@ def to_row(edits: Edits) -> Part:
     def plain(reading: Reading) -> JsonRow:
         values = {name: finite(value) for name, value in reading.values.items()}
         numbers = {"identity": reading.identity, "outside": reading.outside, "kept": reading.kept}
-        return {"values": values} | {name: finite(value) for name, value in numbers.items()}
+        still = {"still": {name: finite(value) for name, value in reading.still.items()}} if reading.still else {}
+        return {"values": values} | {name: finite(value) for name, value in numbers.items()} | still
 
     return {
         "target": {name: finite(value) for name, value in edits.target_values.items()},
@@ -110,7 +111,8 @@ def from_row(part: Part) -> Edits:
 
     def reading(row: JsonRow) -> Reading:
         values = {name: number(value) for name, value in row["values"].items()}
-        return Reading(number(row["identity"]), values, number(row["outside"]), number(row["kept"]))
+        still = {name: number(value) for name, value in row.get("still", {}).items()}
+        return Reading(number(row["identity"]), values, number(row["outside"]), number(row["kept"]), still)
 
     return Edits(
         target_values={name: number(value) for name, value in part["target"].items()},
