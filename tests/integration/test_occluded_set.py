@@ -12,7 +12,7 @@ from PIL import Image
 from datasets import images, registry
 from datasets.base import Manifest, ManifestError, Record, load_manifest_file
 from datasets.module import ImageDataModule
-from datasets.occluder_sheet import contact_sheet
+from tests import sheets
 from tests.drawn_faces import face_picture
 
 SKINS = [(0.5, 0.1, -0.1), (0.1, -0.2, -0.4), (0.7, 0.4, 0.2), (-0.1, -0.3, -0.4)]
@@ -135,5 +135,5 @@ def test_other_resolutions_get_the_same_objects(people, tmp_path, monkeypatch):
 def test_contact_sheet_shows_every_object(people):
     manifest = registry.load("occluded", base="drawn", count=4)
     objects = Counter(record.labels.get("object", "") for record in manifest.records if "clean" in record.labels)
-    sheet = contact_sheet(manifest)
-    assert sheet.size == (max(objects.values()) * 132 - 4, 7 * 132 - 4) and len(objects) == 7
+    assert len(objects) == 7 and max(objects.values()) <= sheets.COLUMNS
+    assert sheets.occluded(manifest).shape == (3, 7 * 128, sheets.COLUMNS * 128)

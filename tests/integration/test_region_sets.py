@@ -9,8 +9,8 @@ from scipy.ndimage import label
 from torch import Tensor
 
 from datasets import images, registry
-from metrics import region_sheet
 from metrics.regions import load_parser
+from tests import sheets
 
 NECK = 6  # rows of 64 at the bottom, where neck and shoulders are no backdrop either
 
@@ -67,7 +67,8 @@ def test_the_ellipse_holds_little_backdrop_and_most_of_the_rest() -> None:
 
 @pytest.mark.assets
 def test_the_sheet_tints_what_lies_outside_and_nothing_else() -> None:
-    row = region_sheet.row(registry.load("orl"), load_parser("landmark_ellipse"), 3)
-    assert row.shape == (3, 128, 3 * 128)
+    orl = registry.load("orl").subset(3)
+    row = sheets.row(orl, list(orl.records), load_parser("landmark_ellipse"))
+    assert row.shape == (3, 128, sheets.COLUMNS * 128) and bool((row[..., 3 * 128 :] == 1).all()), "white behind them"
     chroma = row.amax(dim=0) - row.amin(dim=0)  # the photographs are grey
     assert float(chroma[64, 64]) < 1e-5 and float(chroma[-1, 0]) > 0.5
