@@ -114,11 +114,11 @@ def _from_near(image: Image.Image, face: Landmarks) -> Landmarks:
     corner = (centre - 2 * face.width).clip(0).astype(int)
     end = np.minimum(centre + 2 * face.width, image.size).astype(int)
     try:
-        found = find_faces(image.crop((*corner, *end)))
+        near = find_faces(image.crop((*corner, *end)))
     except NoFaceError:
         return face
-    moved = [replace(each, points=each.points + corner) for each in found]
-    return min(moved, key=lambda each: float(np.linalg.norm(each.points.mean(axis=0) - centre)))
+    moved = [replace(other, points=other.points + corner) for other in near]
+    return min(moved, key=lambda other: float(np.linalg.norm(other.points.mean(axis=0) - centre)))
 
 
 @torch.no_grad()

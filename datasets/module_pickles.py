@@ -264,5 +264,5 @@ def _plain(value: Any, unpack: bool, depth: int = 0) -> Any:
     if isinstance(value, dict):
         return {key: _plain(each, unpack, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each, unpack, depth + 1) for each in value]
+        return [_plain(item, unpack, depth + 1) for item in value]
     return value

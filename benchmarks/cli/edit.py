@@ -97,9 +97,10 @@ def _edit_finished(options: argparse.Namespace) -> int:
 
 
 def _places(photographs: list[Photograph], places: list[Path]) -> Iterator[tuple[Photograph, Path]]:
-    """Each inversion with the folder that it was found by."""
-    for each in photographs:
-        yield each, next(place for place in places if (place / each.name).is_dir() or place.name == each.name)
+    """Inversions, each with the folder that it was found by."""
+    for photograph in photographs:
+        name = photograph.name
+        yield photograph, next(place for place in places if (place / name).is_dir() or place.name == name)
 
 
 def _saver(

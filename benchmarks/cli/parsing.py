@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
             if isinstance(value, Path):
                 setattr(options, name, value.expanduser())
             elif isinstance(value, list):
-                setattr(options, name, [each.expanduser() if isinstance(each, Path) else each for each in value])
+                setattr(options, name, [path.expanduser() if isinstance(path, Path) else path for path in value])
         return options
 
     def error(self, message: str) -> NoReturn:

@@ -81,8 +81,8 @@ class _Job:
             if stamps := {name: stamp for name, stamp in item.stamps.items() if item.image in stale.get(name, ())}:
                 self.todo.append(replace(item, stamps=stamps))
         self.count = sum(len(item.stamps) for item in self.todo)
-        for each in self.lines.values():
-            each.rows.clear()  # of a million images nobody needs them again
+        for lines in self.lines.values():
+            lines.rows.clear()  # of a million images nobody needs them again
 
     def work(self) -> Iterator[int]:
         """Compute and store them, a chunk at a time; yields how many."""
@@ -142,9 +142,9 @@ def stored_scores(
     found: dict[str, dict[str, Score]] = {info.name: {} for info in protocol.infos()}
     versions = {info.name: info.version for info in protocol.infos()}
     for image, row in rows.items():
-        for each in row.scores:
-            if versions.get(each.metric) == each.version:
-                found[each.metric][image] = each
+        for score in row.scores:
+            if versions.get(score.metric) == score.version:
+                found[score.metric][image] = score
     return found
 
 

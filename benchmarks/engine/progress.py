@@ -209,7 +209,7 @@ def means(run: Run) -> dict[str, dict[str, dict[str, tuple[float, int]]]]:
         for place, key in plan.leaf.items() if wanted else ():
             scores = stored_scores(run, protocol, plan.stage_run(key), {})
             for name in wanted:
-                values = [each.value for each in scores[name].values() if each.value is not None]
+                values = [score.value for score in scores[name].values() if score.value is not None]
                 if values and place.seed == plan.suite.all_seeds[0]:
                     own = found.setdefault(place.dataset, {}).setdefault(place.method, {})
                     own[name] = (sum(values) / len(values), len(values))

@@ -160,7 +160,7 @@ def pending(run: Run, stage_run: StageRun, resume: Resume, shard: Shard = ALL) -
         return []
     ids, size = run.manifest(stage_run).ids, group_size(stage_run)
     # In units that hold complete groups of every stage: a shard has the same images in a stage run and in its parent.
-    unit = math.lcm(*(group_size(each) for each in run.plan.stage_runs))
+    unit = math.lcm(*(group_size(stage_run) for stage_run in run.plan.stage_runs))
     mine = shard.take([ids[i : i + unit] for i in range(0, len(ids), unit)])
     rows = run.rows(stage_run)
     parents = run.rows(stage_run.parent) if stage_run.parent else {}

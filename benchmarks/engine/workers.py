@@ -81,9 +81,9 @@ def execute(
         StoppedError: the run cannot go on; what was done is kept.
     """
     progress = progress or Progress(run, early=False)
-    pending = {each.key: len(runner.pending(run, each, resume)) for each in run.plan.stage_runs}
+    pending = {stage_run.key: len(runner.pending(run, stage_run, resume)) for stage_run in run.plan.stage_runs}
     missing = sum(pending.values())
-    rows = {each.key: run.store(each).row_files() for each in run.plan.stage_runs}
+    rows = {stage_run.key: run.store(stage_run).row_files() for stage_run in run.plan.stage_runs}
     workers = worker_count(fleet.workers or run.plan.suite.workers, run.device)
     threads = fleet.threads or max(1, (os.cpu_count() or 1) // workers)
     torch.set_num_threads(threads)

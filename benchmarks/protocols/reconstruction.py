@@ -78,7 +78,7 @@ class Reconstruction(RegisteredMetrics):
             except BROKEN as error:
                 yield from (without_value(TABLE, m.info, item.image, *status_of(error)) for m in metrics)
                 continue
-            yield from (measure(metric, item.image, *(each.to(device) for each in pair)) for metric in metrics)
+            yield from (measure(metric, item.image, *(image.to(device) for image in pair)) for metric in metrics)
 
 
 class InterestRegion(Reconstruction):

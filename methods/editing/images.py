@@ -55,7 +55,7 @@ def edited(
     generator: Generator, inversion: Inversion, edits: Sequence[Strengths], directions: Mapping[str, Direction]
 ) -> Tensor:
     """Edited images [K, 3, R, R] of an Inversion of length 1, one for each of `edits`."""
-    codes = torch.cat([apply(inversion.latent, each, directions) for each in edits])
+    codes = torch.cat([apply(inversion.latent, strengths, directions) for strengths in edits])
     parts = [synthesise(generator, part, inversion.weights[0], inversion.noise[0]) for part in codes.split(BATCH)]
     return eight_bit(torch.cat(parts))
 

@@ -81,7 +81,7 @@ class HypernetConfig:
     def tuned(self) -> list[Layer]:
         """The layers that are changed."""
         every = layers_of(self.channels)
-        return [every[n] for n in self.layers] if self.layers else [each for each in every if not each.to_rgb]
+        return [every[n] for n in self.layers] if self.layers else [layer for layer in every if not layer.to_rgb]
 
     def shares(self, layer: Layer) -> bool:
         """Whether a layer is one of those that share their matrices."""

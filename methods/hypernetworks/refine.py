@@ -39,16 +39,16 @@ def refine(
     N, padded with the last one, so that an image's result does not depend on how many came with it.
     """
     own = dict(generator.named_parameters())
-    started: list[Weights] = [dict(each or {}) for each in init.weights]
+    started: list[Weights] = [dict(weights or {}) for weights in init.weights]
     with torch.no_grad():
         image = _images(generator, init, started)
     total: dict[str, Tensor] = {}
     for _ in range(steps):
         current = pooled(image.detach(), images.shape[-1])
         change = hypernet(padded(images, batch_size), padded(current, batch_size))
-        total = {name: total[name].detach() + each if total else each for name, each in change.items()}
+        total = {name: total[name].detach() + step if total else step for name, step in change.items()}
         weights = [
-            {**start, **{name: start.get(name, own[name]) * (1 + each[n : n + 1]) for name, each in total.items()}}
+            {**start, **{name: start.get(name, own[name]) * (1 + value[n : n + 1]) for name, value in total.items()}}
             for n, start in enumerate(started)
         ]
         image = _images(generator, init, weights)

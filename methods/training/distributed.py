@@ -37,6 +37,6 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
 def share_batch_norms(module: nn.Module) -> None:
     """Turn the batch normalisations of a module into shared ones, in place; names and weights stay."""
-    for each in module.modules():
-        if type(each) is nn.BatchNorm2d:
-            each.__class__ = SharedBatchNorm
+    for layer in module.modules():
+        if type(layer) is nn.BatchNorm2d:
+            layer.__class__ = SharedBatchNorm

@@ -77,7 +77,7 @@ def of_edits(
     sheets = torch.stack([cut(store.sheet(image))[[place for _, place in wanted]] for image in images])
     found = [frechet_pseudo_values(real.features(sheets[:, n]), *real.halves[half])
              for n, (half, _) in enumerate(wanted)]  # fmt: skip
-    return [mean(each) for each in zip(*found, strict=True)]
+    return [mean(shares) for shares in zip(*found, strict=True)]
 
 
 def _check(count: int, what: str) -> None:
