@@ -11,9 +11,18 @@ from torch import Tensor
 from datasets.images import read_rgb, save_png, to_image, to_tensor
 from metrics import registry, set_distances
 from metrics.base import SetMetric, Undefined
+from metrics.distribution import FrechetDistance
 from metrics.identity import nearest_is_own
 from metrics.networks.inception import load_inception
-from metrics.set_distances import LEAST_FRECHET, frechet_influences, kernel_influences, of_halves, sliced_influences
+from metrics.set_distances import (
+    LEAST_FRECHET,
+    frechet_distance,
+    frechet_influences,
+    kernel_influences,
+    moments,
+    of_halves,
+    sliced_influences,
+)
 
 torch_fidelity = pytest.importorskip("torch_fidelity")
 
@@ -94,6 +103,20 @@ def test_a_frechet_distance_of_few_real_images_is_far_from_zero() -> None:
     assert isinstance(fid, SetMetric) and isinstance(kid, SetMetric) and isinstance(rank, SetMetric)
     assert (fid.least, kid.least, rank.least) == (LEAST_FRECHET, 2, 2)
     assert fid.real and kid.real and not rank.real and "negative" in kid.info.recipe
+
+
+def test_a_distance_that_is_accumulated_is_that_of_all_at_once() -> None:
+    """In batches, with the reference computed once and the other side cleared."""
+    distance = FrechetDistance(lambda images: images.flatten(1), dim=4)
+    real, fake = (draws(60, 4, seed, spread).view(60, 1, 2, 2) for seed, spread in ((0, 1.0), (1, 1.5)))
+    distance.update_batches(real, real=True, size=25)
+    with pytest.raises(ValueError, match="at least two fake images, found 0"):
+        distance.compute()
+    for other in (fake, fake + 1):
+        distance.reset()
+        distance.update_batches(other, real=False, size=25)
+        wanted = frechet_distance(*moments(real.flatten(1)), *moments(other.flatten(1)))
+        torch.testing.assert_close(distance.compute(), wanted)
 
 
 def test_too_few_or_unlike_sets_are_refused() -> None:
