@@ -7,6 +7,7 @@ views (their distance is 0.3 to 0.6 of that from eyes to mouth, compared with 0.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -46,7 +47,7 @@ def build() -> Manifest:
         scope=TIGHT_FACES,
     )  # fmt: skip
     total = PEOPLE * (len(SINGLE) + 1 + sum(map(len, EXPRESSIONS)))
-    return building.build(head, building.asset_identity("openpeople"), _candidates, total)
+    return building.build(head, building.asset_identity("openpeople"), _candidates, total, workers=os.cpu_count() or 1)
 
 
 def _candidates() -> Iterator[building.Candidate]:

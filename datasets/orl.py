@@ -6,6 +6,7 @@ research; credit AT&T Laboratories Cambridge.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,8 @@ def build() -> Manifest:
         licence="for research; credit AT&T Laboratories Cambridge", domain="out", root=Path(), records=(),
         scope=TIGHT_FACES,
     )  # fmt: skip
-    return building.build(head, building.asset_identity("orl_faces"), _candidates, PEOPLE * PHOTOGRAPHS)
+    total, workers = PEOPLE * PHOTOGRAPHS, os.cpu_count() or 1
+    return building.build(head, building.asset_identity("orl_faces"), _candidates, total, workers=workers)
 
 
 def _candidates() -> Iterator[building.Candidate]:
