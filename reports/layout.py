@@ -13,9 +13,10 @@ from typing import Any
 
 import yaml.error
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from inversion_bench.registry import near_miss
+from inversion_bench.settings import explain
 from reports import published
 from reports.frame import ReportError, Results
 from reports.listings import VOLATILE
@@ -94,19 +95,10 @@ def load(name: str) -> tuple[str, Layout]:
     try:
         layout: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Layout), OmegaConf.load(path)))
     except (OmegaConfBaseException, yaml.error.YAMLError, ValueError, TypeError, OSError) as error:
-        raise ReportError(f"{path}: {_explain(error)}") from error
+        raise ReportError(f"{path}: {explain(error, 'a layout')}") from error
     for problem in _contradictions(layout):
         raise ReportError(f"{path}: {problem}")
     return path.stem, layout
-
-
-def _explain(error: Exception) -> str:
-    message = (str(error).strip() or type(error).__name__).splitlines()[0]
-    key, kind = getattr(error, "key", None), getattr(error, "object_type", None)
-    known = list(getattr(kind, "__dataclass_fields__", {}))
-    if isinstance(error, ConfigKeyError) and key is not None and known:
-        return f"{str(key)!r} is no setting here: {near_miss(str(key), known)}known: {', '.join(known)}"
-    return message
 
 
 def _contradictions(layout: Layout) -> Iterator[str]:

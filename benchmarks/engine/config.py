@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml.error
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks.engine.former_keys import is_former, with_former
 from benchmarks.errors import ConfigError
@@ -18,6 +18,7 @@ from benchmarks.protocols.registry import PROTOCOLS
 from datasets import registry as datasets_registry
 from inversion_bench.names import is_safe
 from inversion_bench.registry import Registry, near_miss, search_beside, unknown
+from inversion_bench.settings import explain
 from methods import registry as methods_registry
 from metrics.registry import METRICS
 from reports import published
@@ -238,11 +239,5 @@ def _unknown_names(suite: SuiteConfig) -> Iterator[str]:
 
 
 def _explain(error: Exception) -> str:
-    message = (str(error).strip() or type(error).__name__).splitlines()[0]
-    key, kind = getattr(error, "key", None), getattr(error, "object_type", None)
-    if isinstance(error, ConfigAttributeError | ConfigKeyError) and key is not None and is_dataclass(kind):
-        what = "a data set of a suite" if kind is DatasetEntry else "a suite"
-        known = [f.name for f in fields(kind)]
-        return f"{str(key)!r} is no setting of {what}: {near_miss(str(key), known)}known: {', '.join(known)}"
-    # OmegaConf says it in the names of its own classes.
-    return "expected a list, such as [a, b]" if "is not a ListConfig" in message else message
+    kind = getattr(error, "object_type", None)
+    return explain(error, "a data set of a suite" if kind is DatasetEntry else "a suite")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
-from inversion_bench.registry import Registry, near_miss
+from inversion_bench.registry import Registry
+from inversion_bench.settings import explain
 
 if TYPE_CHECKING:
     from benchmarks.protocols.base import Protocol
@@ -49,11 +49,7 @@ def create(name: str, settings: Mapping[str, Any] | None = None) -> Protocol:
     try:
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls.Config), settings))
     except OmegaConfBaseException as error:
-        known = [field.name for field in fields(cls.Config)]
-        what = str(error).splitlines()[0]
-        if isinstance(error, ConfigAttributeError | ConfigKeyError):
-            what = f"no setting {str(error.key)!r}: {near_miss(str(error.key), known)}"
-        raise ValueError(f"protocols.{name}: {what.strip()} known: {', '.join(known) or 'none'}") from error
+        raise ValueError(f"protocols.{name}: {explain(error, 'the protocol')}") from error
     return cls(name, config)
 
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from inversion_bench.registry import Registry
+from inversion_bench.settings import explain
 
 if TYPE_CHECKING:
     import torch
@@ -44,4 +45,4 @@ def load_training(name: str, overrides: list[str]) -> Training:
     try:
         return build(OmegaConf.from_dotlist(overrides))
     except OmegaConfBaseException as error:
-        raise ValueError(f"train {name}: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"train {name}: {explain(error, 'the training')}") from error

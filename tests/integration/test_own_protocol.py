@@ -112,5 +112,5 @@ def test_a_protocol_of_ones_own(suite: str, tmp_path: Path, monkeypatch: pytest.
 
 def test_its_settings_are_checked(suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", suite, "protocols.brightness.powr=1", "--out", str(tmp_path / "out")]) == 2
-    assert "protocols.brightness: no setting 'powr': did you mean 'power'" in capsys.readouterr().err
+    assert "protocols.brightness: 'powr' is no setting of the protocol: did you mean 'power'" in capsys.readouterr().err
     assert not (tmp_path / "out" / "inversions").exists()
