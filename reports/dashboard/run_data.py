@@ -17,7 +17,7 @@ from reports.frame import COSTS, Results
 from reports.listings import Listing
 from reports.ranking import Ranks, ranks
 from reports.statistics import LEVEL, MIN_PAIRS
-from reports.summary import headline
+from reports.summary import headline_of
 from reports.table import Table
 
 FACES = 3  # images of the overview, and methods beside their targets
@@ -124,7 +124,7 @@ def _ranks(results: Results, ranked: Ranks) -> dict[str, Any]:
 def _first_look(results: Results, dataset: str, ranked: Ranks) -> dict[str, Any]:
     """What views of a set open on: columns of two axes, and images of the best method from worst to best."""
     known = columns(results, dataset)
-    chosen = headline((results.run.get("config") or {}).get("headline") or (), results.metrics)
+    chosen = headline_of(results)
     # The headline's columns first, then all others; in each the order of the run.
     order = sorted(range(len(known)), key=lambda place: (known[place][1] not in chosen, place))
     order = [place for place in order if known[place][1] not in COSTS]
@@ -162,7 +162,7 @@ def _column(results: Results, protocol: str, metric: str) -> dict[str, Any]:
         "unit": str(info.get("unit") or ""),
         "direction": info["direction"],
         "digits": int(info.get("digits", 3)),
-        "recipe": " ".join(str(info[key]) for key in ("recipe", "shared") if info.get(key)),
+        "recipe": ". ".join(str(info[key]).rstrip(".") for key in ("recipe", "shared", "reference") if info.get(key)),
         "section": str(info.get("group") or ""),
         "cost": metric in COSTS,
     }

@@ -8,13 +8,28 @@ Bench.views.about = {
     container.append(citation());
     if (run.downloads.length) container.append(
       element("section", {}, element("h2", {}, "Files"),
-        element("ul", { class: "files" }, run.downloads.map((path) => element("li", {},
-          element("a", { href: path.split("/").map(encodeURIComponent).join("/"), download: true }, path.split("/").pop()))))));
+        folders(run.downloads).map(([folder, paths]) => (folder
+          ? element("details", {}, element("summary", {}, `${folder}: ${plural(paths.length, "file")}`), fileList(paths))
+          : fileList(paths)))));
     container.append(
       ...run.listings.map(listingTable),
       run.config ? element("section", {}, element("h2", {}, "Configuration"), element("pre", { tabindex: "0" }, run.config)) : "");
   },
 };
+
+/** [folder, paths] of files, those without a folder first. */
+function folders(paths) {
+  const found = new Map([["", []]]);
+  for (const path of paths) {
+    const folder = path.split("/").slice(0, -1).join("/");
+    if (!found.has(folder)) found.set(folder, []);
+    found.get(folder).push(path);
+  }
+  return [...found];
+}
+
+const fileList = (paths) => element("ul", { class: "files" }, paths.map((path) => element("li", {},
+  element("a", { href: path.split("/").map(encodeURIComponent).join("/"), download: true }, path.split("/").pop()))));
 
 function citation() {
   const { citation: text, downloads } = Bench.run;

@@ -51,8 +51,9 @@ const marker = (method, size) => ({ color: colour(method), symbol: PLOTLY_MARKER
 const title = (method) => plain(Bench.run.methods[method].title);
 const axisTitle = (column) => plain(`${heading(column)} ${arrow(column)}`);
 
-/** About what a legend of all methods needs in this window, so that axes keep their size. */
-const legendHeight = () => 21 * Math.ceil(Bench.run.methods.length / Math.max(1, Math.floor(window.innerWidth / 170)));
+/** Columns of a legend in this window, and what its rows need, so that axes keep their size. */
+const legendColumns = () => Math.max(1, Math.min(6, Math.floor(window.innerWidth / 190)));
+const legendHeight = () => 20 * Math.ceil(Bench.run.methods.length / legendColumns());
 
 function layout(x, y, more) {
   const axis = { gridcolor: css("--rule"), zerolinecolor: css("--rule"), linecolor: css("--rule"), automargin: true };
@@ -60,7 +61,8 @@ function layout(x, y, more) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", height: 460 + legendHeight(), margin: { l: 56, r: 12, t: 12, b: 48 },
     font: { family: css("--sans"), size: 13, color: css("--ink") }, hovermode: "closest",
     hoverlabel: { bgcolor: css("--raised"), bordercolor: css("--rule"), font: { color: css("--ink") } },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, // above, so that it never covers an axis
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, // above, so that it never covers an axis
+      entrywidthmode: "fraction", entrywidth: 0.99 / legendColumns(), font: { size: window.innerWidth < 500 ? 11 : 13 } },
     xaxis: { ...axis, ...x }, yaxis: { ...axis, ...y }, ...more,
   };
 }

@@ -21,14 +21,19 @@ function shape(tag, attributes, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
+/** Add children to a node; those that are null are left out. */
+function add(node, ...children) {
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {})) {
     if (typeof value === "function") node.addEventListener(name, value);
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, String(value));
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return node;
+  return add(node, ...children);
 }
 
 // --- numbers and texts ------------------------------------------------------------------------------------------
@@ -46,6 +51,7 @@ const isBetter = (difference, column) => sign(column) * difference > 0;
 const arrow = (column) => (sign(column) < 0 ? "\u2193" : "\u2191");
 const directionText = (column) => `${column.direction} is better`;
 const heading = ({ title, unit }) => title + (unit && !title.includes(`(${unit})`) ? ` (${unit})` : "");
+const recipeText = (column) => `${column.protocol}; ${directionText(column)}. ${column.recipe}`;
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 const percent = (level) => `${Math.round(level * 100)} %`;
 

@@ -12,7 +12,7 @@ function shownTable(table) {
   return { heads, rows };
 }
 
-const ascii = (text) => text.replaceAll("\u2212", "-");
+const ascii = (text) => text.replaceAll("\u2212", "-").replaceAll("\u00a0", " ");
 
 const FORMATS = {
   csv({ heads, rows }) {

@@ -36,7 +36,7 @@ function lostTable(set, groups, words) {
     element("th", { scope: "row", class: "name" }, methodName(group.method)),
     element("td", { class: "text" }, group.protocol),
     element("td", { class: "text reason" }, group.reason, group.images === null ? null : imageLinks(set, group)),
-    element("td", { class: "text" }, which(group)),
+    element("td", { class: "text reason" }, which(group)),
     element("td", {}, `${count(group).toLocaleString("en")} of ${set.n.toLocaleString("en")}`));
   return sortable({ caption: `${set.title}: ${words}`, heads, rows: groups, draw, sorted: { index: 4, order: "descending" }, change: () => {} });
 }

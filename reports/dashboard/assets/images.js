@@ -36,7 +36,7 @@ Bench.views.images = {
           : element("p", { class: "empty" }, "No image matches this filter."));
     }
 
-    container.append(
+    add(container,
       element("h2", {}, set.title),
       Bench.pictures ? element("p", { class: "fine" }, `${ranked.length} of ${plural(set.images.length, "image")}: as many as a file to send holds.`) : null,
       element("div", { class: "controls" },

@@ -48,4 +48,12 @@ function showOrReport() {
   });
 }
 
+/** Tables and charts that are wider than the page are printed smaller. */
+const PAPER = 1040; // px of A4 on its side between margins of 1 cm; style.css sets them
+const wide = () => document.querySelectorAll(".scroll > table, .plot");
+window.addEventListener("beforeprint", () => {
+  for (const each of wide()) each.style.zoom = String(Math.min(1, PAPER / each.scrollWidth));
+});
+window.addEventListener("afterprint", () => { for (const each of wide()) each.style.zoom = ""; });
+
 start();

@@ -60,6 +60,15 @@ function logTicks(least, most) {
   return inside.length > 5 ? inside.filter((tick) => Number.isInteger(Math.log10(tick)) || tick === inside[0]) : inside;
 }
 
+/** Round numbers between two bounds: steps of 1, 2 or 5 times a power of ten, at least two and at most five. */
+function linearTicks(low, high) {
+  const power = 10 ** Math.floor(Math.log10(high - low));
+  const step = [0.2, 0.5, 1, 2].map((factor) => factor * power).find((each) => (high - low) / each < 5);
+  const ticks = [];
+  for (let tick = Math.ceil(low / step); tick * step <= high; tick++) ticks.push(tick * step);
+  return { ticks, digits: Math.max(0, -Math.floor(Math.log10(step))) };
+}
+
 /** Means of the first error over seconds, with their Pareto front; without plotly, so that it is there at once. */
 function tradeOff(set) {
   const box = element("section", { class: "front" }, element("h2", {}, "Quality over time"));
@@ -78,6 +87,7 @@ function tradeOff(set) {
   const [low, high] = [Math.min(...bounds) - pad, Math.max(...bounds) + pad];
   const x = (value) => left + ((width - left - 8) * Math.log(value / fast)) / Math.log(slow / fast);
   const y = (value) => 8 + ((height - bottom - 8) * (high - value)) / (high - low);
+  const { ticks, digits } = linearTicks(low, high);
   const text = (attributes, words) => shape("text", attributes, words);
   const edge = paretoFront(points, column);
   box.append(
@@ -87,8 +97,7 @@ function tradeOff(set) {
     },
     shape("path", { class: "axis", d: `M${left},8V${height - bottom}H${width - 8}` }),
     logTicks(fast, slow).map((tick) => text({ x: x(tick), y: height - bottom + 15, "text-anchor": "middle" }, String(Number(tick.toPrecision(1))))),
-    [0.1, 0.5, 0.9].map((part) => low + part * (high - low)).map((tick) => text({ x: left - 5, y: y(tick) + 4, "text-anchor": "end" },
-      fixed(tick, column.digits))),
+    ticks.map((tick) => text({ x: left - 5, y: y(tick) + 4, "text-anchor": "end" }, fixed(tick, digits))),
     text({ x: (left + width) / 2, y: height - 5, "text-anchor": "middle" }, "seconds per image"),
     text({ x: 0, y: 0, "text-anchor": "middle", transform: `translate(11,${(height - bottom) / 2}) rotate(-90)` }, `${heading(column)} ${arrow(column)}`),
     shape("polyline", { class: "edge", points: edge.map(({ time, cell }) => `${x(time[0])},${y(cell[0])}`).join(" ") }),
@@ -126,7 +135,7 @@ function summary(set, index) {
   const column = set.columns[index];
   return element("article", { class: "summary" },
     element("div", {},
-      element("h3", {}, element("a", { href: address("charts", { metric: index }) }, column.title),
+      element("h3", {}, element("a", { href: address("charts", { metric: index }), title: recipeText(column) }, column.title),
         element("span", { class: "arrow", title: directionText(column) }, ` ${arrow(column)}`)),
       element("p", {}, sentence(set.summaries[index]))),
     strip(set, index));

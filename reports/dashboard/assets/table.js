@@ -33,7 +33,7 @@ Bench.views.table = {
     const boxes = all.map((index) => {
       const input = element("input", { type: "checkbox", checked: !hidden.has(index),
         change: () => pickColumns(() => (input.checked ? hidden.delete(index) : hidden.add(index))) });
-      return [input, element("label", {}, input, heading(set.columns[index]))];
+      return [input, element("label", { title: recipeText(set.columns[index]) }, input, heading(set.columns[index]))];
     });
     const every = (on) => element("button", { type: "button", click: () => pickColumns(() => {
       for (const [place, [input]] of boxes.entries()) {
@@ -41,7 +41,7 @@ Bench.views.table = {
         if (on) hidden.delete(all[place]); else hidden.add(all[place]);
       }
     }) }, on ? "All" : "None");
-    container.append(
+    add(container,
       element("h2", {}, set.title),
       element("div", { class: "controls" },
         search("Methods", text, (value) => { text = value; Bench.keep({ filter: value }); draw(); }),
@@ -71,8 +71,8 @@ function meansTable(set, indices, against, text, sorted, change) {
     ...indices.map((index) => {
       const column = set.columns[index];
       return {
-        content: [heading(column), element("span", { class: "arrow" }, ` ${arrow(column)}`)],
-        title: `${directionText(column)}. ${column.recipe}`,
+        content: [heading(column), element("span", { class: "arrow" }, `\u00a0${arrow(column)}`)],
+        title: recipeText(column),
         key: (method) => (against < 0 ? set.cells[index][method]?.[0] : set.difference(index, method, against)?.[0]) ?? null,
         first: sign(column) < 0 ? "ascending" : "descending",
       };
@@ -155,7 +155,7 @@ function costTable(set) {
     { content: "Method", key: (cost) => Bench.run.methods[cost.method].title, first: "ascending", class: "name" },
     ...labels.map((label, index) => ({ content: label, key: (cost) => cost.measured[index], first: "ascending", class: "text" })),
     ...names.map((name, index) => ({
-      content: columns[index] ? heading(columns[index]) : name, key: (cost) => cost.cells[name]?.[0] ?? null, first: "ascending",
+      content: columns[index] ? heading(columns[index]) : name, title: columns[index] ? directionText(columns[index]) : null, key: (cost) => cost.cells[name]?.[0] ?? null, first: "ascending",
     })),
   ];
   const draw = (cost) => element("tr", {}, element("th", { scope: "row", class: "name" }, methodName(cost.method)),

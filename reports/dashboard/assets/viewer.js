@@ -96,7 +96,7 @@ function numbers(set, image) {
     ...indices.map((index) => {
       const column = set.columns[index];
       return {
-        content: `${heading(column)} ${arrow(column)}`, title: `${column.protocol}. ${column.recipe}`,
+        content: `${heading(column)} ${arrow(column)}`, title: recipeText(column),
         key: (method) => { const value = set.value(index, method, image); return Number.isNaN(value) ? null : value; },
         first: sign(column) < 0 ? "ascending" : "descending",
       };

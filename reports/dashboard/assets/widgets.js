@@ -128,7 +128,7 @@ function tile(set, image, method, note) {
   const who = method < 0 ? "target" : Bench.run.methods[method].title;
   const thumbnail = set.has(method, image)
     ? element("img", { src: set.thumbnail(method, image), alt: "", loading: "lazy", decoding: "async", width: 96, height: 96 })
-    : element("span", { class: "none", "aria-hidden": "true" }, "n/a");
+    : element("span", { class: "none" }, note === "n/a" ? null : "n/a");
   return element("button", {
     type: "button", class: "tile", "aria-label": `${note?.includes(set.images[image]) ? note : set.images[image]}, ${who}`
       + (note === undefined || note.includes(set.images[image]) ? "" : `, ${note}`), // holds the words that are seen
