@@ -1,9 +1,9 @@
 """`build(directory)`: the report of a run, written to DIR/report; equal rows give equal bytes.
 
-tables.md begins with a summary. tables.tex shows the summary and the means; latex/ has every table as a file to input,
-also for one column of a paper, and references.bib. None of them holds anything that depends on the day: two runs of
-one suite that differ in their timings only give the same bytes. Timings, memory and the commit are in costs.md and
-costs.csv.
+tables.md begins with a summary. tables.tex has the summary and the layouts that were asked for; latex/ has every table
+as a file to input, also for one column of a paper, and references.bib. None of them holds anything that depends on the
+day: two runs of one suite that differ in their timings only give the same bytes. Timings, memory and the commit are in
+costs.md and costs.csv.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def build(
     if reference not in results.methods:
         raise ReportError(f"expected a reference among {list(results.methods)}, found {reference!r}")
     choice.check(results)
-    arranged = {stem: layout.arrange(results, one) for stem, one in map(layout.load, layouts)}
+    arranged = [(stem, one.compact, layout.arrange(results, one)) for stem, one in map(layout.load, layouts)]
     quality = [means(results, *part) for part in results.parts] if results.metrics else []
     compared = [part for part in results.parts if quality and len(results.part_methods(*part)) > 1]
     differences = [paired(results, *part, _present(results, part, reference)) for part in compared]
@@ -58,7 +58,7 @@ def build(
     about = [*listings(results), *published_comparison.warnings(results)]
     texts = {
         "tables.md": tables_markdown(results.run, printed, about, first),
-        "tables.tex": latex.document([*first, *shown]),
+        "tables.tex": latex.document([*first, *(table for _, _, tables in arranged for table in tables)]),
         "recipes.tex": latex.recipes(printed),
         "tables.csv": tables_csv.dumps([*quality, *differences, *published]),
         "costs.md": costs_markdown(results, cost_tables),
@@ -69,9 +69,9 @@ def build(
         texts |= {f"latex/{stem}.tex": latex.part(table), f"latex/{stem}_column.tex": latex.column_wide(table)}
     texts["latex/references.bib"] = bibliography.citation(results)
     folder = results.directory / "report"
-    for stem, tables in arranged.items():
+    for stem, compact, tables in arranged:
         texts[f"layouts/{stem}.md"] = "\n".join(filter(None, [*map(_section, tables), markdown.recipes(tables)]))
-        texts[f"layouts/{stem}.tex"] = latex.document(tables)
+        texts[f"layouts/{stem}.tex"] = latex.document(tables, latex.PAPER if compact else latex.SHEETS)
         texts[f"layouts/{stem}.csv"] = tables_csv.dumps(tables)
     (folder / "layouts").mkdir(parents=True, exist_ok=True)
     written = [folder / name for name in texts]

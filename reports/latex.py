@@ -2,7 +2,7 @@
 
 A metric takes two columns, `r@{\\,}l`: the number flush right, its interval flush left, so that decimals are aligned.
 Numbers are written as siunitx's `\\num{...}` and follow its settings; where siunitx is not installed, the document
-defines the macro itself. Needs booktabs and geometry.
+defines the macro itself. Needs booktabs, geometry and graphicx.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from reports.table import EQUIVALENT, Cell, Column, Row, Table, bounded, common, count, letter, measured, number
 
 # More metrics than this do not fit the width of a page: the table continues below with the next ones.
-PANEL, PANEL_WITHOUT_INTERVALS, COLUMN = 4, 9, 4
-# Capacity of a landscape A4 page in footnote size, measured by compiling: lines, and characters per line of text.
-LINES, CHARACTERS = 46, 155
+PANEL, PANEL_WITHOUT_INTERVALS = 4, 9
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -33,13 +31,50 @@ _HEAD = r"""\documentclass[10pt]{article}
 \usepackage[utf8]{inputenc}
 \usepackage{textcomp}
 \IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
-\usepackage[a4paper,landscape,margin=15mm]{geometry}
-\usepackage{booktabs}
+\usepackage[a4paper,GEOMETRY]{geometry}
+\usepackage{booktabs,graphicx}
 \IfFileExists{siunitx.sty}{\usepackage{siunitx}\sisetup{detect-all,retain-explicit-plus}}{}
 \providecommand{\num}[2][]{\printsigned#2\relax}
 \def\printsigned#1#2\relax{\if-#1\textminus\else#1\fi#2}
-\begin{document}
+FIT\begin{document}
 """
+# A table that is wider than its place is scaled down; box 0 is TeX's own for such uses.
+_FIT = r"""\providecommand{\fit}[1]{\sbox0{#1}%
+  \ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi}
+"""
+
+
+@dataclass(frozen=True)
+class Page:
+    """How tables stand on an A4 page in footnote size; its capacity was measured by compiling.
+
+    Attributes:
+        geometry: of the page.
+        float: where tables may stand.
+        lines: that fit.
+        characters: of a line of text.
+        across: metrics side by side; 0 for as many as there is room for.
+        scaled: whether a table that is too wide is scaled down.
+        caption: its width, in parts of the line's; the rest is for "Table 1:".
+    """
+
+    geometry: str
+    float: str
+    lines: int
+    characters: int
+    across: int = 0
+    scaled: bool = False
+    caption: float = 0.92
+
+    @property
+    def head(self) -> str:
+        return _HEAD.replace("GEOMETRY", self.geometry).replace("FIT", _FIT if self.scaled else "")
+
+
+SHEETS = Page("landscape,margin=15mm", "p", 46, 155)
+# What a paper has on one page: two data sets side by side, with the numbers of the paper and the recipes below.
+PAPER = Page("margin=13mm", "!h", 76, 110, across=14, scaled=True)
+COLUMN = Page("", "t", 55, 60, across=3, scaled=True, caption=0.8)
 
 
 def escape(text: str) -> str:
@@ -56,10 +91,11 @@ def _character(char: str) -> str:
     return f"{{[}}U+{ord(char):04X}{{]}}"
 
 
-def document(tables: Iterable[Table]) -> str:
+def document(tables: Iterable[Table], page: Page = SHEETS) -> str:
     """A complete document of the tables and of their metrics' recipes."""
     tables = list(tables)
-    return _HEAD + "\\clearpage\n".join([*map(table, tables), recipes(tables)]) + "\\end{document}\n"
+    between = "\\clearpage\n" if page is SHEETS else ""
+    return page.head + between.join([*(table(each, page) for each in tables), recipes(tables)]) + "\\end{document}\n"
 
 
 def recipes(tables: Iterable[Table]) -> str:
@@ -94,52 +130,51 @@ def part(value: Table) -> str:
 
 
 def column_wide(value: Table) -> str:
-    """The same for one column of a paper in two columns: means alone, at most COLUMN metrics side by side."""
-    return table(replace(value, intervals=False, caption=""), COLUMN)
+    """The same for one column of a paper in two columns: means alone, scaled to its width where they are wider."""
+    needs = "% \\usepackage{booktabs,graphicx,textcomp} and siunitx, or \\newcommand{\\num}[1]{#1}\n"
+    return needs + _FIT + table(replace(value, intervals=False, caption=""), COLUMN)
 
 
-def table(value: Table, across: int = 0) -> str:
-    """A table environment with caption, label, dagger and footnotes; long tables continue in further environments.
-
-    Args:
-        value: the table.
-        across: metrics side by side; 0 for as many as a landscape page has room for.
-    """
+def table(value: Table, page: Page = SHEETS) -> str:
+    """A table environment with caption, label, dagger and footnotes; long tables continue in further environments."""
     notes = []
     if any(cell.partial for _, _, cell in value.cells()):
         notes.append(rf"\textdagger{{}} {escape(value.dagger)}")
     notes += [rf"\textsuperscript{{{letter(index)}}} {escape(text)}" for index, text in enumerate(value.reasons())]
     pages: list[list[str]] = [[]]
-    left = LINES - _lines(_caption(value))
-    for indices in _panels(value, across):
-        for rows in _pieces(value.rows):
+    left = page.lines - _lines(_caption(value), page)
+    for indices in _panels(value, page.across):
+        for rows in _pieces(value.rows, page.lines // 2):
             body = _panel(value, indices, rows)
             used = body.count("\n") + 1
             if used > left and pages[-1]:
                 pages.append([])
-                left = LINES
+                left = page.lines
             pages[-1].append(body)
             left -= used
-    if sum(map(_lines, notes)) > left and len(pages[-1]) > 1:
+    if sum(_lines(note, page) for note in notes) > left and len(pages[-1]) > 1:
         pages.append([pages[-1].pop()])
-    return "".join(_page(value, pages, index, notes) for index in range(len(pages)))
+    return "".join(_page(value, page, pages, index, notes) for index in range(len(pages)))
 
 
-def _lines(text: str) -> int:
-    return -(-len(text) // CHARACTERS)
+def _lines(text: str, page: Page) -> int:
+    return -(-len(text) // page.characters)
 
 
-def _page(value: Table, pages: Sequence[Sequence[str]], index: int, notes: Sequence[str]) -> str:
+def _page(value: Table, page: Page, pages: Sequence[Sequence[str]], index: int, notes: Sequence[str]) -> str:
     # LaTeX measures a caption on one line, which may not exceed 16,384 pt; a box of fixed width avoids that.
-    box = rf"\protect\parbox[t]{{.92\linewidth}}{{\footnotesize {escape(_caption(value))}}}"
+    box = rf"\protect\parbox[t]{{{page.caption}\linewidth}}{{\footnotesize {escape(_caption(value))}}}"
     head = (
         r"Table~\thetable{} (continued)\par\medskip"
         if index
         else rf"\caption[{{{escape(value.title)}}}]{{{box}}}\label{{tab:{label(value)}}}\medskip"
     )
     foot = [rf"\par\smallskip{{\scriptsize {note}}}" for note in notes if index == len(pages) - 1]
-    body = [head, "\n\n\\medskip\n".join(pages[index]), *foot]
-    return "\n".join([r"\begin{table}[p]", r"\centering", r"\footnotesize", *body, r"\end{table}", ""])
+    bodies = [rf"\fit{{{body}}}" for body in pages[index]] if page.scaled else pages[index]
+    body = [head, "\n\n\\medskip\n".join(bodies), *foot]
+    narrow = [r"\setlength{\tabcolsep}{3pt}"] if page.scaled else []
+    begin = [rf"\begin{{table}}[{page.float}]", r"\centering", r"\footnotesize", *narrow]
+    return "\n".join([*begin, *body, r"\end{table}", ""])
 
 
 def _panels(value: Table, across: int = 0) -> Iterator[list[int]]:
@@ -159,17 +194,17 @@ def _panels(value: Table, across: int = 0) -> Iterator[list[int]]:
         yield panel
 
 
-def _pieces(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """Rows that are printed on one page: complete bands where they fit, at most half a page's lines."""
+def _pieces(rows: Sequence[Row], most: int) -> Iterator[list[Row]]:
+    """Rows that are printed on one page: complete bands where they fit, at most so many."""
     piece: list[Row] = []
     for _, members in groupby(rows, key=lambda row: row.band):
         band = list(members)
-        if piece and len(piece) + len(band) > LINES // 2:
+        if piece and len(piece) + len(band) > most:
             yield piece
             piece = []
-        while len(band) > LINES // 2:
-            yield band[: LINES // 2]
-            band = band[LINES // 2 :]
+        while len(band) > most:
+            yield band[:most]
+            band = band[most:]
         piece += band
     if piece:
         yield piece

@@ -62,6 +62,7 @@ class Layout:
         digits: decimals of columns that do not set their own.
         intervals: whether they are printed.
         published: tables of reports/published.yaml that follow the run's own.
+        compact: whether LaTeX sets all of it on one upright page, as far as it fits.
     """
 
     title: str = ""
@@ -74,6 +75,7 @@ class Layout:
     digits: int | None = None
     intervals: bool = True
     published: list[str] = field(default_factory=list)
+    compact: bool = False
 
     def named(self, results: Results, kind: str, name: str) -> str:
         """What the layout calls a method or data set (kind is run.json's key); its own title by default."""
@@ -152,7 +154,12 @@ def _table(results: Results, layout: Layout, datasets: list[str]) -> Table:
 
 def _set_title(results: Results, layout: Layout, dataset: str) -> str:
     size = f" (n = {results.expected(dataset)})" if dataset in results.run["datasets"] else ""
-    return f"{layout.named(results, 'datasets', dataset)}{size}"
+    title = layout.named(results, "datasets", dataset)
+    if layout.compact and dataset in results.run["datasets"]:  # up to the comma where that tells it from the others
+        titles = [results.title("datasets", name).partition(",")[0] for name in results.run["datasets"]]
+        short = title.partition(",")[0]
+        title = short if titles.count(short) < 2 else dataset
+    return f"{title}{size}"
 
 
 def _caption(results: Results, layout: Layout, datasets: list[str]) -> str:
@@ -160,7 +167,11 @@ def _caption(results: Results, layout: Layout, datasets: list[str]) -> str:
     crops = dict.fromkeys(str(info.get("recipe") or "") for info in sets)
     parts = [
         layout.caption,
-        *(f"{group.title}: not measured in this run." for group in layout.groups if _left_out(results, group)),
+        *(
+            f"{group.title}: not measured in this run."
+            for group in layout.groups
+            if _left_out(results, group, results.datasets)
+        ),
         f"Mean over the n images of a data set{f' with {INTERVAL}' if layout.intervals else ''}. {MARKS}",
         f"Images: {'; '.join(filter(None, crops))}." if any(crops) else "",
         _made_with(results),
@@ -182,9 +193,13 @@ def _measured(results: Results, dataset: str, metric: str) -> list[str]:
             if name == dataset and metric in results.part_metrics(name, protocol)]  # fmt: skip
 
 
-def _left_out(results: Results, group: LayoutGroup) -> bool:
-    pairs = [pair for one in group.columns for name in results.datasets for pair in _resolve(results, one, name)]
-    return group.optional and not any(metric in results.run["metrics"] for metric, _ in pairs)
+def _left_out(results: Results, group: LayoutGroup, datasets: Sequence[str]) -> bool:
+    """Whether a group is optional, and none of its metrics was measured on any of the data sets."""
+    known = [name for name in datasets if name in results.run["datasets"]]
+    pairs = [(pair, name) for one in group.columns for name in known for pair in _resolve(results, one, name)]
+    return group.optional and not any(
+        protocol in _measured(results, name, metric) for (metric, protocol), name in pairs
+    )
 
 
 def _resolve(results: Results, wanted: LayoutColumn, dataset: str) -> list[tuple[str, str]]:
@@ -202,7 +217,7 @@ def _columns(results: Results, layout: Layout, datasets: list[str], wide: bool) 
     columns: list[Column] = []
     for dataset in datasets if wide else [""]:
         for group in layout.groups:
-            if _left_out(results, group):
+            if _left_out(results, group, [dataset] if wide else datasets):
                 continue
             over = [_set_title(results, layout, dataset) if wide else "", group.title]
             for wanted in group.columns:

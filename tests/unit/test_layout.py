@@ -161,7 +161,9 @@ def test_the_shipped_layouts_show_numbers_where_the_run_has_them() -> None:
     run["metrics"] = {name: {"title": name, "direction": "lower", "version": 1} for name in names}
     (table,) = layout.arrange(check(Path(), run, frame.assign(protocol="reconstruction")), known)
     assert [column.name for column in table.columns] == names and not table.reasons()
-    assert {column.group for column in table.columns} == {"Interest region", "Full image"}
+    assert {column.group for column in table.columns} == {
+        "Faces (n = 8), interest region", "Faces (n = 8), full image",
+    }  # fmt: skip
 
 
 def test_published_numbers_are_separate_tables_with_source_recipe_and_warning() -> None:
