@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reports.frame import Results
 from reports.statistics import MIN_PAIRS, tiers
-from reports.summary import headline
+from reports.summary import headline_of
 from reports.tabulate import compared_values
 
 
@@ -45,7 +45,7 @@ def tier_ranks(tier: ArrayLike) -> NDArray[np.float64]:
 
 def ranks(results: Results) -> Ranks:
     """Ranks by the headline metrics on all data sets."""
-    chosen = headline((results.run.get("config") or {}).get("headline") or (), results.metrics)
+    chosen = headline_of(results)
     columns, found, left_out = [], [], 0
     for dataset, protocol in results.parts:
         for metric in (name for name in results.part_metrics(dataset, protocol) if name in chosen):

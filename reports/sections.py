@@ -17,12 +17,13 @@ def sections(table: Table) -> tuple[Table, ...]:
     parts = []
     for section in dict.fromkeys(column.section for column in table.columns):
         indices = [index for index, column in enumerate(table.columns) if column.section == section]
-        part = _columns(table, indices)
+        part = columns(table, indices)
         parts.append(_without_gaps(replace(part, title=f"{table.title}, {section}") if section else part))
     return tuple(parts)
 
 
-def _columns(table: Table, indices: Sequence[int]) -> Table:
+def columns(table: Table, indices: Sequence[int]) -> Table:
+    """A table of some of the columns."""
     return replace(
         table,
         columns=tuple(table.columns[index] for index in indices),
@@ -46,7 +47,7 @@ def _without_gaps(table: Table) -> Table:
     if 0 < len(gaps) < len(table.columns):
         for index, reason in gaps.items():
             left_out.setdefault(reason, []).append(table.columns[index].title)
-        table = _columns(table, [index for index in range(len(table.columns)) if index not in gaps])
+        table = columns(table, [index for index in range(len(table.columns)) if index not in gaps])
     notes = (f" Left out, without any value ({reason}): {'; '.join(names)}." for reason, names in left_out.items())
     return replace(table, caption=table.caption + "".join(notes))
 

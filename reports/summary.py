@@ -18,6 +18,11 @@ def headline(chosen: Sequence[str], measured: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in chosen if name in measured) or tuple(measured[:FIRST])
 
 
+def headline_of(results: Results) -> tuple[str, ...]:
+    """The metrics that the summary of a run shows."""
+    return headline((results.run.get("config") or {}).get("headline") or (), results.metrics)
+
+
 def summary(results: Results, datasets: Sequence[str] = ()) -> Table:
     """Means of the headline metrics, a group of columns a data set, without intervals.
 
@@ -25,7 +30,7 @@ def summary(results: Results, datasets: Sequence[str] = ()) -> Table:
         results: the run.
         datasets: those to show; all by default.
     """
-    shown = headline((results.run.get("config") or {}).get("headline") or (), results.metrics)
+    shown = headline_of(results)
     sets = tuple(datasets) or tuple(name for name in results.datasets if _has(results, name, shown))
     table = arrange(results, Layout(
         title="Summary", split="columns", datasets=list(sets or results.datasets), intervals=False,

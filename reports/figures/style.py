@@ -22,6 +22,8 @@ from reports.table import Column
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 ACROSS = 3  # panels side by side
+DPI = 200
+COLUMN = 3.3  # inches: a column of a paper, for figures of one panel
 _STYLE = {"font.family": "DejaVu Sans", "font.size": 7.0, "pdf.fonttype": 42, "axes.grid": True, "grid.alpha": 0.3,
           "axes.axisbelow": True}  # fmt: skip
 
@@ -47,11 +49,12 @@ def panels(number: int, width: float, height: float, extra: float = 0.0) -> tupl
 
     Args:
         number: of panels.
-        width, height: of a panel, in inches.
+        width, height: of a panel, in inches; a single one is as wide as a column of a paper.
         extra: height of the figure in addition to its panels, in inches.
     """
     across = min(ACROSS, number)
     down = -(-number // across)
+    width = COLUMN if number == 1 else width
     figure = Figure(figsize=(width * across, height * down + extra), layout="constrained")
     axes = list(figure.subplots(down, across, squeeze=False).flatten())
     for axis in axes[number:]:
@@ -96,20 +99,22 @@ def wrap(text: str, width: int = 16) -> str:
     return "\n".join(lines)
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write path + .png and .pdf atomically and without a date; returns both paths."""
+def save(figure: Figure, path: Path, kinds: Sequence[str] = ("png", "pdf")) -> list[Path]:
+    """Write path + .png and .pdf, or one of them, atomically and without a date; returns the paths."""
     written = []
     undated = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
-    for suffix, metadata in undated.items():
-        buffer = io.BytesIO()
-        with style():
-            FigureCanvasAgg(figure)
-            if suffix == "pdf":
-                figure.set_layout_engine("none")  # the PNG has laid it out already
-            figure.savefig(buffer, format=suffix, dpi=200, metadata=metadata)
-        target = path.with_name(f"{path.name}.{suffix}")
-        write_bytes(target, buffer.getvalue())
-        written.append(target)
+    with style():
+        FigureCanvasAgg(figure)
+        figure.set_dpi(DPI)
+        if engine := figure.get_layout_engine():  # once: with an engine, matplotlib draws twice for every file
+            engine.execute(figure)
+            figure.set_layout_engine(None)
+        for suffix in kinds:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=suffix, dpi=DPI, metadata=undated[suffix])
+            target = path.with_name(f"{path.name}.{suffix}")
+            write_bytes(target, buffer.getvalue())
+            written.append(target)
     return written
 
 

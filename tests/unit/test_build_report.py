@@ -55,6 +55,9 @@ def test_every_file_is_there_and_nothing_else(reported: tuple[Path, list[Path]])
     stems = ["grid_faces", "errors_faces", f"quality_{part}_cpu_float32_8"]
     stems += [f"{kind}_{part}" for kind in ("scatter", "images", "differences")]
     figures = {f"figures/{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
+    figures |= {f"figures/panels/{kind}_{part}_{metric}{end}.pdf" for metric in ("error-a", "gain-b")
+                for kind, end in (("quality", "_cpu_float32_8"), ("images", ""), ("differences", ""))}  # fmt: skip
+    figures |= {f"figures/panels/scatter_{part}_gain-b.pdf"}
     texts = {"tables.md", "tables.tex", "tables.csv", "recipes.tex", "costs.md", "costs.csv", "share.html"}
     tables = {f"latex/{stem}{kind}.tex" for stem in ("summary", "means-standard-faces", "paired-standard-faces")
               for kind in ("", "_column")}  # fmt: skip

@@ -142,12 +142,16 @@ def test_every_figure_is_drawn_whatever_names_are(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "old.png").write_bytes(b"of an earlier run")
     written = draw(found, quality, against, spent, "a%b", folder)
-    assert sorted(written) == sorted(folder.iterdir())
+    assert sorted(written) == sorted(path for path in folder.rglob("*") if path.is_file())
     first = {path.name: path.read_bytes() for path in written}
     stems = ("grid_faces", "errors_faces", "quality_faces_standard_cpu_float32_8", "scatter_faces_standard",
              "scatter_faces_editing", "images_faces_standard", "images_faces_editing", "differences_faces_standard",
              "differences_faces_editing")  # fmt: skip
-    assert set(first) == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
+    panels = {f"{kind}_faces_standard_{metric}{end}.pdf" for metric in ("error-a", "gain-b")
+              for kind, end in (("quality", "_cpu_float32_8"), ("images", ""), ("differences", ""))}  # fmt: skip
+    panels |= {"scatter_faces_standard_gain-b.pdf", "scatter_faces_editing_edit-c.pdf"}
+    panels |= {f"{kind}_faces_editing_edit-c.pdf" for kind in ("images", "differences")}
+    assert set(first) == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")} | panels
     assert all(b"CreationDate" not in data for data in first.values())
 
 
