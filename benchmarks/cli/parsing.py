@@ -205,5 +205,5 @@ def add_wandb(parser: Parser) -> None:
         "--wandb",
         type=wandb_mode,
         metavar="offline|online",
-        help="also log the finished run to Weights & Biases",
+        help="also log to Weights & Biases; a run while it goes on",
     )

@@ -69,11 +69,11 @@ def run(options: argparse.Namespace) -> int:
             layout.load(name)
     except ReportError as error:
         raise ConfigError(str(error)) from error
-    more = options.layout, options.images, options.rank_by, options.wandb
+    more = options.layout, options.images, options.rank_by
     if Path(options.suite).is_dir():
         if options.verify and not intact(Path(options.suite)):
             return 1
-        return show(_of_folder(Path(options.suite), options, *more), options)
+        return logged(_of_folder(Path(options.suite), options, *more), options)
 
     from benchmarks.cli.suite import load, load_run, refuse_other_settings
 
@@ -89,11 +89,20 @@ def run(options: argparse.Namespace) -> int:
     with FileLock(stored.out / "run.lock"):
         if options.verify and not intact(stored.out):
             return 1
-        return show(write(stored, *more), options)
+        return logged(write(stored, *more), options)
+
+
+def logged(written: Written, options: argparse.Namespace) -> int:
+    """Log a finished run to Weights & Biases where that is asked for, and `show` it."""
+    from reports import wandb_sink
+
+    if options.wandb:
+        wandb_sink.push(written.results.directory, options.wandb)
+    return show(written, options)
 
 
 def _of_folder(
-    folder: Path, options: argparse.Namespace, layouts: list[str], images: list[str], rank_by: str, wandb: str
+    folder: Path, options: argparse.Namespace, layouts: list[str], images: list[str], rank_by: str
 ) -> Written:
     """Report a folder's results.parquet as it is."""
     from benchmarks.cli import output
@@ -105,7 +114,7 @@ def _of_folder(
         if not (folder / name).is_file():
             raise ConfigError(f"{folder} has no {name}: it is no folder of a finished run; `status {folder}` says more")
     output.prepare(folder)
-    return _build(folder, json.loads((folder / "run.json").read_bytes()), layouts, images, rank_by, wandb)
+    return _build(folder, json.loads((folder / "run.json").read_bytes()), layouts, images, rank_by)
 
 
 def intact(out: Path) -> bool:
@@ -123,9 +132,7 @@ def intact(out: Path) -> bool:
     return not found.problems
 
 
-def write(
-    stored: Run, layouts: list[str] | None = None, images: list[str] | None = None, rank_by: str = "", wandb: str = ""
-) -> Written:
+def write(stored: Run, layouts: list[str] | None = None, images: list[str] | None = None, rank_by: str = "") -> Written:
     """Write the report of a run.
 
     Args:
@@ -133,7 +140,6 @@ def write(
         layouts: further arrangements of the tables.
         images: ids of images that the figures show.
         rank_by: the metric that picks the figures' images, or "".
-        wandb: offline, online or "" for no logging to Weights & Biases.
 
     Raises:
         ConfigError: a layout, an image or a metric does not exist.
@@ -141,13 +147,10 @@ def write(
     from benchmarks.engine.export import compact, describe
 
     compact(stored)
-    return _build(stored.out, describe(stored.plan), layouts or [], images or [], rank_by, wandb)
+    return _build(stored.out, describe(stored.plan), layouts or [], images or [], rank_by)
 
 
-def _build(
-    out: Path, about: dict[str, Any], layouts: list[str], images: list[str], rank_by: str, wandb: str
-) -> Written:
-    from reports import wandb_sink
+def _build(out: Path, about: dict[str, Any], layouts: list[str], images: list[str], rank_by: str) -> Written:
     from reports.build import build
     from reports.figures import Choice
     from reports.frame import ReportError, read
@@ -159,8 +162,6 @@ def _build(
         results = read(out)
     except ReportError as error:
         raise ConfigError(str(error)) from error
-    if wandb:
-        wandb_sink.push(out, wandb)
     return Written(results, files, exit_code(results.rows, out / "report" / "tables.md"))
 
 

@@ -112,11 +112,13 @@ def run(options: argparse.Namespace) -> int:
     from benchmarks.cli import output, report, score
     from benchmarks.cli.live import live
     from benchmarks.engine.executors.base import EXECUTORS
+    from benchmarks.engine.export import describe
     from benchmarks.engine.generate import generate
     from benchmarks.engine.progress import Progress
     from benchmarks.engine.runner import invert
     from benchmarks.engine.types import WorkerOptions
     from benchmarks.engine.workers import Fleet, execute, options_of
+    from reports.wandb_sink import following
 
     EXECUTORS.target(options.executor)  # raises where there is none
     fleet = Fleet(
@@ -143,7 +145,8 @@ def run(options: argparse.Namespace) -> int:
             generate(run, shard, options=worker)
         if options.phase:
             return 0
-    with live(options.quiet) as show:
+    about = describe(run.plan) if options.wandb else {}
+    with live(options.quiet) as show, following(run.out, options.wandb, about) as log:
         progress = Progress(run, show)
         try:
             if shard.of == 1:
@@ -151,7 +154,8 @@ def run(options: argparse.Namespace) -> int:
             with FileLock(run.out / "run.lock"):
                 score.measure(run, progress)
                 progress.begin("reporting", {})
-                found = report.write(run, wandb=options.wandb)
+                found = report.write(run)
+            log()
         finally:
             progress.close()
     return report.show(found, options)

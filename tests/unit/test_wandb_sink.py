@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import subprocess
 import sys
 import zlib
+from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +16,8 @@ from typing import Any
 import pytest
 
 from benchmarks.cli import report
-from reports import wandb_sink
+from benchmarks.engine.progress import State
+from reports import wandb_runs, wandb_sink
 from reports.frame import read
 from reports.tabulate import means
 from tests.unit.simulated_run import lose, rows, run_json, write
@@ -44,14 +48,23 @@ def records(path: Path) -> Iterator[Any]:
 
 
 def logged(folder: Path) -> dict[str, dict[str, Any]]:
-    """name -> group, config, summary and artifacts (path in the artifact -> file to be sent) of every offline run."""
+    """By name, of every offline run: group, config, tags, history, summary, exit code, and its artifacts.
+
+    Of an artifact: its paths, and the files to be sent.
+    """
     runs = {}
     for path in folder.glob("offline-run-*/run-*.wandb"):
-        found: dict[str, Any] = {"summary": {}, "artifacts": {}}
+        found: dict[str, Any] = {"summary": {}, "artifacts": {}, "history": [], "axes": {}}
         for record in records(path):
             if record.HasField("run"):
-                found |= {"name": record.run.display_name, "group": record.run.run_group, "id": record.run.run_id}
+                found |= {"name": record.run.display_name, "group": record.run.run_group, "id": record.run.run_id,
+                          "tags": list(record.run.tags), "kind": record.run.job_type}  # fmt: skip
                 found["config"] = {item.key: json.loads(item.value_json) for item in record.run.config.update}
+            if record.HasField("history"):
+                items = record.history.item
+                found["history"].append({"/".join(i.nested_key) or i.key: json.loads(i.value_json) for i in items})
+            if record.HasField("metric"):
+                found["axes"][record.metric.glob_name or record.metric.name] = record.metric.step_metric
             if record.HasField("summary"):
                 for item in record.summary.update:
                     found["summary"]["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
@@ -82,7 +95,15 @@ def test_an_offline_run_is_read_back(directory: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == ""
     assert all(path.read_bytes() == data for path, data in before.items())
     runs = logged(directory / "wandb")
-    assert set(runs) == {"Title of plain", "Title of fine", "Title of twin"}
+    assert set(runs) == {"run", "Title of plain", "Title of fine", "Title of twin"}
+    whole = runs["run"]
+    assert whole["kind"] == "benchmark" and whole["group"] == "small" and whole["exit"] == 0
+    assert whole["tags"] == ["small", "toy", "plain", "fine", "twin", "faces"]
+    assert whole["summary"]["failed_images"] == 20
+    sent = {path: file.read_bytes() for path, file in whole["artifacts"]["results", "small-results"].items()}
+    assert sent == {path: (directory / path).read_bytes() for path in sent} and set(sent) == {
+        "report/tables.md", "results.parquet", "run.json",
+    }  # fmt: skip
     table = means(read(directory), "faces", "standard")
     for row in table.rows:
         found = runs[row.labels[0]]
@@ -95,14 +116,11 @@ def test_an_offline_run_is_read_back(directory: Path, capsys: pytest.CaptureFixt
             else:
                 ends = [found["summary"][f"{name}{end}"] for end in ("", "/low", "/high", "/n")]
                 assert ends == pytest.approx([cell.value, cell.low, cell.high, cell.n])
-        assert found["summary"]["faces/standard/seconds/cpu/float32/8"] == pytest.approx(1.0)
-        if row.method != "plain":
-            assert not [kind for kind, _ in found["artifacts"] if kind == "results"], "one artifact of results a run"
-            continue
-        sent = {path: file.read_bytes() for path, file in found["artifacts"]["results", "small-results"].items()}
-        assert sent == {path: (directory / path).read_bytes() for path in sent} and set(sent) == {
-            "report/tables.md", "results.parquet", "run.json",
-        }  # fmt: skip
+        assert found["summary"]["faces/standard/seconds/cpu/float32/batch_8"] == pytest.approx(1.0)
+        assert found["summary"]["inversion_seconds"] == (10 if row.method == "twin" else 30)
+        assert not [kind for kind, _ in found["artifacts"] if kind == "results"], "one artifact of results a run"
+        names = {name for name in found["summary"] if not name.startswith("_")}
+        assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_/]*", name) for name in names), names
     held = {kind: path for artifact in runs["Title of plain"]["artifacts"].values() for kind, path in artifact.items()}
     tables = {name.removesuffix(".table.json"): json.loads(path.read_text(encoding="utf-8"))
               for name, path in held.items() if name.endswith(".table.json")}  # fmt: skip
@@ -127,20 +145,75 @@ def test_whatever_happens_to_the_service_is_a_warning(
     text = caplog.text
     assert "not logged to Weights & Biases" in text and "are complete" in text and "--mode online" in text
 
-    def hang(command: list[str], timeout: float, **_: Any) -> None:
-        raise subprocess.TimeoutExpired(command, timeout)
+    def hang(process: subprocess.Popen[str], *_: Any, timeout: float) -> None:
+        raise subprocess.TimeoutExpired(process.args, timeout)
 
-    monkeypatch.setattr(subprocess, "run", hang)
-    assert not wandb_sink.push(directory, "offline", minutes=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "communicate", hang)
+        assert not wandb_sink.push(directory, "offline", minutes=2)
     assert "took more than 2 minutes" in caplog.text
-    monkeypatch.undo()
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     assert not wandb_sink.push(directory, "offline")
     assert "No such file" in caplog.text
 
 
+def test_a_run_is_logged_while_it_goes_on(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = [
+        State("inverting", 0, 60, None),
+        State("inverting", 20, 60, 90.0, "plain on faces", {"faces": {"e4e+pti": {"error_a": (0.5, 20)}}}),
+        State("scoring", 7, 90, 3.0, "standard", {"faces": {"e4e+pti": {"error_a": (0.4, 30)}}}),
+    ]
+    seen = []
+
+    class Script(wandb_runs.Ear):
+        """Writes a state before every look; then hears that the run was interrupted."""
+
+        def __init__(self) -> None:
+            self._heard, self._word = [""], wandb_sink.DONE
+
+        def waits(self) -> bool:
+            if len(seen) == len(states):
+                return False
+            seen.append(states[len(seen)])
+            (directory / "work").mkdir(exist_ok=True)
+            content = json.dumps(asdict(seen[-1]) | {"process": 1, "machine": "here"})
+            (directory / "work" / "progress.json").write_text(content)
+            return True
+
+    about = json.loads((directory / "run.json").read_text())
+    assert wandb_runs.log(directory, "offline", about, Script()) == []
+    runs = logged(directory / "wandb")
+    assert set(runs) == {"run"} and runs["run"]["exit"] == 1, "what was logged stays, without results"
+    whole = runs["run"]
+    first = "first_means/faces/error_a/e4e_pti"
+    history = [row for row in whole["history"] if "images" in row]
+    assert [row["images"] for row in history] == [0, 20, 27] and [row.get(first) for row in history] == [None, 0.5, 0.4]
+    assert [row["progress/phase"] for row in history] == ["inverting", "inverting", "scoring"]
+    assert history[1]["progress/seconds_left"] == 90 and history[2]["progress/scoring_seconds"] >= 0
+    assert whole["axes"]["first_means/*"] == whole["axes"]["progress/*"] == "images"
+
+
+def test_what_follows_a_run_ends_with_it(
+    directory: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: Any, **settings: Any) -> subprocess.Popen[str]:
+        started.append(subprocess.Popen(*arguments, **settings))
+        return started[-1]
+
+    monkeypatch.setattr(wandb_sink, "subprocess", SimpleNamespace(Popen=start, PIPE=subprocess.PIPE))
+    about = json.loads((directory / "run.json").read_text())
+    with wandb_sink.following(directory, "", about) as log:
+        assert log() and not started
+    with pytest.raises(KeyboardInterrupt), wandb_sink.following(directory, "offline", about):
+        raise KeyboardInterrupt
+    assert started[0].wait(60) == 1
+    assert logged(directory / "wandb")["run"]["exit"] == 1 and not caplog.text
+
+
 def test_reports_do_not_load_the_package(directory: Path) -> None:
-    code = "import sys, benchmarks.engine.export, reports.build, reports.wandb_sink; print('wandb' in sys.modules)"
+    code = "import sys, benchmarks.engine.export, reports.build, reports.wandb_runs; print('wandb' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=wandb_sink.ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -154,7 +227,9 @@ def test_the_exit_code_of_a_run_is_its_own(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("benchmarks.engine.export.describe", lambda plan: run_json(3))
     monkeypatch.setattr("reports.build.build", lambda *arguments: [])
     run: Any = SimpleNamespace(plan=None, out=tmp_path)
-    assert report.write(run).code == 0 and asked == []
-    assert report.write(run, wandb="offline").code == 0 and asked == ["offline"]
+    written = report.write(run)
+    for mode in ("", "offline"):
+        assert report.logged(written, Namespace(wandb=mode, json=False, quiet=True)) == 0
+    assert asked == ["offline"]
     lose(frame, "plain", lambda image: image == "im000", "no face")
     assert report.write(run).code == 1
