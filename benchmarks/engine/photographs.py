@@ -163,7 +163,7 @@ def prepare(
         if (out / record.id).is_file():
             raise ConfigError(f"{out / record.id}: a file, where the folder of results belongs; choose another --out")
     entry = DatasetEntry("photographs", options={"path": str(work / "data")})
-    run = Run(expand(replace(suite, datasets=[entry])), work / "run", device, pads=False)
+    run = Run(expand(replace(suite, datasets=[entry]), generator), work / "run", device, pads=False)
     return Bench(run, sample_metrics(suite), work)
 
 

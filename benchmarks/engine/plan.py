@@ -83,13 +83,17 @@ class Plan:
                    for protocol in self.protocols for info in protocol.infos()}  # fmt: skip
         return {name: reason for name, reason in reasons.items() if reason}
 
-    def notes(self, dataset: str) -> list[str]:
-        """What one should know of a data set: its images, how it differs from the generator, which metrics fail it."""
+    def notes(self, dataset: str, failures: bool = True) -> list[str]:
+        """What one should know of a data set: its images, how it differs from the generator, which metrics fail it.
+
+        failures: whether images that cannot be read or cut are among it.
+        """
         manifest, lines = self.manifests[dataset], []
         if words := manifest.scope.differs(self.scope):
             lines.append(f"{words} as the generator's images: inversions suffer")
         lines += [f"metric {name} has no value: {reason}" for name, reason in self.undefined(dataset).items()]
-        lines += [f"{image}: {reason}" for image, reason in list(manifest.failures.items())[:SHOWN]]
+        if failures:
+            lines += [f"{image}: {reason}" for image, reason in list(manifest.failures.items())[:SHOWN]]
         if manifest.left_out:
             lines.append(listed(manifest.left_out))
         return lines + [f"{image}: {note}" for image, note in manifest.notes.items()]
@@ -142,10 +146,14 @@ def stage_run_key(stages: tuple[StageSpec, ...], generator_hash: str, manifest_k
     )
 
 
-def expand(suite: SuiteConfig) -> Plan:
+def expand(suite: SuiteConfig, generator: Generator | None = None) -> Plan:
     """Resolve names, settings, data sets and weights, before the first second of work.
 
     Builds data sets that are not in the cache. Raises ConfigError for whatever cannot be run.
+
+    Args:
+        suite: the suite.
+        generator: the suite's, where it is loaded already.
     """
     try:
         pipelines = tuple(load_pipeline(name, suite.stage_settings) for name in suite.methods)
@@ -159,7 +167,7 @@ def expand(suite: SuiteConfig) -> Plan:
             for asset in used.cls.assets(used.config):
                 assets.ensure(asset, quiet=False)
             used.identity()  # hashes the stage's weights, so that absent ones are found here
-        generator = load_generator(suite.generator)
+        generator = generator or load_generator(suite.generator)
         scope = scope_of(suite, generator)
         used_on = {entry.name: _pipelines_on(entry, pipelines) for entry in suite.datasets}
         entries = [entry for entry in suite.datasets if used_on[entry.name]]

@@ -30,6 +30,7 @@ from benchmarks.engine.types import Resume, WorkerOptions
 from benchmarks.errors import ConfigError, StoppedError
 
 STOPPED = (1, 2, 130)  # exit codes of a worker that decided to stop; another one would decide alike
+CONFIGURATION = 2  # of these: what it was told to do cannot be done
 TRIES = 3  # of a worker that dies without having begun an image
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def execute(
 
     Raises:
         StoppedError: the run cannot go on; what was done is kept.
+        ConfigError: settings or weights do not fit.
     """
     progress = progress or Progress(run, early=False)
     pending = {stage_run.key: len(runner.pending(run, stage_run, resume)) for stage_run in run.plan.stage_runs}
@@ -147,6 +149,7 @@ def supervise(launcher: Launcher, commands: list[list[str]], out: Path, tick: Ca
 
     Raises:
         StoppedError: a worker decided to stop, or dies without beginning an image.
+        ConfigError: a worker found settings or weights that do not fit.
     """
     names = [worker_name(slot) for slot in range(len(commands))]
     idle_deaths = [0] * len(commands)
@@ -165,6 +168,8 @@ def supervise(launcher: Launcher, commands: list[list[str]], out: Path, tick: Ca
                 del jobs[slot]
                 if end == 0:
                     continue
+                if end == CONFIGURATION:
+                    raise ConfigError(f"worker {slot} cannot do what it was told; its message is above")
                 if end in STOPPED:
                     raise StoppedError(f"worker {slot} ended early (exit {end}); its message is above")
                 cause = _cause(end)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from benchmarks.cli import main
 from benchmarks.engine import queue
@@ -67,6 +68,18 @@ def test_image_that_ends_workers_is_put_aside(how, said, retries, options, suite
     assert failed["reason"].str.contains(f"the worker died {retries + 1} times at this image: {said}").all()
     assert rows(out) == INVERTED and not doubled(out)
     assert main([*arguments, "--resume", "failed"]) == 0 and tables(out) == tables(reference)
+
+
+def test_weights_that_do_not_fit_are_a_wrong_setting(suite, tmp_path, monkeypatch, capfd):
+    state = {"encoder.input_layer.0.weight": torch.zeros(64, 3, 3, 3), "decoder.input.input": torch.zeros(1, 512, 4, 4)}
+    content = {"state_dict": state, "latent_avg": torch.zeros(16, 512), "opts": {"stylegan_size": 512}}
+    torch.save(content, tmp_path / "cars.pt")
+    forks.use(monkeypatch)
+    wrong = ["--methods", "e4e", "--datasets", "folder", f"stage_settings.e4e.weights={tmp_path}/cars.pt"]
+    for workers in ("1", "2"):
+        out = tmp_path / workers
+        assert main(["run", suite, *wrong, "reference_method=''", "--workers", workers, "--out", str(out)]) == 2
+        assert "serves a generator of 16 layers" in capfd.readouterr().err and not rows(out)
 
 
 def test_two_runs_share_a_folder(suite, tmp_path, reference):

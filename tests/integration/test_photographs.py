@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from datasets.assets import AssetMissingError
 from datasets.images import read_rgb, to_tensor
 from methods.base import Method, synthesise
 from methods.generators import load_generator
+from methods.generators.readers import export_generator
 from methods.optimization.stage import WOptimization
 from methods.tuning.deltas import load_delta
 from metrics.base import SampleMetric
@@ -72,6 +75,7 @@ def test_every_kind_of_file(face, tmp_path, capsys):
     for name, reason in bad.items():
         lines = [line for line in said.err.splitlines() if line.startswith(f"error: {tmp_path / name}: ")]
         assert len(lines) == 1 and reason in lines[0], name
+    assert len(said.err.splitlines()) == said.err.count("error: ") + 1, "said once; the other line names the settings"
     folders = {"good", "cmyk", "grey", "sixteen", "moving", "good-2"}
     assert {path.name for path in out.iterdir()} == folders | {"log.txt"}
     for folder in folders:
@@ -118,6 +122,18 @@ def test_wrong_settings_start_nothing(method, more, said, tmp_path, capsys):
     found = capsys.readouterr().err
     assert said in found.splitlines()[-1] and found.splitlines()[-1].startswith("error: ")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_generator_without_a_moving_average_is_read_and_warned_of_once(face, tmp_path, capfd):
+    export_generator(load_generator("toy"), tmp_path / "toy.pt")
+    content = torch.load(tmp_path / "toy.pt", weights_only=True)
+    torch.save({"g": content["g_ema"], "latent_avg": content["latent_avg"]}, tmp_path / "toy.pt")
+    face.save(tmp_path / "me.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # pytest keeps warnings to itself otherwise
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        assert invert("sg2_w", [tmp_path / "me.png"], tmp_path / "out", "--set", f"generator={tmp_path}/toy.pt") == 0
+    assert capfd.readouterr().err.count("has no moving average of the weights") == 1
 
 
 def test_folder_that_cannot_be_written(face, tmp_path, capsys):
