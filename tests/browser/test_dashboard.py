@@ -64,6 +64,8 @@ def test_the_overview_is_one_screen_and_says_what_the_intervals_bear(ordinary: P
 def test_the_table_sorts_by_mouse_and_keyboard(ordinary: Path, opener: Opener) -> None:
     page = opener(ordinary, "table")
     head = page.locator("thead th", has_text="Error A").first
+    about = head.locator("button").get_attribute("title")
+    assert about == "standard; lower is better. simulated. Someone 2020", "the recipe and where it comes from"
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
     found = numbers(column(page, 1))
