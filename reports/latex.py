@@ -50,7 +50,7 @@ class Page:
 
     Attributes:
         geometry: of the page.
-        float: where tables may stand.
+        place: where tables may stand, as LaTeX says it.
         lines: that fit.
         characters: of a line of text.
         across: metrics side by side; 0 for as many as there is room for.
@@ -59,7 +59,7 @@ class Page:
     """
 
     geometry: str
-    float: str
+    place: str
     lines: int
     characters: int
     across: int = 0
@@ -173,7 +173,7 @@ def _page(value: Table, page: Page, pages: Sequence[Sequence[str]], index: int, 
     bodies = [rf"\fit{{{body}}}" for body in pages[index]] if page.scaled else pages[index]
     body = [head, "\n\n\\medskip\n".join(bodies), *foot]
     narrow = [r"\setlength{\tabcolsep}{3pt}"] if page.scaled else []
-    begin = [rf"\begin{{table}}[{page.float}]", r"\centering", r"\footnotesize", *narrow]
+    begin = [rf"\begin{{table}}[{page.place}]", r"\centering", r"\footnotesize", *narrow]
     return "\n".join([*begin, *body, r"\end{table}", ""])
 
 

@@ -48,7 +48,7 @@ def run_json(methods: Sequence[str], sets: dict[str, int], metrics: Sequence[str
                             "key": "k"} for name, n in sets.items()},
         "metrics": {
             name: {"title": _METRICS[name][0], "direction": _METRICS[name][1], "unit": _METRICS[name][2], "version": 1,
-                   "digits": _METRICS[name][3], "range": [None, None], "recipe": "simulated", "reference": "Someone 2020"}
+                   "digits": _METRICS[name][3], "range": [None, None], "recipe": "simulated", "reference": "Someone"}
             for name in metrics
         },
         "versions": {"torch": "2.15.0"},

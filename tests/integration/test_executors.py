@@ -76,10 +76,9 @@ def test_weights_that_do_not_fit_are_a_wrong_setting(suite, tmp_path, monkeypatc
     torch.save(content, tmp_path / "cars.pt")
     forks.use(monkeypatch)
     wrong = ["--methods", "e4e", "--datasets", "folder", f"stage_settings.e4e.weights={tmp_path}/cars.pt"]
-    for workers in ("1", "2"):
-        out = tmp_path / workers
-        assert main(["run", suite, *wrong, "reference_method=''", "--workers", workers, "--out", str(out)]) == 2
-        assert "serves a generator of 16 layers" in capfd.readouterr().err and not rows(out)
+    out = tmp_path / "out"
+    assert main(["run", suite, *wrong, "reference_method=''", "--workers", "2", "--out", str(out)]) == 2
+    assert "serves a generator of 16 layers" in capfd.readouterr().err and not rows(out)
 
 
 def test_two_runs_share_a_folder(suite, tmp_path, reference):
