@@ -176,8 +176,7 @@ class Progress:
         self.show(self.state)
         if force or now - self._written > WRITTEN_EVERY:
             self._written = now
-            content = {key: value for key, value in asdict(self.state).items() if key != "means"}
-            content |= {"process": os.getpid(), "machine": machine()}
+            content = {**asdict(self.state), "process": os.getpid(), "machine": machine()}
             write_text(self.run.out / FILE, json.dumps(content) + "\n")
 
     def _score(self) -> None:

@@ -23,6 +23,7 @@ from benchmarks.engine.workers import Fleet, execute
 from reports.frame import check
 from tests.integration.tiny_suite import IMAGES, reference, suite, tables, world
 from tests.unit.simulated_run import rows, run_json
+from tests.unit.test_wandb_sink import logged
 
 __all__ = ["reference", "suite", "world"]  # fixtures
 pytestmark = pytest.mark.assets
@@ -93,13 +94,30 @@ def test_progress_while_it_inverts(suite, tmp_path, reference, monkeypatch):
     assert dones[first] < dones[-1], "means appear before everything is inverted"
     mean, n = progress_module.means(run)["folder"]["sg2_w"]["mse"]
     assert n == IMAGES and mean > 0
-    assert seen[-1][5].phase == "inverting"
+    stored = next(each for *_, each in reversed(seen) if each is not None)
+    assert stored.phase == "inverting" and stored.means["folder"]["sg2_w"]["mse"][0] > 0, "what W&B is told"
     progress.close()
     assert progress_module.read(tmp_path) is None
     main(["score", suite, "--out", str(tmp_path)])
     assert tables(tmp_path) == tables(reference), "scoring early changes nothing"
     phases = list(read_lines([tmp_path / PHASES]))
     assert all(row["kind"] == "scoring" and row["items"] for row in phases)
+
+
+@pytest.mark.slow
+def test_a_run_is_logged_while_it_goes_on(suite, tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    monkeypatch.setattr(progress_module, "SCORED_EVERY", 0.0)
+    monkeypatch.setattr(progress_module, "WRITTEN_EVERY", 0.0)
+    out, steps = tmp_path / "out", "stage_settings.w_optimization.steps=100"
+    assert main(["run", suite, steps, "batch_size=1", "--workers", "1", "--wandb", "offline", "--out", str(out)]) == 0
+    runs = logged(out / "wandb")
+    assert set(runs) == {"out", "SG2 W", "PTI"} and all(run["exit"] == 0 for run in runs.values())
+    history = [row for row in runs["out"]["history"] if "images" in row]
+    assert {"inverting", "reporting"} <= {row["progress/phase"] for row in history}
+    assert any("first_means/folder/mse/sg2_w" in row for row in history)
+    images = [row["images"] for row in history]
+    assert images == sorted(images) and images[-1] > 0
 
 
 def test_time_left_comes_from_what_each_method_took(suite, tmp_path):
