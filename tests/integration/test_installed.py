@@ -81,6 +81,7 @@ def test_it_works_from_another_folder(installed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.assets
+@pytest.mark.timeout(900)  # minutes, more beside other work
 def test_demo_of_the_wheel(installed: Path, tmp_path: Path) -> None:
     done = run(installed.parent / "inversion-bench", "demo", "--no-open", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
