@@ -157,7 +157,9 @@ def test_whatever_happens_to_the_service_is_a_warning(
     assert "No such file" in caplog.text
 
 
-def test_a_run_is_logged_while_it_goes_on(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_logged_while_it_goes_on(directory: Path) -> None:
+    import wandb
+
     states = [
         State("inverting", 0, 60, None),
         State("inverting", 20, 60, 90.0, "plain on faces", {"faces": {"e4e+pti": {"error_a": (0.5, 20)}}}),
@@ -182,6 +184,7 @@ def test_a_run_is_logged_while_it_goes_on(directory: Path, monkeypatch: pytest.M
 
     about = json.loads((directory / "run.json").read_text())
     assert wandb_runs.log(directory, "offline", about, Script()) == []
+    wandb.teardown()  # ends the process that writes the file; that of a run ends by itself
     runs = logged(directory / "wandb")
     assert set(runs) == {"run"} and runs["run"]["exit"] == 1, "what was logged stays, without results"
     whole = runs["run"]
