@@ -70,7 +70,7 @@ def test_image_that_ends_workers_is_put_aside(how, said, retries, options, suite
     assert main([*arguments, "--resume", "failed"]) == 0 and tables(out) == tables(reference)
 
 
-def test_weights_that_do_not_fit_are_a_wrong_setting(suite, tmp_path, monkeypatch, capfd):
+def test_weights_that_do_not_fit_are_a_wrong_setting(suite, tmp_path, monkeypatch):
     state = {"encoder.input_layer.0.weight": torch.zeros(64, 3, 3, 3), "decoder.input.input": torch.zeros(1, 512, 4, 4)}
     content = {"state_dict": state, "latent_avg": torch.zeros(16, 512), "opts": {"stylegan_size": 512}}
     torch.save(content, tmp_path / "cars.pt")
@@ -78,7 +78,8 @@ def test_weights_that_do_not_fit_are_a_wrong_setting(suite, tmp_path, monkeypatc
     wrong = ["--methods", "e4e", "--datasets", "folder", f"stage_settings.e4e.weights={tmp_path}/cars.pt"]
     out = tmp_path / "out"
     assert main(["run", suite, *wrong, "reference_method=''", "--workers", "2", "--out", str(out)]) == 2
-    assert "serves a generator of 16 layers" in capfd.readouterr().err and not rows(out)
+    said = "".join(path.read_text() for path in (out / "work" / "logs").glob("*.txt"))
+    assert "serves a generator of 16 layers" in said and not rows(out)
 
 
 def test_two_runs_share_a_folder(suite, tmp_path, reference):
