@@ -19,6 +19,7 @@ from datasets.scope import NOT_DECLARED, Scope
 from inversion_bench.files import write_text
 from inversion_bench.names import MOST, is_safe
 from inversion_bench.registry import unknown
+from inversion_bench.sampling import evenly
 
 MANIFEST_FILE = "manifest.json"
 
@@ -144,8 +145,7 @@ class Manifest:
             return self
         if limit < 1:
             raise ValueError(f"data set {self.name!r}: limit is {limit}, expected at least 1 (or none for all {count})")
-        # The middle of `limit` equal bins, in whole numbers.
-        return replace(self, records=tuple(self.records[(2 * i + 1) * count // (2 * limit)] for i in range(limit)))
+        return replace(self, records=tuple(evenly(self.records, limit)))
 
     def record(self, id: str) -> Record:
         """The record `id`. Raises UnknownNameError."""

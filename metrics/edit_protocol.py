@@ -13,6 +13,7 @@ from metrics.editing import (
     LEAP,
     LEAST_SHARE,
     STEP,
+    STILL_SAMPLES,
     STRANGERS,
     STRENGTHS,
     Edits,
@@ -188,8 +189,9 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
             title,
             direction,
             f"{measure} of the edited image and the input on the half of the pixels that the same edit changes least "
-            f"on 48 samples of the generator, where the effect is {ranges}, linear between strengths (LPIPS: of both "
-            "images with the rest grey; SSIM: mean of its map); undefined where the effect is not reached",
+            f"on {STILL_SAMPLES} samples of the generator, where the effect is {ranges}, linear between strengths "
+            "(LPIPS: of both images with the rest grey; SSIM: mean of its map); undefined where the effect is not "
+            "reached",
             f"{_OURS}, after Ju et al., PIE-Bench, arXiv 2310.01506",
             unit=unit,
             low=low,

@@ -29,6 +29,7 @@ SHEET = (STEP, 2 * STEP)  # of the edited images that are stored
 STRANGERS = 0.16
 LEAP = 0.5  # of the range of effects: identity between two strengths further apart than that is not read off a line
 LEAST_SHARE = 0.1  # of the nominal effect: lower bound of the divisor of other changes
+STILL_SAMPLES = 48  # of the generator, which say where an edit changes nothing
 IN_SEQUENCE = 3  # directions of the sequential edit
 
 # Value of one metric on one image, or None with the reason.

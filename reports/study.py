@@ -7,7 +7,6 @@ OUT/key.json         which image is of which method; it stays with whoever asks
 from __future__ import annotations
 
 import csv
-import hashlib
 import itertools
 import json
 import secrets
@@ -20,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from inversion_bench.files import write_text
 from inversion_bench.registry import unknown
+from inversion_bench.sampling import evenly
 from reports.bradley_terry import Choice, Strength, strengths
 from reports.frame import ReportError, Results
 
@@ -69,8 +69,7 @@ def build(
         images = _complete(results, dataset, methods)
         if not images:
             raise ReportError(f"no image of {dataset} is there of all of {', '.join(methods)} in {results.directory}")
-        count = min(limit, len(images))
-        for image in (images[(2 * i + 1) * len(images) // (2 * count)] for i in range(count)):
+        for image in evenly(images, limit):
             tokens = [_copy(results, out, key, Shown(name, dataset, image)) for name in ("target", *methods)]
             trials += [(tokens[0], *pair) for pair in itertools.combinations(tokens[1:], 2)]
     write_text(out / "key.json", json.dumps({token: asdict(shown) for token, shown in key.items()}, indent=1) + "\n")
@@ -124,7 +123,7 @@ def _complete(results: Results, dataset: str, methods: Sequence[str]) -> list[st
 def _copy(results: Results, out: Path, key: dict[str, Shown], shown: Shown) -> str:
     """Copy an image under a name that says nothing; returns that name."""
     source = results.directory / "images" / shown.dataset / shown.image / f"{shown.method}.png"
-    token = hashlib.sha256(secrets.token_bytes(16)).hexdigest()[:16]
+    token = secrets.token_hex(8)
     shutil.copyfile(source, out / "page" / "images" / f"{token}.png")
     key[token] = shown
     return token

@@ -58,9 +58,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _missing_data(suite: SuiteConfig) -> int:
     """Print the data sets that a suite needs and that are not here; returns how many."""
-    from benchmarks.engine.requirements import needs
+    from benchmarks.engine.requirements import needed_data
 
-    missing = [need for need in needs(suite) if not need.present and need.what.startswith("data set")]
+    missing = [need for need in needed_data(suite) if not need.present]
     for need in missing:
         print(need.line())
     return len(missing)

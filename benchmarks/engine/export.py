@@ -162,9 +162,7 @@ def _settings(stage: StageSpec) -> str:
 
 def _link_images(run: Run) -> None:
     """Targets, and of the first seed reconstructions and protocols' images: DIR/images/<data set>/<image>/."""
-    for (method, dataset, seed), key in run.plan.leaf.items():
-        if seed != run.plan.suite.all_seeds[0]:
-            continue
+    for (method, dataset), key in run.plan.shown.items():
         manifest, store, stage_run = run.plan.manifests[dataset], run.store(key), run.plan.stage_run(key)
         for record in manifest.records:
             folder = run.out / "images" / dataset / record.id

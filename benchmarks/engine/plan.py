@@ -109,6 +109,12 @@ class Plan:
         parent = self.stage_run(key).parent
         return [key, *self.lineage(parent)] if parent else [key]
 
+    @property
+    def shown(self) -> dict[tuple[str, str], str]:
+        """Of `leaf` what images and first means show: the stage runs of the first seed, by (method, data set)."""
+        first = self.suite.all_seeds[0]
+        return {(method, dataset): key for (method, dataset, seed), key in self.leaf.items() if seed == first}
+
     def methods_of(self, key: str) -> list[str]:
         """Names of the pipelines whose last stage run it is."""
         return [place.method for place, leaf in self.leaf.items() if leaf == key]

@@ -205,12 +205,12 @@ def means(run: Run) -> dict[str, dict[str, dict[str, tuple[float, int]]]]:
     shown = headline(plan.suite.headline, [info.name for protocol in plan.protocols for info in protocol.infos()])
     for protocol in plan.protocols:
         wanted = [info.name for info in protocol.infos() if info.name in shown]
-        for place, key in plan.leaf.items() if wanted else ():
+        for (method, dataset), key in plan.shown.items() if wanted else ():
             scores = stored_scores(run, protocol, plan.stage_run(key), {})
             for name in wanted:
                 values = [score.value for score in scores[name].values() if score.value is not None]
-                if values and place.seed == plan.suite.all_seeds[0]:
-                    own = found.setdefault(place.dataset, {}).setdefault(place.method, {})
+                if values:
+                    own = found.setdefault(dataset, {}).setdefault(method, {})
                     own[name] = (sum(values) / len(values), len(values))
     return found
 

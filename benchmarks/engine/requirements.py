@@ -31,7 +31,7 @@ def needs(suite: SuiteConfig) -> list[Need]:
     """Checkpoints and folders that no package index has, in the order: generator, encoders, protocols, data sets."""
     known = assets.registry()
     brought = [known[name] for name in needed_assets(suite) if all(source.path for source in known[name].sources)]
-    return [*map(_of_asset, brought), *_data(suite)]
+    return [*map(_of_asset, brought), *needed_data(suite)]
 
 
 def needed_assets(suite: SuiteConfig) -> list[str]:
@@ -76,7 +76,8 @@ def _of_asset(asset: assets.Asset) -> Need:
     )
 
 
-def _data(suite: SuiteConfig) -> Iterator[Need]:
+def needed_data(suite: SuiteConfig) -> Iterator[Need]:
+    """The folders of data sets that users bring."""
     for entry in suite.datasets:
         path = entry.options.get("path")
         if path is not None:

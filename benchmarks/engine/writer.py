@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 
 from benchmarks.engine.machine import BUSY, Meter, Usage, commit, device_name, machine_name
 from benchmarks.engine.measure import measure_inline
-from benchmarks.engine.plan import Place, StageRun
+from benchmarks.engine.plan import StageRun
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import Attempts, finite
 from benchmarks.engine.types import STORE_VERSION, ImageKey, Provenance, Row, Status
@@ -135,10 +135,9 @@ class ResultWriter(BasePredictionWriter):
     def _writer(self, dataset: str, batch_size: int) -> InversionWriter:
         if dataset not in self._writers:
             plan = self.run.plan
-            place = Place(self.method, dataset, plan.suite.all_seeds[0])
-            if place not in plan.leaf:
+            if (self.method, dataset) not in plan.shown:
                 raise KeyError(f"suite {plan.suite.name} does not run {self.method} on data set {dataset}")
-            stage_run = plan.stage_run(plan.leaf[place])
+            stage_run = plan.stage_run(plan.shown[self.method, dataset])
             attempts = Attempts(self.run.store(stage_run).row_files())
             self._writers[dataset] = InversionWriter(self.run, stage_run, batch_size, attempts)
         return self._writers[dataset]

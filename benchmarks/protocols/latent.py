@@ -66,6 +66,7 @@ def latent_distances(generator: Generator, inversion: Inversion) -> dict[str, Te
     }
 
 
+@torch.no_grad()
 def style_distance(generator: Generator, latent: Tensor) -> Tensor:
     """NSCD of codes [N, num_ws, w_dim]: [N], in [0, 2]."""
     if generator not in _anchors:
@@ -76,7 +77,6 @@ def style_distance(generator: Generator, latent: Tensor) -> Tensor:
     return torch.stack([1 - F.cosine_similarity(style, anchor[None]) for style, anchor in pairs]).mean(dim=0)
 
 
-@torch.no_grad()
 def _styles(generator: Generator, latent: Tensor) -> Iterator[Tensor]:
     """The style vectors of each layer at length 1, [N, channels]."""
     layers: list[nn.Module] = [generator.conv1, *generator.convs, generator.to_rgbs[-1]]

@@ -15,17 +15,15 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from methods.editing.directions import Direction, apply
 from methods.editing.images import BATCH, eight_bit
 from methods.generators.stylegan2 import Generator
-from metrics.editing import STEP
+from metrics.editing import STEP, STILL_SAMPLES
 from metrics.region import masked_lpips_alex, masked_psnr
-
-SAMPLES = 48  # of the generator, seeded
 
 
 @torch.no_grad()
 def still_masks(generator: Generator, directions: Mapping[str, Direction]) -> dict[str, Tensor]:
     """Masks [1, 1, R, R] by attribute: 1 on the half of the pixels that the direction changes least, else 0."""
     device = generator.w_mean.device
-    z = torch.randn(SAMPLES, generator.z_dim, generator=torch.Generator().manual_seed(0)).to(device)
+    z = torch.randn(STILL_SAMPLES, generator.z_dim, generator=torch.Generator().manual_seed(0)).to(device)
     codes = generator.mapping(z).split(BATCH)
     before = [eight_bit(generator.synthesis(code)) for code in codes]
     masks = {}
