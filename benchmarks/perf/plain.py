@@ -107,7 +107,7 @@ def optimise_latent(stage: _LatentOptimization, target: Tensor, name: str, init:
     w = first.detach().clone().requires_grad_(True)
     noise = generator.noise_buffers()
     if config.optimise_noise:
-        noise = [draws.noise_map(i, b.shape).requires_grad_(True) for i, b in enumerate(noise)]
+        noise = [draws.noise_map(i, b.shape).to(b).requires_grad_(True) for i, b in enumerate(noise)]
     optimiser = torch.optim.Adam([w, *(noise if config.optimise_noise else [])], lr=config.lr, foreach=False)
     with torch.no_grad():
         target_features = features(target)
@@ -116,7 +116,7 @@ def optimise_latent(stage: _LatentOptimization, target: Tensor, name: str, init:
         strength = config.w_noise * max(0.0, 1.0 - t / config.w_noise_until) ** 2
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(t, config)
-        moved = w + draws.perturbation(step, tuple(w.shape)) * deviation * strength
+        moved = w + draws.perturbation(step, tuple(w.shape)).to(w) * deviation * strength
         image = synthesis(generator, moved.expand(-1, generator.num_ws, -1), noise)
         loss = (target_features - features(image)).square().sum()
         if config.l2:
@@ -139,7 +139,7 @@ def tune(stage: PivotalTuning, target: Tensor, name: str, init: Inversion) -> In
     """Pivotal tuning of a copied generator for one target [1, 3, R, R]; name: its id; init: the pivot."""
     frozen, config, pivot = stage.generator, stage.config, init.latent
     tuned = copy_for_tuning(frozen, init.weights[0]).requires_grad_(True)
-    network = perceptual(config.network)
+    network = perceptual(config.network).to(target)
     stream = stage.generators_for(target, config.stream)[0]
     optimiser = torch.optim.Adam(tuned.parameters(), lr=config.lr, foreach=False)
     steps, local = 0, config.locality
@@ -151,7 +151,8 @@ def tune(stage: PivotalTuning, target: Tensor, name: str, init: Inversion) -> In
             break
         if local.weight and steps % local.interval == 0:
             for _ in range(local.samples):
-                code = neighbour_code(frozen, pivot, torch.randn(1, frozen.z_dim, generator=stream), local)
+                z = torch.randn(1, frozen.z_dim, generator=stream).to(pivot)
+                code = neighbour_code(frozen, pivot, z, local)
                 new = synthesis(tuned, code, "none")
                 with torch.no_grad():
                     old = synthesis(frozen, code, "none")

@@ -99,17 +99,7 @@ def tune_shared(
             codes = pivot[:0]
             if locality.weight and count % locality.interval == 0:
                 codes = torch.cat([neighbour_code(frozen, pivot, draw_z(), locality) for _ in range(locality.samples)])
-            # The pivot and its neighbours in one batch: on a CPU two images at once cost far less than one by one.
-            image = tuned.synthesis(torch.cat([pivot, codes]), noise_of_pivot_only(tuned, len(codes)))
-            with torch.no_grad():
-                wanted = torch.cat([target, frozen.synthesis(codes, "none")]) if len(codes) else target
-            squares, distances = mean_square(image, wanted), lpips(image, wanted)
-            l2, distance = squares[0], distances[0]
-            loss = config.l2 * l2 + config.lpips * distance
-            near = torch.zeros_like(loss)
-            if len(codes):
-                near = locality_loss(squares[1:], distances[1:], locality)
-                loss = loss + locality.weight * near
+            loss, l2, distance, near = step_losses(frozen, tuned, pivot, codes, target, lpips, config)
             stop = len(pivots) == 1 and float(distance.detach()) <= config.stop_lpips
             if not bool(loss.isfinite()):
                 raise FloatingPointError(f"the loss became {float(loss.detach())} at tuning step {count}; lower lr")
@@ -124,6 +114,39 @@ def tune_shared(
             yield TuningStep(count, i, total, error, perceptual, local, taken=not stop)
             if stop:
                 return
+
+
+def step_losses(
+    frozen: Generator,
+    tuned: Generator,
+    pivot: Tensor,
+    codes: Tensor,
+    target: Tensor,
+    lpips: PairDistance,
+    config: TuningConfig,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The loss of a step, and its parts: mean squared error, LPIPS and the locality term, all 0-d.
+
+    Args:
+        frozen: the generator that the locality term compares with.
+        tuned: the generator that gets the gradient.
+        pivot: [1, num_ws, w_dim].
+        codes: neighbours of the pivot [K, num_ws, w_dim]; none where the step has no locality term.
+        target: [1, 3, R, R] in [-1, 1].
+        lpips: distance of pairs of images, [M, 3, R, R] twice -> [M].
+        config: weights of the parts.
+    """
+    # The pivot and its neighbours in one batch: on a CPU two images at once cost far less than one by one.
+    image = tuned.synthesis(torch.cat([pivot, codes]), noise_of_pivot_only(tuned, len(codes)))
+    with torch.no_grad():
+        wanted = torch.cat([target, frozen.synthesis(codes, "none")]) if len(codes) else target
+    squares, distances = mean_square(image, wanted), lpips(image, wanted)
+    loss = config.l2 * squares[0] + config.lpips * distances[0]
+    near = torch.zeros_like(loss)
+    if len(codes):
+        near = locality_loss(squares[1:], distances[1:], config.locality)
+        loss = loss + config.locality.weight * near
+    return loss, squares[0], distances[0], near
 
 
 def noise_of_pivot_only(generator: Generator, neighbours: int) -> list[Tensor]:
