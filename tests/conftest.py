@@ -12,6 +12,7 @@ import torch
 from hypothesis import settings
 
 from benchmarks.engine.allocator import keep_freed_memory
+from benchmarks.engine.machine import pick_device
 
 keep_freed_memory()  # as the commands do: the large networks of the parity tests spend less time in the kernel
 
@@ -30,7 +31,7 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     """Where a test computes: on the CPU, and on CUDA where there is a device."""
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
-    return torch.device(request.param)
+    return pick_device(request.param)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -52,8 +52,9 @@ class SuiteConfig:
     then hold means over seeds. seed: the only one, where seeds is empty.
     protocols: the settings of each evaluation protocol by its name (benchmarks/protocols/registry.py), in the order of
     the tables; null leaves one of the base out. save_weights: keep every tuned generator's weights (those that another
-    stage or a protocol needs are kept always). frame, domain: of the generator's images (datasets/scope.py), where its
-    file does not declare them, or others are wanted.
+    stage or a protocol needs are kept always). tf32: a GPU computes float32 products and convolutions on TF32 units:
+    faster, and other results, which are kept apart. frame, domain: of the generator's images (datasets/scope.py), where
+    its file does not declare them, or others are wanted.
     """
 
     name: str = ""
@@ -71,6 +72,7 @@ class SuiteConfig:
     batch_size: int = 8
     workers: int = 0
     save_weights: bool = False
+    tf32: bool = False
     frame: str = ""
     domain: str = ""
 

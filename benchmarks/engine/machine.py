@@ -28,9 +28,12 @@ except ImportError:  # on Windows
 def pick_device(text: str = "auto") -> torch.device:
     """The device that auto, cpu, cuda, cuda:N or mps names; auto: CUDA, else MPS, else the CPU.
 
+    From then on float32 is float32 on a GPU, too; what wants TF32 allows it afterwards.
+
     Raises:
         ConfigError: there is no such device here.
     """
+    allow_tf32(False)
     present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if text == "auto":
         return torch.device(next(name for name in ("cuda", "mps", "cpu") if present[name]))
@@ -41,6 +44,14 @@ def pick_device(text: str = "auto") -> torch.device:
         here = ", ".join(f"{count} x {name}" for name, count in present.items() if count)
         raise ConfigError(f"no device {text!r} on this machine; here: {here}")
     return torch.device(text)
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Whether a GPU may compute float32 products and convolutions on its TF32 units, which keep 10 bits of 23.
+
+    PyTorch allows it to convolutions by default.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
 
 
 def device_name(device: torch.device | None = None) -> str:

@@ -139,10 +139,13 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def stage_run_key(stages: tuple[StageSpec, ...], generator_hash: str, manifest_key: str, seed: int) -> str:
+def stage_run_key(
+    stages: tuple[StageSpec, ...], generator_hash: str, manifest_key: str, seed: int, tf32: bool = False
+) -> str:
     """The address of a stage run's results: never the device, the batch size, the number of workers or a path."""
     return digest(
-        {
+        ({"tf32": True} if tf32 else {})
+        | {
             "store": STORE_VERSION,
             "stages": [stage.identity() for stage in stages],
             "generator": generator_hash,
@@ -200,7 +203,7 @@ def expand(suite: SuiteConfig, generator: Generator | None = None) -> Plan:
                 # larger one; only stages that tune one generator for a group depend on who is in the group.
                 grouped = any(s.cls.group_size(s.config) > 1 for s in stages)
                 data = manifest.key if grouped else full[dataset].key
-                key = stage_run_key(stages, generator_hash, data, seed)
+                key = stage_run_key(stages, generator_hash, data, seed, suite.tf32)
                 stage_runs.setdefault(key, StageRun(key, stages, dataset, seed, parent))
                 parent = key
             assert parent is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.engine.machine import allow_tf32
 from benchmarks.engine.plan import Plan, StageRun
 from benchmarks.engine.store import InversionStore, check_version
 from benchmarks.engine.types import ImageKey, Row
@@ -25,6 +26,8 @@ CPU = torch.device("cpu")
 class Run:
     """What every phase of the engine and every protocol works with. The plan's generator is moved to the device.
 
+    The suite's choice of TF32 holds for the process from then on.
+
     pads: whether stages fill short batches, so that an image's result does not depend on the others (`Method.pads`).
 
     Raises:
@@ -38,6 +41,7 @@ class Run:
 
     def __post_init__(self) -> None:
         check_version(self.out)
+        allow_tf32(self.plan.suite.tf32)
         self.plan.generator.to(self.device)
 
     @property

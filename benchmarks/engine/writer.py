@@ -39,7 +39,8 @@ class InversionWriter:
         self.store = run.store(stage_run)
         self.rows, self._warned = self.store.writer(), False
         device, threads = device_name(run.device), torch.get_num_threads()
-        self.provenance = Provenance(device, "float32", batch_size, threads, str(torch.__version__), commit(),
+        precision = "TF32" if run.plan.suite.tf32 else "float32"
+        self.provenance = Provenance(device, precision, batch_size, threads, str(torch.__version__), commit(),
                                      machine_name(threads))  # fmt: skip
         describe(run, stage_run)
 

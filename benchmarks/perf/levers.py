@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.engine.machine import allow_tf32
 from benchmarks.perf import plain
 from methods.generators.stylegan2 import Blur, Generator, ModulatedConv, StyledConv
 from methods.tuning import tune
@@ -28,13 +29,12 @@ CHANNELS_LAST = torch.channels_last
 @contextmanager
 def tf32(allowed: bool = True) -> Iterator[None]:
     """Matrix products and convolutions of float32 on a GPU's TF32 units, or on none of them."""
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, convolutions.allow_tf32
-    products.allow_tf32 = convolutions.allow_tf32 = allowed
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    allow_tf32(allowed)
     try:
         yield
     finally:
-        products.allow_tf32, convolutions.allow_tf32 = before
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 @contextmanager

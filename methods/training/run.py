@@ -76,6 +76,7 @@ def fit(spec: TrainingSpec, out: Path, device: torch.device, processes: int = 0,
         torch.set_num_threads(max(1, threads))
     else:
         torch.set_float32_matmul_precision("high")  # TF32: trainings need no more
+        torch.backends.cudnn.allow_tf32 = True
     pl.seed_everything(spec.seed, workers=True)
     checkpoints = out / "checkpoints"
     last = checkpoints / "last.ckpt"

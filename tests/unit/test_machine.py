@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import mmap
 import time
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
 import torch
 
-from benchmarks.engine.machine import Meter, machine_name, resident_mb
+from benchmarks.engine.config import load_suite
+from benchmarks.engine.machine import Meter, machine_name, pick_device, resident_mb
+from benchmarks.engine.plan import expand
+from benchmarks.engine.run import Run
 
 CPU = torch.device("cpu")
 
@@ -39,3 +45,20 @@ def test_processor_seconds_do_not_count_waiting() -> None:
 def test_the_machine_is_named_by_what_last_digits_depend_on() -> None:
     name = machine_name(3)
     assert torch.backends.cpu.get_cpu_capability() in name and "BLAS" in name and name.endswith("3 threads")
+
+
+def tf32_units() -> tuple[bool, bool]:
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.assets
+def test_float32_is_float32_unless_the_suite_says_tf32(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    torch.backends.cudnn.allow_tf32 = True  # as PyTorch has it
+    pick_device("cpu")
+    assert tf32_units() == (False, False)
+    plan = expand(load_suite("smoke"))
+    Run(replace(plan, suite=replace(plan.suite, tf32=True)), tmp_path)
+    assert tf32_units() == (True, True)
+    Run(plan, tmp_path)
+    assert tf32_units() == (False, False)
+    assert not [warning for warning in recwarn if "TF32" in str(warning.message)]

@@ -90,6 +90,7 @@ def test_key_depends_on_what_changes_results(monkeypatch, tmp_path):
     steps = keys(replace(SUITE, stage_settings={"pivotal_tuning": {"steps": 4}}))
     assert steps[0] == before[0] and steps[1] != before[1], "only the stage whose steps differ gets another key"
     assert not set(keys(replace(SUITE, seed=1))) & set(before)
+    assert not set(keys(replace(SUITE, tf32=True))) & set(before)
     assert not set(keys(with_data(version=2))) & set(before)
     assert not set(keys(with_data(n=11))) & set(before)
     other = load_generator("toy")
