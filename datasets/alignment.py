@@ -8,6 +8,7 @@ Five MTCNN landmarks replace dlib's 68. The recipe's name, `mtcnn5_tight`, is pa
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -72,6 +73,12 @@ def detector() -> MTCNN:
     return MTCNN(keep_all=True, min_face_size=20, post_process=False, device="cpu").eval()
 
 
+@cache
+def onet(device: torch.device) -> torch.nn.Module:
+    """A copy of MTCNN's last network on a device."""
+    return copy.deepcopy(detector().onet).to(device)
+
+
 def find_face(image: Image.Image, min_side: int = 320, max_side: int = 1024) -> Landmarks:
     """The largest face of an image; arguments and errors as of `find_faces`."""
     return find_faces(image, min_side, max_side)[0]
@@ -130,18 +137,18 @@ def landmarks_in_boxes(images: torch.Tensor, box: tuple[int, int, int, int], pas
         box: x0, y0, x1, y1 in pixels, the first input of O-Net for all images.
         passes: runs of O-Net; the input of a later one is the box that the previous one regressed.
     """
-    size = images.shape[-1]
-    boxes = torch.tensor([box], dtype=torch.float32).repeat(len(images), 1)
+    size, device = images.shape[-1], images.device
+    boxes = torch.tensor([box], dtype=torch.float32, device=device).repeat(len(images), 1)
     for _ in range(passes):
         edges = boxes.round()
         # roi -> 48x48 by one affine grid; positions outside the image read as grey.
         centre, half = (edges[:, :2] + edges[:, 2:]) / 2, (edges[:, 2:] - edges[:, :2]) / 2
-        theta = torch.zeros(len(images), 2, 3)
+        theta = torch.zeros(len(images), 2, 3, device=device)
         theta[:, 0, 0], theta[:, 1, 1] = half[:, 0] / (size / 2), half[:, 1] / (size / 2)
         theta[:, :, 2] = centre / (size / 2) - 1
         grid = torch.nn.functional.affine_grid(theta, [len(images), 3, 48, 48], align_corners=False)
         crops = torch.nn.functional.grid_sample(images, grid, align_corners=False)
-        regression, relative, probability = detector().onet(crops * (127.5 * 0.0078125))  # to (x - 127.5) / 128
+        regression, relative, probability = onet(device)(crops * (127.5 * 0.0078125))  # to (x - 127.5) / 128
         extent = (edges[:, 2:] - edges[:, :2]).repeat(1, 2)
         regressed = edges + regression * extent
         # Squared as in MTCNN: O-Net is trained on squares.
@@ -150,8 +157,8 @@ def landmarks_in_boxes(images: torch.Tensor, box: tuple[int, int, int, int], pas
         boxes = torch.cat([centre - half, centre + half], dim=1)
     x = relative[:, :5] * extent[:, :1] + edges[:, :1]
     y = (relative[:, 5:] + ONET_ALONE_OFFSET) * extent[:, 1:2] + edges[:, 1:2]
-    points = torch.stack([x, y], dim=2).double().numpy()
-    return [Landmarks(p, float(q)) for p, q in zip(points, probability[:, 1], strict=True)]
+    points = torch.stack([x, y], dim=2).double().cpu().numpy()
+    return [Landmarks(p, q) for p, q in zip(points, probability[:, 1].tolist(), strict=True)]
 
 
 def quad(points: np.ndarray) -> np.ndarray:

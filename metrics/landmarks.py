@@ -16,17 +16,18 @@ LEAST_PROBABILITY = 0.7  # MTCNN's threshold for O-Net
 
 
 def framed(images: Tensor) -> Tensor:
-    """Square images [N, 3, S, S] as [N, 3, FRAME_SIDE, FRAME_SIDE] float32 on the CPU, antialiased."""
-    return resized(images.detach().to("cpu", torch.float32), FRAME_SIDE)
+    """Square images [N, 3, S, S] as [N, 3, FRAME_SIDE, FRAME_SIDE] float32 on their device, antialiased."""
+    return resized(images.detach().float(), FRAME_SIDE)
 
 
 def find_landmarks(images: Tensor) -> list[alignment.Landmarks]:
     """O-Net's landmarks of aligned faces [N, 3, S, S] in [-1, 1], in pixels of a FRAME_SIDE image.
 
-    A probability below LEAST_PROBABILITY means that no face was detected.
+    Computed in float32 on the device of the images, also under autocast. A probability below LEAST_PROBABILITY means
+    that no face was detected.
     """
-    small = framed(images)
-    padded = F.pad(small, (0, 0, 0, 0, 0, 0, 0, -len(small) % BATCH))
-    return [face for batch in padded.split(BATCH) for face in alignment.landmarks_in_boxes(batch, ALIGNED_BOX)][
-        : len(small)
-    ]
+    with torch.autocast(images.device.type, enabled=False):
+        small = framed(images)
+        padded = F.pad(small, (0, 0, 0, 0, 0, 0, 0, -len(small) % BATCH))
+        found = [face for batch in padded.split(BATCH) for face in alignment.landmarks_in_boxes(batch, ALIGNED_BOX)]
+    return found[: len(small)]

@@ -2,10 +2,12 @@
 # The world celeba64 and the GPU's tests in one call on a bare machine with a GPU, for minutes and without a network.
 #
 #   benchmarks/perf/device.sh pack      here: wheels and assets, into .device/
+#   benchmarks/perf/device.sh probe OUT there, a minute: does every training run, and how fast with which batch
 #   benchmarks/perf/device.sh run OUT   there: install, train, test; results as archives of at most 16 MiB in OUT
 #   benchmarks/perf/device.sh unpack F  here: the archives in folder F into the folders of weights
 #
-# Settings of `run`: DEVICE=cuda, MINUTES=8, IMAGES, PASSES, BATCH, PARALLEL, TESTS=1.
+# Settings of `run`: DEVICE=cuda, MINUTES=4 of the generator, PASSES of each other network, BATCH, GENERATOR_BATCH, LR,
+# VALIDATE (steps), PARALLEL, THREADS, TESTS=1, SETTINGS. Edit directions need more assets and no GPU: train them here.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PACKED=.device
@@ -42,7 +44,7 @@ P
   du -sh "$PACKED"
 }
 
-# Results of what is done so far, in archives of at most 16 MiB; called at the end, also after a timeout.
+# Results of what is done so far, in archives of at most 16 MiB.
 collect() {
   local world=$1 out=$2 part
   archive() { # archive NAME FOLDER...
@@ -59,28 +61,61 @@ collect() {
   archive encoders-1 start psp e4e
   archive encoders-2 restyle_psp restyle_e4e interestyle
   archive encoders-3 interestyle-no_region interestyle-no_disentanglement interestyle-no_filter
-  archive others hyperstyle_w_encoder hyperstyle directions .
+  archive others hyperstyle_w_encoder hyperstyle .
+}
+
+prepare() {
+  [ -z "${WHEELS-1}" ] || "$PYTHON" -m pip install --quiet --no-deps --no-index "$PACKED"/wheels/*.whl
+  # Many trainings side by side: a few threads each, which do not spin while they wait.
+  export INVERSION_BENCH_CACHE=$PWD/$PACKED/cache PYTHONPATH=$PWD TQDM_MININTERVAL=10 PYTHONUNBUFFERED=1
+  export OMP_NUM_THREADS="${THREADS:-2}" OMP_WAIT_POLICY=passive
+  "$PYTHON" -c 'import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA")'
+}
+
+# train_world FOLDER STEPS MINUTES SETTINGS...: some steps of the world; a failure is said, and what is done stays.
+train_world() {
+  local folder=$1 steps=$2 minutes=$3
+  shift 3
+  timeout --signal=INT --kill-after=20 "$(awk "BEGIN{print int($minutes * 60 * 1.3 + ${GRACE:-90})}")" \
+    "$PYTHON" -m benchmarks train world "$WORLD" data=celeba steps="[$steps]" minutes="$minutes" parallel="${PARALLEL:-10}" \
+    start=methods/generators/weights/training/celeba64-state.safetensors generator.detection_images=0 \
+    generator.ema_images=20000 encoders.synthetic=0.5 encoders.losses.identity_images=8 encoders.batch="${BATCH:-64}" \
+    "$@" ${SETTINGS:-} --device "${DEVICE:-cuda}" --out "$folder" || echo "not complete: exit status $?"
+}
+
+ALL=start,psp,e4e,restyle_psp,restyle_e4e,interestyle,interestyle-no_region,interestyle-no_disentanglement
+ENCODERS=${ENCODERS:-$ALL,interestyle-no_filter,hyperstyle_w_encoder,hyperstyle}
+
+# A minute: whether every training runs to its card on this machine, and how fast they are.
+probe() {
+  local out=$1
+  mkdir -p "$out"
+  prepare
+  train_world "${SCRATCH:-/tmp}/tiny" "generator,$ENCODERS" 0 images=64512 passes=512 generator.batch=32 \
+    generator.frechet_images=64 > "$out/tiny.log" 2>&1 &
+  local tiny=$!
+  timeout "${PROBE_SECONDS:-75}" "$PYTHON" -m benchmarks.perf.trainings --device "${DEVICE:-cuda}" --out "$out/trainings.jsonl" \
+    ${PROBE:-} || echo "stopped: $?"
+  wait $tiny
+  grep -hE "done in|failed|error|complete" "$out/tiny.log" || true
 }
 
 run() {
-  local out=$1 world=${SCRATCH:-/tmp}/world device=${DEVICE:-cuda}
+  local out=$1 world=${SCRATCH:-/tmp}/world
   mkdir -p "$out"
-  [ -z "${WHEELS-1}" ] || "$PYTHON" -m pip install --quiet --no-deps --no-index "$PACKED"/wheels/*.whl
-  export INVERSION_BENCH_CACHE=$PWD/$PACKED/cache PYTHONPATH=$PWD TQDM_MININTERVAL=10
-  "$PYTHON" -c 'import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA")'
-  local minutes=${MINUTES:-8}
-  timeout --signal=INT --kill-after=20 "$(awk "BEGIN{print int($minutes * 60 * 1.15 + 45)}")" \
-    "$PYTHON" -m benchmarks train world "$WORLD" data=celeba minutes="$minutes" parallel="${PARALLEL:-10}" \
-    start=methods/generators/weights/training/celeba64-state.safetensors images="${IMAGES:-3000000}" \
-    passes="${PASSES:-500000}" generator.batch="${GENERATOR_BATCH:-128}" generator.frechet_images="${FRECHET:-2000}" \
-    generator.validate_every="${VALIDATE:-1500}" generator.ema_images=10000 encoders.batch="${BATCH:-64}" \
-    encoders.synthetic=0.5 encoders.losses.identity_images=8 \
-    ${SETTINGS:-} --device "$device" --out "$world" 2>&1 | tee "$out/world.log" || echo "the world is not complete: $?"
-  collect "$world" "$out"
+  prepare
   if [ "${TESTS:-1}" = 1 ]; then
-    timeout 150 "$PYTHON" -m pytest -q -x tests/contract -k cuda -p no:cacheprovider > "$out/tests.log" 2>&1 || true
-    tail -3 "$out/tests.log"
+    timeout 200 "$PYTHON" -m pytest -q -x tests/contract -k cuda -p no:cacheprovider > "$out/tests.log" 2>&1 &
   fi
+  local shared=(images="${IMAGES:-5000000}" passes="${PASSES:-200000}" generator.batch="${GENERATOR_BATCH:-128}"
+    generator.lr="${LR:-2e-3}" generator.warmup_images=20000 generator.frechet_images="${FRECHET:-2000}"
+    generator.validate_every="${VALIDATE:-1000}")
+  train_world "$world" generator "$(awk "BEGIN{print 2 * ${MINUTES:-4}}")" "${shared[@]}" 2>&1 | tee "$out/world.log"
+  collect "$world" "$out"
+  tail -c 300 "$world/generator/train.log"
+  train_world "$world" "$ENCODERS" "${OTHERS:-20}" "${shared[@]}" 2>&1 | tee -a "$out/world.log"
+  collect "$world" "$out"
+  [ ! -f "$out/tests.log" ] || tail -3 "$out/tests.log"
   ls -l "$out"
 }
 
@@ -92,8 +127,7 @@ unpack() {
   mkdir -p "$folder/sheets" && find "$scratch" -name '*.png' -exec mv {} "$folder/sheets" \;
   cp "$scratch"/generator/$WORLD{.safetensors,.md,-log.csv} methods/generators/weights/
   cp "$scratch"/generator/$WORLD-state.safetensors methods/generators/weights/training/
-  cp "$scratch"/directions/directions-$WORLD* methods/editing/weights/
-  cp "$scratch"/hyperstyle/hyperstyle-$WORLD* methods/hypernetworks/weights/
+  mkdir -p methods/hypernetworks/weights && cp "$scratch"/hyperstyle/hyperstyle-$WORLD* methods/hypernetworks/weights/
   for step in start psp e4e restyle_psp restyle_e4e interestyle interestyle-no_region interestyle-no_disentanglement \
     interestyle-no_filter hyperstyle_w_encoder; do
     cp "$scratch/$step/$step-$WORLD"* methods/encoders/weights/
@@ -103,7 +137,8 @@ unpack() {
 
 case "${1:-}" in
   pack) pack ;;
+  probe) probe "${2:?folder of the results}" ;;
   run) run "${2:?folder of the results}" ;;
   unpack) unpack "${2:?folder of the archives}" ;;
-  *) sed -n '2,9p' "$0"; exit 2 ;;
+  *) sed -n '2,10p' "$0"; exit 2 ;;
 esac

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from methods.training.count import Count
+
 R1_GAMMA, R1_INTERVAL = 10.0, 16
 POOL = 50
 
@@ -32,30 +34,35 @@ class LatentPool(nn.Module):
     """Up to 50 past codes; half of what is asked for comes from them. Its state is part of a checkpoint."""
 
     codes: Tensor
-    filled: Tensor
 
     def __init__(self, w_dim: int, size: int = POOL):
         super().__init__()
         self.register_buffer("codes", torch.zeros(size, w_dim))
-        self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+        self.filled = Count()
 
     @torch.no_grad()
     def swap(self, w: Tensor, random: torch.Generator) -> Tensor:
         """Codes [N, w_dim] -> as many, some of them old: a new code takes an old one's place with probability 1/2."""
-        out = []
-        for code in w:
-            count = int(self.filled)
-            if count < len(self.codes):
-                self.codes[count] = code
+        size = len(self.codes)
+        held = list(range(size))  # what each place of the pool holds: rows of the pool, followed by the new codes
+        given = []
+        swapped = (torch.rand(len(w), generator=random) < 0.5).tolist()
+        places = torch.randint(size, (len(w),), generator=random).tolist()
+        for n, place in enumerate(places):
+            new = size + n
+            if int(self.filled) < size:
+                held[int(self.filled)] = new
                 self.filled += 1
-                out.append(code)
-            elif torch.rand((), generator=random) < 0.5:
-                index = int(torch.randint(len(self.codes), (), generator=random))
-                out.append(self.codes[index].clone())
-                self.codes[index] = code
+                given.append(new)
+            elif swapped[n]:
+                given.append(held[place])
+                held[place] = new
             else:
-                out.append(code)
-        return torch.stack(out)
+                given.append(new)
+        # One gather: a GPU does not wait for every code.
+        chosen = torch.cat([self.codes, w]).index_select(0, torch.tensor(held + given).to(w.device))
+        self.codes = chosen[:size]
+        return chosen[size:]
 
 
 def discriminator_loss(discriminator: LatentDiscriminator, real: Tensor, fake: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.func import functional_call, vmap
 
-from methods.base import Inversion, Weights, synthesise
+from methods.base import Inversion, Synthesis, Weights, synthesise
 from methods.batching import padded
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import Hypernetwork
@@ -58,6 +59,38 @@ def refine(
 def _images(generator: Generator, init: Inversion, weights: Sequence[Weights]) -> Tensor:
     codes, noise = init.latent.to(generator.latent_avg), init.noise
     return torch.cat([synthesise(generator, codes[n : n + 1], w or None, noise[n]) for n, w in enumerate(weights)])
+
+
+def refine_together(
+    hypernet: Hypernetwork, generator: Generator, images: Tensor, latent: Tensor, steps: int
+) -> Iterator[Tensor]:
+    """Images of the refinement steps of `refine` for a training: a batch in one call, from unchanged weights.
+
+    Args:
+        hypernet: the network in training.
+        generator: frozen.
+        images: [N, 3, S, S] in [-1, 1] of the hypernetwork's side.
+        latent: the pivots' codes [N, num_ws, w_dim].
+        steps: how many.
+
+    Yields:
+        [N, 3, R, R], unclamped; without gradient from one to the next.
+    """
+    own, module = dict(generator.named_parameters()), Synthesis(generator)
+
+    def one(weights: Weights, code: Tensor) -> Tensor:
+        changed = {f"g.{name}": value for name, value in weights.items()}
+        image: Tensor = functional_call(module, changed, (code[None], "const", False))
+        return image[0]
+
+    with torch.no_grad():
+        image = generator.synthesis(latent)
+    total: dict[str, Tensor] = {}
+    for _ in range(steps):
+        change = hypernet(images, pooled(image.detach(), images.shape[-1]))
+        total = {name: total[name].detach() + step if total else step for name, step in change.items()}
+        image = vmap(one)({name: own[name] * (1 + value)[:, None] for name, value in total.items()}, latent)
+        yield image
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from methods.encoders.weights import find as find_encoder
 from methods.encoders.weights import load_encoder, toy_encoder
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS, HypernetConfig, Hypernetwork
-from methods.hypernetworks.refine import last_step, refine
+from methods.hypernetworks.refine import last_step, refine_together
 from methods.hypernetworks.weights import fresh_hypernet, load_hypernet, save_hypernet
 from methods.resizing import pooled
 from methods.training.base import EmaTraining, NetworkTrainingConfig, Reconstruction
@@ -79,12 +79,12 @@ class HyperStyleTraining(EmaTraining):
         """Summed over the refinement steps; identity at the last one only."""
         images, count = batch["images"], self.config.iterations
         target = resized(images, self.hypernet.shape.resolution)
-        start = pivots(self.w_encoder, images)
+        codes = pivots(self.w_encoder, images).latent
         terms: dict[str, Tensor] = {}
-        steps = refine(self.hypernet, self.generator, target, start, count, batch_size=len(images))
-        for n, step in enumerate(steps):
-            image = pooled(step.image, target.shape[-1])
-            more = reconstruction_terms(image, target, self.config.losses, identity=n == count - 1)
+        for n, image in enumerate(refine_together(self.hypernet, self.generator, target, codes, count)):
+            more = reconstruction_terms(
+                pooled(image, target.shape[-1]), target, self.config.losses, identity=n == count - 1
+            )
             terms |= {name: terms[name] + value if name in terms else value for name, value in more.items()}
         return terms
 

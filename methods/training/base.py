@@ -38,9 +38,9 @@ class NetworkTrainingConfig(ABC):
     generator's; other domains than faces are trained on without the identity loss. budget: passes of network and
     generator, forward and backward, over all processes (a pass without a backward counts a third), so that trainings of
     different networks cost the same. synthetic: fraction of the images that the generator draws. warmup: fraction of
-    the budget over which the rate rises; it falls along half a cosine to 0. ema: decay of the average of weights. name:
-    of the exported files. The released trainings use Ranger at 1e-4 for 200,000 steps and more; the budget here is a
-    hundredth of that, so Adam and a higher rate.
+    the budget over which the rate rises; it falls along half a cosine to 0. ema: decay of the average of weights.
+    precision: Lightning's, such as bf16-mixed on a GPU. name: of the exported files. The released trainings use Ranger
+    at 1e-4 for 200,000 steps and more; the budget here is a hundredth of that, so Adam and a higher rate.
     """
 
     generator: str = "faces64"
@@ -55,6 +55,7 @@ class NetworkTrainingConfig(ABC):
     warmup: float = 0.05
     ema: float = 0.995
     losses: LossWeights = field(default_factory=LossWeights)
+    precision: str = "32-true"
     name: str = ""
     seed: int = 0
 

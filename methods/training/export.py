@@ -78,8 +78,10 @@ def _spec(
         data=lambda: EncoderData(config, generator),
         validate_every=max(1, math.ceil(config.budget / (config.cost * config.batch) / VALIDATIONS)),
         monitor="",
-        export=lambda checkpoint, out: export(training(config, generator), checkpoint, out, default, template),
+        # The data have moved the generator to the device of the training; files are made and evaluated on the CPU.
+        export=lambda checkpoint, out: export(training(config, generator.cpu()), checkpoint, out, default, template),
         seed=config.seed,
+        precision=config.precision,
     )
 
 

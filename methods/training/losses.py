@@ -55,6 +55,7 @@ def reconstruction_terms(
     Returns:
         Scalars by name: l2, lpips, identity.
     """
+    images, targets = images.float(), targets.float()  # under autocast the networks below keep their own precision
     terms = {}
     if weights.l2:
         terms["l2"] = weights.l2 * (mean_square(images, targets) * per_image).mean()

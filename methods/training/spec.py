@@ -23,7 +23,7 @@ class TrainingSpec:
 
     validate_every: training batches between validations. monitor: the logged metric whose least value is kept as
     `best`; "" where the last state is the one to keep. export: (checkpoint, output folder) -> files for the
-    repository.
+    repository. precision: Lightning's, such as "bf16-mixed".
     """
 
     config: Any
@@ -34,6 +34,7 @@ class TrainingSpec:
     export: Callable[[Path, Path], None]
     seed: int = 0
     find_unused_parameters: bool = True
+    precision: Any = "32-true"
 
 
 def configured(base: C, overrides: DictConfig, former: Mapping[str, str] | None = None) -> C:

@@ -23,7 +23,7 @@ class Faces:
     @cached_property
     def small(self) -> Tensor:
         """The images at the resolution of the landmarks: [N, 3, 64, 64] float32 on the CPU."""
-        return framed(self.images)
+        return framed(self.images.cpu())
 
     @cached_property
     def _landmarks(self) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,9 @@ from datasets.images import resized
 from methods.base import Inversion, render, rendered, synthesise
 from methods.generators import Generator, GeneratorConfig, load_generator
 from methods.hypernetworks.network import HypernetConfig, Hypernetwork, layers_of
+from methods.hypernetworks.refine import refine, refine_together
 from methods.hypernetworks.stage import HyperStyle, HyperStyleConfig
+from methods.hypernetworks.weights import toy_hypernet
 from methods.resizing import pooled
 from methods.tuning.stage import PivotalTuning, PivotalTuningConfig
 from tests.parity import key_shapes, synth
@@ -183,6 +185,21 @@ def test_changes_add_up_over_the_passes(start: tuple[Generator, Tensor, Inversio
         for name, value in weights[n].items():
             torch.testing.assert_close(found.weights[n][name], value, rtol=1e-9, atol=1e-11)
     torch.testing.assert_close(found.image, current.clamp(-1, 1), rtol=1e-9, atol=1e-9)
+
+
+def test_a_training_renders_a_batch_in_one_call_as_the_method_renders_its_images(
+    start: tuple[Generator, Tensor, Inversion],
+) -> None:
+    generator, images, init = start
+    hypernet = toy_hypernet(generator).requires_grad_(True)
+    together = list(refine_together(hypernet, generator, images, init.latent, 2))
+    one_by_one = [step.image for step in refine(hypernet, generator, images, init, 2, len(images))]
+    weight = hypernet.shared_weight_hypernet.w1
+    for found, expected in zip(together, one_by_one, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        sums = (image.square().sum() for image in (found, expected))
+        gradients = [torch.autograd.grad(total, weight, retain_graph=True)[0] for total in sums]
+        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3 * float(gradients[1].abs().max()))
 
 
 def test_changes_of_zero_leave_the_generator_as_it_is(start: tuple[Generator, Tensor, Inversion]) -> None:
