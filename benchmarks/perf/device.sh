@@ -4,6 +4,7 @@
 #   benchmarks/perf/device.sh pack      here: wheels and assets, into .device/
 #   benchmarks/perf/device.sh probe OUT there, a minute: does every training run, and how fast with which batch
 #   benchmarks/perf/device.sh run OUT   there: install, train, test; results as archives of at most 16 MiB in OUT
+#   benchmarks/perf/device.sh measure OUT there, two minutes: benchmarks/perf/gpu.py
 #   benchmarks/perf/device.sh unpack F  here: the archives in folder F into the folders of weights
 #
 # Settings of `run`: DEVICE=cuda, MINUTES=4 of the generator, PASSES of each other network, BATCH, GENERATOR_BATCH, LR,
@@ -135,10 +136,20 @@ unpack() {
   echo "unpacked; sheets to look at: $folder/sheets"
 }
 
+# What a GPU gives: same numbers as the CPU, steps at 1024 px with each lever, memory.
+measure() {
+  local out=$1
+  mkdir -p "$out"
+  THREADS=8 prepare
+  timeout "${MEASURE_SECONDS:-150}" "$PYTHON" -m benchmarks.perf.gpu --device "${DEVICE:-cuda}" --seconds "${SECONDS_OF_GPU:-100}" \
+    --out "$out" ${MEASURE:-} 2>&1 | tee "$out/gpu.log"
+}
+
 case "${1:-}" in
   pack) pack ;;
   probe) probe "${2:?folder of the results}" ;;
   run) run "${2:?folder of the results}" ;;
+  measure) measure "${2:?folder of the results}" ;;
   unpack) unpack "${2:?folder of the archives}" ;;
-  *) sed -n '2,10p' "$0"; exit 2 ;;
+  *) sed -n '2,11p' "$0"; exit 2 ;;
 esac
