@@ -34,14 +34,14 @@ def listings(results: Results) -> tuple[Listing, ...]:
     metrics = ("metric", "recipe", "version", "name", "better", "unit", "range", "reference")
     lost = ("data set", "protocol", "method", "status", "reason", "metrics", "images", "first images")
     spread = ("data set", "metric", "method", "seeds", "standard deviation", "lowest", "highest")
-    several = results.rows["seed"].nunique() > 1
+    seeds = tuple(_seeds(results)) if results.rows["seed"].nunique() > 1 else ()
     shared = common(tabulate.column(results, name) for name in results.metrics)
     return (
         Listing("Methods", methods, tuple(_methods(results))),
         Listing("Data sets", datasets, tuple(_datasets(results))),
         Listing("Metrics", metrics, tuple(_metrics(results)), notes=shared),
         Listing("Failures", lost, tuple(failures(results)), "None: all methods have all images and metrics."),
-        *[Listing("Means of single seeds", spread, tuple(_seeds(results)))] * several,
+        *[Listing("Means of single seeds", spread, seeds)] * bool(seeds),
         Listing("Provenance", ("key", "value"), tuple(_provenance(results))),
     )
 

@@ -12,7 +12,6 @@ from benchmarks.cli import main
 from benchmarks.engine.export import SCHEMA
 from reports import build as report
 from reports.frame import COSTS
-from tests import forks
 from tests.integration.tiny_suite import FACES, IMAGES, INVERTED, TABLES, reference, rows, states, suite, tables, world
 
 __all__ = ["reference", "suite", "world"]  # fixtures
@@ -71,16 +70,6 @@ def test_shards_add_up(suite, tmp_path, reference):
     assert main(["score", suite, "--out", str(tmp_path)]) == 0
     assert main(["report", suite, "--out", str(tmp_path)]) == 0
     assert tables(tmp_path) == tables(reference)
-
-
-def test_workers_side_by_side(suite, tmp_path, reference, monkeypatch):
-    """By forks; test_out_of_tree.py starts two real workers."""
-    forks.use(monkeypatch)
-    assert main(["run", suite, "workers=2", "--out", str(tmp_path)]) == 0
-    assert tables(tmp_path) == tables(reference)
-    files = list(tmp_path.glob("inversions/*/rows-*.jsonl"))
-    # A worker that comes late to a stage run may find nothing left in it.
-    assert 3 <= len(files) <= 2 * 3
 
 
 def test_picture_that_no_set_can_take_is_a_failed_row(world, suite, tmp_path):

@@ -1,4 +1,4 @@
-"""Several workers in one folder: nothing twice, the dead replaced, what kills workers put aside, by every executor."""
+"""Processes in one folder, by every executor: nothing twice, the dead replaced, what kills workers put aside."""
 
 from __future__ import annotations
 
@@ -68,6 +68,30 @@ def test_image_that_ends_workers_is_put_aside(how, said, retries, options, suite
     assert failed["reason"].str.contains(f"the worker died {retries + 1} times at this image: {said}").all()
     assert rows(out) == INVERTED and not doubled(out)
     assert main([*arguments, "--resume", "failed"]) == 0 and tables(out) == tables(reference)
+
+
+def test_workers_side_by_side(suite, tmp_path, reference, monkeypatch):
+    """By forks; test_out_of_tree.py starts fresh processes."""
+    forks.use(monkeypatch)
+    assert main(["run", suite, "workers=2", "--out", str(tmp_path)]) == 0
+    assert tables(tmp_path) == tables(reference)
+    files = list(tmp_path.glob("inversions/*/rows-*.jsonl"))
+    # A worker that comes late to a stage run may find nothing left in it.
+    assert 3 <= len(files) <= 2 * 3
+
+
+def test_killed_run_resumes(suite, tmp_path, reference, capsys):
+    process = forks.start(["run", suite, "batch_size=1", "--out", str(tmp_path)])
+    deadline = time.monotonic() + 120
+    while not rows(tmp_path) and process.ended() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < rows(tmp_path) < INVERTED
+    assert main(["status", suite, "--out", str(tmp_path)]) == 0
+    assert "not running; the same `run` goes on" in capsys.readouterr().out
+    assert main(["run", suite, "--out", str(tmp_path)]) == 0
+    assert tables(tmp_path) == tables(reference)
 
 
 def test_weights_that_do_not_fit_are_a_wrong_setting(suite, tmp_path, monkeypatch):

@@ -53,18 +53,25 @@ def test_the_documents_files_are_short() -> None:
         assert sum(len(FILES[name].splitlines()) for name in names) < 40, names
 
 
-SUBMITIT = ("--executor", "submitit", "--engine", "cluster=local")
+WORKERS = {
+    "one": ("--workers", "1", "--timeout", "600"),  # with a time limit even one worker is a process of its own
+    "two": ("--workers", "2"),
+    "submitit": ("--workers", "2", "--executor", "submitit", "--engine", "cluster=local"),
+}
 
 
-@pytest.mark.parametrize("executor", [(), pytest.param(SUBMITIT, marks=pytest.mark.slow)], ids=["local", "submitit"])
-def test_two_workers_use_files_beside_a_suite(
-    executor: tuple[str, ...], importable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "workers", ["one", *(pytest.param(name, marks=pytest.mark.slow) for name in list(WORKERS)[1:])]
+)
+def test_workers_use_files_beside_a_suite(
+    workers: str, importable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Fresh processes, which have imported nothing of the suite's folder."""
     monkeypatch.chdir(importable)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the workers, which are processes of their own
     monkeypatch.setenv("INVERSION_BENCH_CACHE", str(tmp_path / "cache"))
     quick_report(monkeypatch)
-    assert main(["run", "suite.yaml", "--out", str(tmp_path / "out"), "--workers", "2", *executor]) == 0
+    assert main(["run", "suite.yaml", "--out", str(tmp_path / "out"), *WORKERS[workers]]) == 0
     rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
     scores = rows[rows["metric"].isin(["mse", "l1", "brightness_change"])]
     assert set(scores["method"]) == {"e4e", "e4e_truncated"} and set(scores["dataset"]) == {"gradients"}

@@ -1,4 +1,4 @@
-"""A protocol from a file beside the suite: it runs in every worker, is stored, resumed and in the tables."""
+"""A protocol from a file beside the suite is stored, resumed and in the tables; in workers: test_out_of_tree.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks.cli import main
 from reports import build as report
-from tests import forks
 from tests.integration.tiny_suite import four_pictures, world
 
 __all__ = ["world"]  # fixtures
@@ -87,9 +86,8 @@ def suite(world: Path, tmp_path: Path) -> str:
 
 def test_a_protocol_of_ones_own(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report.figures, "draw", lambda *_: [])
-    forks.use(monkeypatch)
     out = tmp_path / "out"
-    command = ["run", suite, "--out", str(out), "--workers", "2"]
+    command = ["run", suite, "--out", str(out)]
     assert main(command) == 1, "one image failed"
     rows = pd.read_parquet(out / "results.parquet").set_index(["protocol", "image"])
     brightness = rows.loc["brightness"]
