@@ -21,7 +21,7 @@ EXAMPLES = """  python -m benchmarks bench photos
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="photographs, in any folders below it")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the suite, as seed=1")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the suite, e.g. seed=1")
     parser.add_argument("--methods", type=name_list, metavar="A,B", help="other methods than the suite's")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="only N photographs")
     parser.add_argument("--suite", type=suite_name, default=SUITE, help=f"generator and settings (default: {SUITE})")

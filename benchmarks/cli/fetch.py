@@ -1,6 +1,6 @@
 """Download, verify and convert weights and images into the cache (INVERSION_BENCH_CACHE moves it).
 
-Says where to get and where to put what may not be downloaded; the exit code is then 1.
+Files that may not be downloaded are listed with their source and the folder to put them in; the exit code is then 1.
 """
 
 from __future__ import annotations

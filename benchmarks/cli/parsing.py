@@ -157,12 +157,12 @@ def add_suite(parser: Parser, folder: bool = False) -> None:
         metavar="SUITE|DIR" if folder else "SUITE",
         help="a shipped suite (see `list suites`) or a YAML file" + ", or the folder of a run" * folder,
     )
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings, as seed=1 or datasets.0.limit=4")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings, e.g. seed=1 or datasets.0.limit=4")
     parser.add_argument("--methods", type=name_list, metavar="A,B", help="only these methods")
     parser.add_argument("--datasets", type=name_list, metavar="A,B", help="only these data sets")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="only N images of each data set")
     parser.add_argument(
-        "--seeds", type=seed_list, metavar="A,B", help="run all under each of these seeds; means over them"
+        "--seeds", type=seed_list, metavar="A,B", help="run all under each of these seeds; tables hold means over them"
     )
     parser.add_argument(
         "--out",
@@ -205,5 +205,5 @@ def add_wandb(parser: Parser) -> None:
         "--wandb",
         type=wandb_mode,
         metavar="offline|online",
-        help="also log to Weights & Biases; a run while it goes on",
+        help="also log to Weights & Biases; `run` does so while it is running",
     )

@@ -47,7 +47,7 @@ def add_arguments(parser: Parser) -> None:
         "--only",
         type=one_of("phase", ["invert", "generate"]),
         metavar="invert|generate",
-        help="stop after inverting, or only make the images of protocols, as edited ones (--only: its former name)",
+        help="stop after inverting, or only make the images of protocols, e.g. edited ones (--only: its former name)",
     )
     parser.add_argument(
         "--executor",

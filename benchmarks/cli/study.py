@@ -1,4 +1,4 @@
-"""Make a page on which people choose between two methods' images, not knowing whose they are; read their answers.
+"""Make a page on which people choose between two methods' images without knowing the methods; read their answers.
 
 The page is a folder that opens from disk. Participants send back a file of answers; with --answers these become a
 table of strengths (Bradley and Terry, 1952) with intervals over participants and images.

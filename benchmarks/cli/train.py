@@ -13,7 +13,7 @@ from benchmarks.errors import ConfigError
 
 EXAMPLES = """  python -m benchmarks train world mine data=photographs/ minutes=240    all networks, and a suite of them
   python -m benchmarks train e4e budget=12000 --processes 1
-  python -m benchmarks train hyperstyle --minutes 60            run again to go on
+  python -m benchmarks train hyperstyle --minutes 60            run again to resume
   python -m benchmarks train directions generator=faces64       edit directions of a generator"""
 
 

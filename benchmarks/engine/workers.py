@@ -30,7 +30,7 @@ from benchmarks.engine.types import Resume, WorkerOptions
 from benchmarks.errors import ConfigError, StoppedError
 
 STOPPED = (1, 2, 130)  # exit codes of a worker that decided to stop; another one would decide alike
-CONFIGURATION = 2  # of these: what it was told to do cannot be done
+CONFIGURATION = 2  # of these: settings or weights do not fit
 TRIES = 3  # of a worker that dies without having begun an image
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def execute(
         overrides: the suite's settings as key=value.
         resume: which images to invert.
         fleet: the workers.
-        progress: is told how far the run is.
+        progress: shows how far the run is.
 
     Raises:
         StoppedError: the run cannot go on; what was done is kept.
@@ -169,7 +169,7 @@ def supervise(launcher: Launcher, commands: list[list[str]], out: Path, tick: Ca
                 if end == 0:
                     continue
                 if end == CONFIGURATION:
-                    raise ConfigError(f"worker {slot} cannot do what it was told; its message is above")
+                    raise ConfigError(f"settings or weights do not fit; the message of worker {slot} is above")
                 if end in STOPPED:
                     raise StoppedError(f"worker {slot} ended early (exit {end}); its message is above")
                 cause = _cause(end)
