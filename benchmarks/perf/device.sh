@@ -95,7 +95,7 @@ probe() {
   train_world "${SCRATCH:-/tmp}/tiny" "generator,$ENCODERS" 0 images=64512 passes=512 generator.batch=32 \
     generator.frechet_images=64 > "$out/tiny.log" 2>&1 &
   local tiny=$!
-  timeout "${PROBE_SECONDS:-75}" "$PYTHON" -m benchmarks.perf.trainings --device "${DEVICE:-cuda}" --out "$out/trainings.jsonl" \
+  timeout "${PROBE_SECONDS:-60}" "$PYTHON" -m benchmarks.perf.trainings --device "${DEVICE:-cuda}" --out "$out/trainings.jsonl" \
     ${PROBE:-} || echo "stopped: $?"
   wait $tiny
   grep -hE "done in|failed|error|complete" "$out/tiny.log" || true
@@ -111,7 +111,7 @@ run() {
   local shared=(images="${IMAGES:-5000000}" passes="${PASSES:-200000}" generator.batch="${GENERATOR_BATCH:-128}"
     generator.lr="${LR:-2e-3}" generator.warmup_images=20000 generator.frechet_images="${FRECHET:-2000}"
     generator.validate_every="${VALIDATE:-1000}")
-  train_world "$world" generator "$(awk "BEGIN{print 2 * ${MINUTES:-4}}")" "${shared[@]}" 2>&1 | tee "$out/world.log"
+  OMP_NUM_THREADS=8 train_world "$world" generator "$(awk "BEGIN{print 2 * ${MINUTES:-4}}")" "${shared[@]}" 2>&1 | tee "$out/world.log"
   collect "$world" "$out"
   tail -c 300 "$world/generator/train.log"
   train_world "$world" "$ENCODERS" "${OTHERS:-20}" "${shared[@]}" 2>&1 | tee -a "$out/world.log"

@@ -9,12 +9,50 @@ out: faces stand upright, and at the small probabilities that are reached here t
 from __future__ import annotations
 
 from math import log, pi, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 LUMA = 1 / sqrt(3)
+
+
+class Sampled(torch.autograd.Function):
+    """Bilinear samples of images [N, C, H, W] at a grid [N, H, W, 2] without gradient; reflected at the edges.
+
+    R1 needs a derivative of the gradient, which `F.grid_sample` lacks in older versions of torch, such as 2.11. The map
+    is linear in the images, so that its gradient is linear, too, and the gradient's derivative is the map itself.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, grid: Tensor) -> Tensor:
+        ctx.save_for_backward(grid)
+        ctx.shape = images.shape
+        return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (grid,) = ctx.saved_tensors
+        return _Gathered.apply(gradient, grid, ctx.shape), None
+
+
+class _Gathered(torch.autograd.Function):
+    """The gradient of `Sampled`: the images' shape, into which each sample gives back what it took."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(grid)
+        bilinear, reflection = 0, 2
+        images: Tensor = torch.ops.aten.grid_sampler_2d_backward(
+            gradient, gradient.new_empty(shape), grid, bilinear, reflection, False, (True, False)
+        )[0]
+        return images
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (grid,) = ctx.saved_tensors
+        return Sampled.apply(gradient, grid), None, None
 
 
 class Augment(nn.Module):
@@ -78,7 +116,8 @@ class Augment(nn.Module):
             dim=1,
         )  # [N, 2, 3]
         grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        sampled: Tensor = Sampled.apply(images, grid)
+        return sampled
 
     def _colour(self, images: Tensor) -> Tensor:
         n = len(images)

@@ -97,7 +97,6 @@ def fit(spec: TrainingSpec, out: Path, device: torch.device, processes: int = 0,
         accelerator=device.type,
         devices=processes if device.index is None else [device.index],
         precision=spec.precision,
-        benchmark=device.type == "cuda",  # shapes are fixed: cuDNN tries its convolutions once
         strategy=DDPStrategy(find_unused_parameters=spec.find_unused_parameters) if processes > 1 else "auto",
         max_epochs=-1,
         val_check_interval=spec.validate_every,

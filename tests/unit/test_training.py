@@ -7,9 +7,10 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from methods.training.augment import Sampled
 from methods.training.base import ema_with_warmup, warmup_cosine
 
 
@@ -38,3 +39,17 @@ def test_the_rate_rises_and_falls() -> None:
     assert warmup_cosine(0.0, 0.05) == pytest.approx(0.02) and warmup_cosine(1.0, 0.05) == pytest.approx(0)
     assert warmup_cosine(0.5, 0.05) == pytest.approx(0.5)
     assert warmup_cosine(0.25, 0.0) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+
+
+def test_augmented_images_have_a_second_derivative_in_every_version_of_torch() -> None:
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 3, 6, 6, dtype=torch.double, generator=random, requires_grad=True)
+    grid = torch.rand(2, 6, 6, 2, dtype=torch.double, generator=random) * 3 - 1.5  # beyond the edges, too
+
+    def sampled(images: Tensor) -> Tensor:
+        return Sampled.apply(images, grid)
+
+    assert torch.autograd.gradcheck(sampled, (images,))
+    assert torch.autograd.gradgradcheck(sampled, (images,))
+    expected = torch.nn.functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    assert torch.equal(sampled(images), expected)
