@@ -7,8 +7,8 @@
 #   benchmarks/perf/device.sh measure OUT there, two minutes: benchmarks/perf/gpu.py
 #   benchmarks/perf/device.sh unpack F  here: the archives in folder F into the folders of weights
 #
-# Settings of `run`: DEVICE=cuda, MINUTES=4 of the generator, PASSES of each other network, BATCH, GENERATOR_BATCH, LR,
-# VALIDATE (steps), PARALLEL, THREADS, TESTS=1, SETTINGS. Edit directions need more assets and no GPU: train them here.
+# Settings of `run`: DEVICE=cuda, MINUTES=2.8 of the generator, PASSES of each other network, DEADLINE=560 seconds for
+# all, BATCH, GENERATOR_BATCH, LR, ENCODER_LR, VALIDATE (steps), PARALLEL, THREADS, TESTS=1, SETTINGS. Edit directions need more assets and no GPU: train them here.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PACKED=.device
@@ -73,11 +73,12 @@ prepare() {
   "$PYTHON" -c 'import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA")'
 }
 
-# train_world FOLDER STEPS MINUTES SETTINGS...: some steps of the world; a failure is said, and what is done stays.
+# train_world FOLDER STEPS MINUTES SECONDS SETTINGS...: some steps of the world, ended after so many seconds at the latest;
+# a failure is said, and what is done stays.
 train_world() {
-  local folder=$1 steps=$2 minutes=$3
-  shift 3
-  timeout --signal=INT --kill-after=20 "$(awk "BEGIN{print int($minutes * 60 * 1.3 + ${GRACE:-90})}")" \
+  local folder=$1 steps=$2 minutes=$3 seconds=$4
+  shift 4
+  timeout --signal=INT --kill-after=5 "$seconds" \
     "$PYTHON" -m benchmarks train world "$WORLD" data=celeba steps="[$steps]" minutes="$minutes" parallel="${PARALLEL:-10}" \
     start=methods/generators/weights/training/celeba64-state.safetensors generator.detection_images=0 \
     generator.ema_images=20000 encoders.synthetic=0.5 encoders.losses.identity_images=8 encoders.batch="${BATCH:-64}" \
@@ -92,7 +93,7 @@ probe() {
   local out=$1
   mkdir -p "$out"
   prepare
-  train_world "${SCRATCH:-/tmp}/tiny" "generator,$ENCODERS" 0 images=64512 passes=512 generator.batch=32 \
+  train_world "${SCRATCH:-/tmp}/tiny" "generator,$ENCODERS" 0 "${GRACE:-90}" images=64512 passes=512 generator.batch=32 \
     generator.frechet_images=64 > "$out/tiny.log" 2>&1 &
   local tiny=$!
   timeout "${PROBE_SECONDS:-60}" "$PYTHON" -m benchmarks.perf.trainings --device "${DEVICE:-cuda}" --out "$out/trainings.jsonl" \
@@ -108,13 +109,18 @@ run() {
   if [ "${TESTS:-1}" = 1 ]; then
     timeout 200 "$PYTHON" -m pytest -q -x tests/contract -k cuda -p no:cacheprovider > "$out/tests.log" 2>&1 &
   fi
-  local shared=(images="${IMAGES:-5000000}" passes="${PASSES:-200000}" generator.batch="${GENERATOR_BATCH:-128}"
-    generator.lr="${LR:-2e-3}" generator.warmup_images=20000 generator.frechet_images="${FRECHET:-2000}"
-    generator.validate_every="${VALIDATE:-1000}")
-  OMP_NUM_THREADS=8 train_world "$world" generator "$(awk "BEGIN{print 2 * ${MINUTES:-4}}")" "${shared[@]}" 2>&1 | tee "$out/world.log"
+  # One pass of network and generator a step has twice the batch of a network that refines three times.
+  local shared=(images="${IMAGES:-5000000}" passes="${PASSES:-160000}" generator.batch="${GENERATOR_BATCH:-64}"
+    generator.lr="${LR:-1.5e-3}" generator.warmup_images=20000 generator.frechet_images="${FRECHET:-2000}"
+    generator.validate_every="${VALIDATE:-2000}" encoders.lr="${ENCODER_LR:-1.5e-3}")
+  for name in start psp e4e hyperstyle_w_encoder hyperstyle; do shared+=("networks.$name.batch=$((2 * ${BATCH:-64}))"); done
+  shared+=(networks.hyperstyle.budget="${HYPERSTYLE_PASSES:-60000}" ${SHARED:-})
+  local minutes=${MINUTES:-2.8} deadline=${DEADLINE:-560}
+  OMP_NUM_THREADS=8 train_world "$world" generator "$(awk "BEGIN{print 2 * $minutes}")" \
+    "$(awk "BEGIN{print int(60 * $minutes + 100)}")" "${shared[@]}" 2>&1 | tee "$out/world.log"
   collect "$world" "$out"
-  tail -c 300 "$world/generator/train.log"
-  train_world "$world" "$ENCODERS" "${OTHERS:-20}" "${shared[@]}" 2>&1 | tee -a "$out/world.log"
+  tail -c 300 "$world/generator/train.log" || true
+  train_world "$world" "$ENCODERS" "${OTHERS:-12}" $((deadline - SECONDS - 12)) "${shared[@]}" 2>&1 | tee -a "$out/world.log"
   collect "$world" "$out"
   [ ! -f "$out/tests.log" ] || tail -3 "$out/tests.log"
   ls -l "$out"

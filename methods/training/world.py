@@ -46,7 +46,8 @@ class WorldConfig:
     begin the generator's training from. images: that the generator sees. passes: budget of each encoder and of the
     hypernetwork. minutes: of the generator's training, and of all others together; 0 for no limit. parallel: trainings
     side by side. generator, encoders, directions: further settings of these trainings, such as `generator.batch=64`.
-    steps: some of the steps by name; all when empty.
+    networks: of single ones beside the generator, such as `networks.psp.batch=128`. steps: some of the steps by name;
+    all when empty.
     """
 
     name: str
@@ -62,6 +63,7 @@ class WorldConfig:
     generator: dict[str, Any] = field(default_factory=dict)
     encoders: dict[str, Any] = field(default_factory=dict)
     directions: dict[str, Any] = field(default_factory=dict)
+    networks: dict[str, Any] = field(default_factory=dict)
     steps: list[str] = field(default_factory=list)
 
 
@@ -131,6 +133,7 @@ def steps_of(config: WorldConfig, out: Path) -> list[Step]:
     if faces:
         networks |= {key: ("interestyle", *after, f"name={key}", *more) for key, more in INTERESTYLE.items()}
     networks["hyperstyle"] = ("hyperstyle", *trained, f"w_encoder={w_encoder}")
+    networks = {key: (*words, *_words(config.networks.get(key, {}))) for key, words in networks.items()}
     edits = [f"generator={generator}", *([] if faces else ["attributes=[]"]), *_words(config.directions)]
     # Half of the time is the generator's. The others share the rest: a short start, then rounds of so many at a time,
     # and HyperStyle after its W encoder.
@@ -149,9 +152,11 @@ def steps_of(config: WorldConfig, out: Path) -> list[Step]:
             "directions", ("directions", *edits), out / "directions" / f"directions-{name}.safetensors", ("generator",)
         )
     )
-    unknown = set(config.steps) - {step.name for step in steps}
+    unknown = ({*config.steps, *config.networks}) - {step.name for step in steps}
     if unknown:
-        raise ValueError(f"steps={sorted(unknown)}: known: {', '.join(step.name for step in steps)}")
+        raise ValueError(
+            f"steps, networks: {', '.join(sorted(unknown))}: known: {', '.join(step.name for step in steps)}"
+        )
     return steps
 
 

@@ -50,8 +50,10 @@ def test_the_steps_of_a_world_of_faces(tmp_path: Path) -> None:
     assert {"losses.identity=0.2", "batch=4", "budget=40000"} <= set(steps["e4e"].words)
     assert steps["hyperstyle"].needs == ("hyperstyle_w_encoder",)
     assert steps["generator"].minutes == 30 and steps["psp"].minutes == pytest.approx(30 / 10.25)
-    with pytest.raises(ValueError, match="known: generator"):
+    with pytest.raises(ValueError, match="unknown pps; known: generator"):
         steps_of(WorldConfig("mine", steps=["pps"]), tmp_path)
+    own = {step.name: step for step in steps_of(WorldConfig("mine", networks={"psp": {"batch": 32}}), tmp_path)}
+    assert own["psp"].words[-1] == "batch=32" and "batch=32" not in own["e4e"].words
 
 
 def test_a_world_needs_a_name_and_keeps_its_settings(
