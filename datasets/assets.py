@@ -243,6 +243,6 @@ def _obtain(asset: Asset, source: Source, work: Path, quiet: bool) -> list[Path]
 
 
 def _verify(path: Path, expected: str) -> None:
-    found = sha256(path)
-    if expected and found != expected:
-        raise FetchError(f"{path.name} has SHA-256 {found}, expected {expected}")
+    actual = sha256(path)
+    if expected and actual != expected:
+        raise FetchError(f"{path.name} has SHA-256 {actual}, expected {expected}")

@@ -89,7 +89,7 @@ class Manifest:
         for record in self.records:
             if not is_safe(record.id):
                 raise ManifestError(
-                    f"data set {self.name!r}: id {record.id!r} is no safe file name: A-Z a-z 0-9 . _ -, {MOST} at most"
+                    f"data set {self.name!r}: id {record.id!r} is not a safe file name: A-Z a-z 0-9 . _ -, up to {MOST}"
                 )
             if bool(record.file) == bool(record.failure):
                 raise ManifestError(f"data set {self.name!r}: {record.id} needs either a file or a failure")

@@ -192,12 +192,12 @@ def tensors(content: Any, path: Path, entry: str = "") -> dict[str, Tensor]:
         found = entries(content)
         content = {name: value.unpack() for name, value in found if isinstance(value, StoredTensor)}
     if not isinstance(content, Mapping):
-        raise ValueError(f"{where} is no state dict but of type {type(content).__name__}")
+        raise ValueError(f"{where} is not a state dict but of type {type(content).__name__}")
     state: dict[str, Tensor] = {}
     for key, value in content.items():
         name = _PARALLEL.sub("", str(key))
         if not torch.is_tensor(value):
-            raise ValueError(f"{where}: {key} is no tensor but of type {type(value).__name__}")
+            raise ValueError(f"{where}: {key} is not a tensor but of type {type(value).__name__}")
         if name in state:
             raise ValueError(f"{where}: {name} is there twice, with and without DataParallel's prefix")
         state[name] = value
@@ -210,31 +210,32 @@ def part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def check_tensors(
-    path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: Collection[str] = ()
+    path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: Collection[str] = ()
 ) -> None:
     """Compare a file's tensors with those of a network.
 
     Args:
         path: of the file, for messages.
-        found: its tensors.
+        tensors: the file's.
         expected: the state dict of the network, possibly on the meta device.
         optional: names that the file may lack, besides the counters of batch norms.
 
     Raises:
         ValueError: tensors are missing, unexpected, not finite or of another shape; the message lists them.
     """
-    if found and not set(found) & set(expected):
+    if tensors and not set(tensors) & set(expected):
         raise ValueError(
-            f"{path}: another network: it holds {describe(dict(found))}; looked for {', '.join(list(expected)[:3])} ..."
+            f"{path}: another network: it holds {describe(dict(tensors))}; "
+            f"looked for {', '.join(list(expected)[:3])} ..."
         )
-    missing = sorted(k for k in expected if k not in found and k not in optional and not COUNTERS.search(k))
-    extra = sorted(set(found) - set(expected))
+    missing = sorted(k for k in expected if k not in tensors and k not in optional and not COUNTERS.search(k))
+    extra = sorted(set(tensors) - set(expected))
     shapes = [
         f"{k} {list(v.shape)} instead of {list(expected[k].shape)}"
-        for k, v in found.items()
+        for k, v in tensors.items()
         if k in expected and v.shape != expected[k].shape
     ]
-    broken = [k for k, v in found.items() if not bool(v.isfinite().all())]
+    broken = [k for k, v in tensors.items() if not bool(v.isfinite().all())]
     problems = {"lacks": missing, "has unexpected": extra, "has wrong shapes": shapes, "is not finite in": broken}
     for problem, names in problems.items():
         if names:
@@ -243,15 +244,15 @@ def check_tensors(
             )
 
 
-def fill(path: Path, network: torch.nn.Module, found: Mapping[str, Tensor], optional: Collection[str] = ()) -> None:
+def fill(path: Path, network: torch.nn.Module, tensors: Mapping[str, Tensor], optional: Collection[str] = ()) -> None:
     """Load a file's tensors into a network as float32; arguments and errors as of `check_tensors`."""
     own = network.state_dict()
-    check_tensors(path, found, own, optional)
-    network.load_state_dict({**own, **{k: v.to(own[k].dtype) for k, v in found.items()}})
+    check_tensors(path, tensors, own, optional)
+    network.load_state_dict({**own, **{k: v.to(own[k].dtype) for k, v in tensors.items()}})
 
 
 def assemble(
-    path: Path, build: Callable[[], Network], found: Mapping[str, Tensor], optional: Collection[str] = ()
+    path: Path, build: Callable[[], Network], tensors: Mapping[str, Tensor], optional: Collection[str] = ()
 ) -> Network:
     """A network with a file's tensors, float32, in eval mode and frozen; arguments and errors as of `check_tensors`.
 
@@ -261,8 +262,8 @@ def assemble(
     with torch.device("meta"):
         network = build()
     own = network.state_dict()
-    check_tensors(path, found, own, optional)
+    check_tensors(path, tensors, own, optional)
     counters = {key: torch.zeros((), dtype=torch.int64) for key in own if COUNTERS.search(key)}
-    filled = counters | {key: value.to(own[key].dtype) for key, value in found.items()}
+    filled = counters | {key: value.to(own[key].dtype) for key, value in tensors.items()}
     network.load_state_dict(filled, strict=False, assign=True)
     return network.eval().requires_grad_(False)

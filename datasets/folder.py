@@ -202,7 +202,7 @@ def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
 
     Hidden files and folders, and the cache, are neither.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     cache = assets.cache_dir()  # what is built lies there, also where the user keeps it in the folder
     left_out: list[str] = []
     for above, folders, names in os.walk(root):
@@ -212,13 +212,13 @@ def _files(root: Path) -> tuple[dict[str, Path], list[str]]:
             if why := _left_out(file):
                 left_out.append(f"{shown(file.relative_to(root).as_posix())} ({why})")
             elif name not in folders:
-                found.append(file.relative_to(root))
-    found.sort(key=Path.as_posix)
-    slugs = [safe_name(file.with_suffix("").as_posix()) for file in found]
+                paths.append(file.relative_to(root))
+    paths.sort(key=Path.as_posix)
+    slugs = [safe_name(file.with_suffix("").as_posix()) for file in paths]
     # File systems that ignore case must not mix up two ids.
     counts = Counter(slug.lower() for slug in slugs)
     files = {}
-    for file, slug in zip(found, slugs, strict=True):
+    for file, slug in zip(paths, slugs, strict=True):
         id = slug if counts[slug.lower()] == 1 else f"{slug}-{short_hash(file.as_posix())}"
         files[id] = root / file
     return files, sorted(left_out)

@@ -41,12 +41,12 @@ class Record:
         raise UnsafePickleError("refused to change a module after it was made")
 
     def children(self) -> dict[str, Any]:
-        """Parameters, buffers and modules by name; of an object that is no module, its attributes."""
+        """Parameters, buffers and modules by name; of an object that is not a module, its attributes."""
         if not any(key in self.state for key in ("_parameters", "_buffers", "_modules")):
             return dict(self.state)
         parts = (self.state.get(key) for key in ("_parameters", "_buffers", "_modules"))
-        found = {name: value for part in parts if isinstance(part, Mapping) for name, value in part.items()}
-        return {name: value.record() if isinstance(value, _Instance) else value for name, value in found.items()}
+        values = {name: value for part in parts if isinstance(part, Mapping) for name, value in part.items()}
+        return {name: value.record() if isinstance(value, _Instance) else value for name, value in values.items()}
 
 
 class _Named(type):

@@ -99,10 +99,10 @@ def _natural(base_set: Manifest, chosen: tuple[Record, ...], count: int) -> list
     for record in chosen:
         if "person" in record.labels:
             first.setdefault(record.labels["person"], f"{record.id}.clean")
-    found = [r for r in base_set.records if r.labels.get("occluded") and r.labels.get("person") in first]
-    if not found or not count:
+    occluded = [r for r in base_set.records if r.labels.get("occluded") and r.labels.get("person") in first]
+    if not occluded or not count:
         return []
-    return [(r, first[r.labels["person"]]) for r in replace(base_set, records=tuple(found)).subset(count).records]
+    return [(r, first[r.labels["person"]]) for r in replace(base_set, records=tuple(occluded)).subset(count).records]
 
 
 def _candidates(
@@ -145,10 +145,10 @@ def _landmarks(picture: Picture) -> np.ndarray:
     image = picture()
     scale = image.width / FRAME_SIDE
     small = image if scale == 1 else image.resize((FRAME_SIDE, FRAME_SIDE), Image.Resampling.BICUBIC)
-    found = alignment.landmarks_in_boxes(images.to_tensor(small)[None], ALIGNED_BOX)[0]
-    if found.probability < MIN_PROBABILITY:
-        raise alignment.NoFaceError(f"no landmarks to lay an object by: O-Net gives p = {found.probability:.2f}")
-    return (found.points + 0.5) * scale - 0.5
+    face = alignment.landmarks_in_boxes(images.to_tensor(small)[None], ALIGNED_BOX)[0]
+    if face.probability < MIN_PROBABILITY:
+        raise alignment.NoFaceError(f"no landmarks to lay an object by: O-Net gives p = {face.probability:.2f}")
+    return (face.points + 0.5) * scale - 0.5
 
 
 def _laid(

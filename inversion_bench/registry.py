@@ -109,12 +109,12 @@ class Registry(Generic[T]):
 
     @cached_property
     def _installed(self) -> dict[str, EntryPoint]:
-        found: dict[str, EntryPoint] = {}
+        points: dict[str, EntryPoint] = {}
         for point in entry_points(group=self.group):
-            if point.name in found or point.name in self._built_in:
+            if point.name in points or point.name in self._built_in:
                 raise ValueError(f"two packages register a {self.kind} called {point.name!r}: {point.value}")
-            found[point.name] = point
-        return found
+            points[point.name] = point
+        return points
 
     def names(self) -> list[str]:
         """All names, the suite's own first; imports nothing."""

@@ -21,6 +21,6 @@ def explain(error: Exception, owner: str) -> str:
     if isinstance(error, ConfigAttributeError | ConfigKeyError) and key is not None and is_dataclass(kind):
         known = [field.name for field in fields(kind)]
         listed = ", ".join(known) or "none"
-        return f"{str(key)!r} is no setting of {owner}: {near_miss(str(key), known)}known: {listed}"
+        return f"{str(key)!r} is not a setting of {owner}: {near_miss(str(key), known)}known: {listed}"
     # OmegaConf says it in the names of its own classes.
     return "expected a list, such as [a, b]" if "is not a ListConfig" in message else message

@@ -113,7 +113,7 @@ def describe(name: str) -> PipelineFile:
             file's keys; with settings of its last stage behind it, as `sg2_w_plus@steps=300@lr=0.05`.
 
     Raises:
-        ValueError: the name is unknown (with the near miss), or the file or object is no method.
+        ValueError: the name is unknown (with the near miss), or the file or object is not a method.
     """
     name, *varied = name.split("@")
     target = name if name.endswith(_SUFFIXES) else METHODS.target(name)
@@ -209,7 +209,7 @@ def resolve_stage(name: str, *overrides: Mapping[str, Any], where: str = "") -> 
         except OmegaConfBaseException as error:
             keys = list(flatten(asdict(cls.Config())))
             wrong = next((k for k in layer if k not in keys), "")
-            hint = f"{wrong!r} is no setting of it: {near_miss(wrong, keys)}" if wrong else f"{error} "
+            hint = f"{wrong!r} is not a setting of it: {near_miss(wrong, keys)}" if wrong else f"{error} "
             raise ValueError(f"{where or name}: {hint}known: {', '.join(keys)}") from error
     made: Any = OmegaConf.to_object(config)
     check_numbers(asdict(made), asdict(cls.Config()), where or name)

@@ -62,7 +62,7 @@ def values(edits: Edits, targets: Sequence[Target]) -> dict[str, Value]:
     equal = {target.name: at_equal_effect(edits, target) for target in targets}
     steps = {target.name: same_step(edits, target) for target in targets}
     sequence, identity = in_sequence(edits, targets)
-    found = {
+    results = {
         "edit_id_equal": average([identities for identities, _ in equal.values()]),
         "edit_kept_equal": average([at_equal_effect(edits, target, kept=True)[0] for target in targets]),
         "edit_reached": average([reached for _, reached in equal.values()]),
@@ -74,11 +74,11 @@ def values(edits: Edits, targets: Sequence[Target]) -> dict[str, Value]:
         "edit_outside": change_outside(edits, targets),
     }
     for measure in STILL:
-        found[f"edit_still_{measure}"] = average([still_at_reach(edits, target, measure) for target in targets])
+        results[f"edit_still_{measure}"] = average([still_at_reach(edits, target, measure) for target in targets])
     for target in targets:
-        found[f"edit_id_equal_{target.name}"] = equal[target.name][0]
-        found[f"edit_effect_{target.name}"], found[f"edit_id_{target.name}"] = steps[target.name]
-    return found
+        results[f"edit_id_equal_{target.name}"] = equal[target.name][0]
+        results[f"edit_effect_{target.name}"], results[f"edit_id_{target.name}"] = steps[target.name]
+    return results
 
 
 def _share(target: Target, found: Value) -> Value:

@@ -105,20 +105,20 @@ def identity_over_effect(effects: Sequence[float], identities: Sequence[float], 
     Raises:
         ValueError: the lengths differ, the path does not start at effect 0, or reach is not positive.
     """
-    at, found = identity_curve(effects, identities, reach)
+    at, fitted = identity_curve(effects, identities, reach)
     end = min(at[-1], reach)
-    if math.isnan(found[0]):  # the target has no face
+    if math.isnan(fitted[0]):  # the target has no face
         return math.nan, end / reach
     knots = np.array([*(level for level in at if level < end), end])
-    heights = np.interp(knots, at, found)
+    heights = np.interp(knots, at, fitted)
     area = float((np.diff(knots) * (heights[1:] + heights[:-1]) / 2).sum()) + STRANGERS * (reach - end)
     return area / reach, end / reach
 
 
 def identity_at(effects: Sequence[float], identities: Sequence[float], level: float, reach: float) -> float:
     """The identity at one effect of the same curve (for plots); NaN where it is not reached."""
-    at, found = identity_curve(effects, identities, reach)
-    return float(np.interp(level, at, found)) if level <= at[-1] else math.nan
+    at, fitted = identity_curve(effects, identities, reach)
+    return float(np.interp(level, at, fitted)) if level <= at[-1] else math.nan
 
 
 def identity_curve(
@@ -152,15 +152,15 @@ def identity_curve(
     growing = np.asarray(effects, dtype=float)[read][1:]
     if len(growing):
         growing = isotonic_regression(growing).x.clip(min=0)
-    at, found = [0.0], [float(falling[0])]
+    at, fitted = [0.0], [float(falling[0])]
     for level, identity in zip(growing, falling[1:], strict=True):
         if level > at[-1]:
             if level - at[-1] > LEAP * reach:
                 at.append(at[-1] + LEAP * reach)
-                found.append(float(identity))
+                fitted.append(float(identity))
             at.append(float(level))
-            found.append(float(identity))
-    return at, found
+            fitted.append(float(identity))
+    return at, fitted
 
 
 def effect(edits: Edits, attribute: str, strength: float) -> float:
@@ -193,7 +193,7 @@ def still_at_reach(edits: Edits, target: Target, measure: str) -> Value:
 
     Undefined where an effect is not reached: an editor that changes nothing keeps everything.
     """
-    found = []
+    at_reach = []
     if any(measure not in reading.still for (name, _), reading in edits.single.items() if name == target.name):
         return _undefined("not measured")
     for sign in (-1, 1):
@@ -208,8 +208,8 @@ def still_at_reach(edits: Edits, target: Target, measure: str) -> Value:
         before = max(after - 1, 0)
         width = growing[after] - growing[before]
         share = (target.reach - growing[before]) / width if width else 1.0
-        found.append(float(values[before] + share * (values[after] - values[before])))
-    return mean(found), ""
+        at_reach.append(float(values[before] + share * (values[after] - values[before])))
+    return mean(at_reach), ""
 
 
 def at_equal_effect(edits: Edits, target: Target, *, kept: bool = False) -> tuple[Value, Value]:

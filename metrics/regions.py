@@ -93,10 +93,10 @@ def _parse_ellipses(images: Tensor) -> tuple[Tensor, tuple[str, ...]]:
     height, width = images.shape[-2:]
     if height != width:
         raise ValueError(f"region landmark_ellipse: expected square images, found {width}x{height}")
-    found = find_landmarks(images)
-    reasons = tuple(_reason(landmarks) for landmarks in found)
+    faces = find_landmarks(images)
+    reasons = tuple(_reason(landmarks) for landmarks in faces)
     masks = torch.zeros(len(images), 1, height, width)
-    for mask, face, reason in zip(masks, found, reasons, strict=True):
+    for mask, face, reason in zip(masks, faces, reasons, strict=True):
         if not reason:
             mask[0] = draw_ellipse(face, width)
     return masks, reasons

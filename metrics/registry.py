@@ -85,9 +85,9 @@ def find(name: str) -> SampleMetric | SetMetric:
 def _made(target: str) -> SampleMetric | SetMetric:
     from metrics.base import SampleMetric, SetMetric
 
-    found = load_object(target)
+    made = load_object(target)
     try:
-        metric = found if isinstance(found, SampleMetric | SetMetric) else found()
+        metric = made if isinstance(made, SampleMetric | SetMetric) else made()
         if not isinstance(metric, SampleMetric | SetMetric):
             raise TypeError(f"found {type(metric).__name__}")
     except TypeError as error:

@@ -16,12 +16,12 @@ NUMBER = re.compile(r"arXiv (\d{4}\.\d{5})")
 @cache
 def entries() -> dict[str, str]:
     """Entries of references.bib by arXiv number; of papers without one by their `note`."""
-    found = {}
+    entries = {}
     for line in PATH.read_text(encoding="utf-8").splitlines():
         if match := re.search(r"(?:eprint|note)=\{([^}]*)\}", line):
             archived = ", archiveprefix={arXiv}" if "eprint=" in line else ""
-            found[match[1]] = f"{line[:-1]}{archived}}}"
-    return found
+            entries[match[1]] = f"{line[:-1]}{archived}}}"
+    return entries
 
 
 def citation(results: Results) -> str:

@@ -80,12 +80,12 @@ def strengths(choices: Sequence[Choice], methods: Sequence[str]) -> list[Strengt
     reach = np.max([_reach(scores, inverse, [getattr(choice, key) for choice in choices])
                     for key in ("participant", "image")], axis=0)  # fmt: skip
     reach = np.where(reach > 0, reach, np.nan)
-    found = []
+    strengths = []
     for method, index in place.items():
         wins, n = int((signs[:, index] > 0).sum()), int((signs[:, index] != 0).sum())
         value, width = float(theta[index]), float(reach[index])
-        found.append(Strength(method, value, value - width, value + width, wins, n))
-    return found
+        strengths.append(Strength(method, value, value - width, value + width, wins, n))
+    return strengths
 
 
 def _reach(scores: NDArray[np.float64], inverse: NDArray[np.float64], labels: Sequence[str]) -> NDArray[np.float64]:

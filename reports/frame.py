@@ -283,14 +283,14 @@ def _check_values(rows: pd.DataFrame) -> None:
 def _check_versions(run: dict[str, Any], rows: pd.DataFrame) -> None:
     ok = rows[rows["status"] == "ok"]
     for metric, versions in ok.groupby("metric")["metric_version"].unique().items():
-        found = sorted(int(version) for version in versions)
+        present = sorted(int(version) for version in versions)
         expected = run["metrics"][metric]["version"]
-        if found != [expected]:
+        if present != [expected]:
             raise ReportError(
-                f"metric {metric!r} is at version {expected}, its rows at {found}: numbers of different recipes do "
+                f"metric {metric!r} is at version {expected}, its rows at {present}: numbers of different recipes do "
                 "not share a column; score the run again"
             )
     for key, versions in ok.groupby(["method", "dataset", "protocol"])["method_version"].unique().items():
         if len(versions) > 1:
-            found = sorted(int(version) for version in versions)
-            raise ReportError(f"method, data set, protocol {key} mixes method versions {found}: run the old rows again")
+            present = sorted(int(version) for version in versions)
+            raise ReportError(f"method, data set, protocol {key} mixes method versions {present}: run old rows again")

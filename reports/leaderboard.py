@@ -38,10 +38,10 @@ def build(folders: Sequence[Path], out: Path) -> tuple[Path, int, int]:
     """
     entries: list[Entry] = []
     for folder in folders:
-        found = list(_of_folder(folder, out))
-        if not found:
+        submitted = list(_of_folder(folder, out))
+        if not submitted:
             raise ReportError(f"{folder}: expected results.parquet of a run, or .json files of results; found none")
-        entries += found
+        entries += submitted
     boards: dict[tuple[str, ...], list[int]] = {}
     for place, (_, content) in enumerate(entries):
         used = {score["dataset"] for score in content["scores"]}

@@ -73,14 +73,14 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check(path: Path, where: str, found: Any, fields: Mapping[str, Check]) -> None:
-    if not isinstance(found, dict):
-        raise ReportError(f"{path}: {where[:-1]}: expected an object, found {str(found)[:80]!r}")
+def _check(path: Path, where: str, entry: Any, fields: Mapping[str, Check]) -> None:
+    if not isinstance(entry, dict):
+        raise ReportError(f"{path}: {where[:-1]}: expected an object, found {str(entry)[:80]!r}")
     for name, (expected, holds) in fields.items():
-        if name not in found:
+        if name not in entry:
             raise ReportError(f"{path}: {where}{name}: expected {expected}, found none")
-        if not holds(found[name]):
-            raise ReportError(f"{path}: {where}{name}: expected {expected}, found {str(found[name])[:80]!r}")
+        if not holds(entry[name]):
+            raise ReportError(f"{path}: {where}{name}: expected {expected}, found {str(entry[name])[:80]!r}")
 
 
 def _agree(path: Path, where: str, score: Mapping[str, Any], datasets: Mapping[str, Any]) -> None:

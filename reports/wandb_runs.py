@@ -107,23 +107,23 @@ def _follow(run: Any, directory: Path, ear: Ear) -> None:
 
 def points(state: Mapping[str, Any], before: int) -> dict[str, Any]:
     """What is logged of a state of work/progress.json. before: images of the phases before."""
-    found = {"images": before + state["done"], "progress/phase": state["phase"]}
+    point = {"images": before + state["done"], "progress/phase": state["phase"]}
     if state["left"] is not None:
-        found["progress/seconds_left"] = state["left"]
+        point["progress/seconds_left"] = state["left"]
     for dataset, methods in state["means"].items():
         for method, values in methods.items():
             for metric, (mean, _) in values.items():
-                found["/".join(["first_means", key(dataset), key(metric), key(method)])] = mean
-    return found
+                point["/".join(["first_means", key(dataset), key(metric), key(method)])] = mean
+    return point
 
 
 def _state(directory: Path) -> dict[str, Any]:
     """What the run last said about itself; empty where it says nothing."""
     try:
-        found: dict[str, Any] = json.loads((directory / "work" / "progress.json").read_bytes())
+        state: dict[str, Any] = json.loads((directory / "work" / "progress.json").read_bytes())
     except (OSError, ValueError):
         return {}
-    return found
+    return state
 
 
 def key(part: str) -> str:

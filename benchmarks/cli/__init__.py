@@ -64,10 +64,10 @@ examples:
 
 exit codes:
   0    complete
-  1    some images failed, or the run had to stop; the same command goes on from there
+  1    some images failed, or the run had to stop; the same command resumes it
   2    a wrong command, option or setting, or missing files; nothing was started
-  130  interrupted; the same command goes on from there
-A metric that is undefined for an image, as an angle where no face is found, is no failure."""
+  130  interrupted; the same command resumes it
+A metric that is undefined for an image, as an angle where no face is found, is not a failure."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,10 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error("out of memory %s\nstopped; what was done is kept", error, exc_info=debug)
         return 1
     except (OSError, StoppedError) as error:
-        logger.error("%s\nstopped; what was done is kept, run the same command to go on", error, exc_info=debug)
+        logger.error("%s\nstopped; what was done is kept, run the same command to resume", error, exc_info=debug)
         return 1
     except KeyboardInterrupt:
-        logger.error("interrupted; what was done is kept, run the same command to go on", exc_info=debug)
+        logger.error("interrupted; what was done is kept, run the same command to resume", exc_info=debug)
         return 130
     finally:
         logs.close_files()

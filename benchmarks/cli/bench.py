@@ -33,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     folder = options.folder
     if not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder; give one with photographs in it")
+        raise ConfigError(f"{folder} is not a folder; give one with photographs in it")
 
     from benchmarks.engine.config import load_suite
 

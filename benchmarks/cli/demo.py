@@ -37,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     for path in options.photos:
         if not path.exists():
-            raise ConfigError(f"there is no file or folder {path}")
+            raise ConfigError(f"no such file or folder: {path}")
     overrides, out = [], options.out
     if options.photos:
         # Other photographs, another folder: their results stand side by side.

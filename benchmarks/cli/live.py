@@ -114,7 +114,7 @@ def results_table(results: Results) -> None:
     print("* best, or not distinguishable from the best; s: seconds an image")
 
 
-def _results_table(results: Results, found: Summary, alone: bool = False) -> Table:
+def _results_table(results: Results, shown: Summary, alone: bool = False) -> Table:
     """alone: all columns are of one data set, which is named above the table."""
     from reports.summary import failed, seconds, text
 
@@ -122,7 +122,7 @@ def _results_table(results: Results, found: Summary, alone: bool = False) -> Tab
     line = "" if alone else "\n"
     table.add_column(f"{line}method", no_wrap=True)
     last = ""
-    for column in found.columns:
+    for column in shown.columns:
         first, last = column.dataset != last, column.dataset
         above = results.title("datasets", column.dataset).split(",")[0] if first and column.dataset else ""
         above = "" if alone else f"{above}\n"
@@ -131,9 +131,9 @@ def _results_table(results: Results, found: Summary, alone: bool = False) -> Tab
     table.add_column(f"{line}s", justify="right")
     if lost:
         table.add_column(f"{line}failed", justify="right")
-    for row in found.rows:
+    for row in shown.rows:
         cells = [Text(f"{text(column, cell)}*", "bold") if cell.mark == "best" else Text(f"{text(column, cell)} ")
-                 for column, cell in zip(found.columns, row.cells, strict=True)]  # fmt: skip
+                 for column, cell in zip(shown.columns, row.cells, strict=True)]  # fmt: skip
         spent = f"{took[row.method]:.2f}" if row.method in took else ""
         table.add_row(Text(row.labels[0]), *cells, spent, *([str(lost.get(row.method, 0))] * bool(lost)))
     return table

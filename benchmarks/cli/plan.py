@@ -110,6 +110,6 @@ def _estimated(cost: Estimate, images: int, workers: int) -> Iterator[str]:
     if parts:
         yield f"about {duration(sum(spent.values()))}: {parts}" + " (measured with other settings)" * cost.rough
     if cost.unknown:
-        yield f"nobody has measured {', '.join(cost.unknown)} on such a device yet: more time than that"
+        yield f"{', '.join(cost.unknown)} not measured on such a device yet: it takes longer than that"
     memory = f"{cost.memory * workers / 2**30:.1f} GB of memory, " if cost.memory else ""
     yield f"about {memory}{cost.disk / 1e6:,.0f} MB on disk for {images:,} inversions"

@@ -112,7 +112,7 @@ def _of_folder(
             raise ConfigError(f"{folder} is the folder of a run, which is reported as it is; leave {name} out")
     for name in ("run.json", "results.parquet"):
         if not (folder / name).is_file():
-            raise ConfigError(f"{folder} has no {name}: it is no folder of a finished run; `status {folder}` says more")
+            raise ConfigError(f"{folder} has no {name}: not a finished run; `status {folder}` says more")
     output.prepare(folder)
     return _build(folder, json.loads((folder / "run.json").read_bytes()), layouts, images, rank_by)
 
@@ -121,15 +121,15 @@ def intact(out: Path) -> bool:
     """Whether all that is stored in a run's folder is as it was written; says what is not."""
     from benchmarks.engine.verify import verify
 
-    found = verify(out)
-    for problem in found.problems:
+    verified = verify(out)
+    for problem in verified.problems:
         logger.error("%s", problem)
-    if found.unchecked:
-        logger.warning("%d rows and files have no checksum: an earlier state of the suite wrote them", found.unchecked)
-    logger.info("%d rows and %d files verified, %d damaged", found.rows, found.files, len(found.problems))
-    if found.problems:
+    if verified.unchecked:
+        logger.warning("%d rows and files of an earlier version have no checksum", verified.unchecked)
+    logger.info("%d rows and %d files verified, %d damaged", verified.rows, verified.files, len(verified.problems))
+    if verified.problems:
         logger.error("`run --resume all` computes damaged images again, `score` changed scores")
-    return not found.problems
+    return not verified.problems
 
 
 def write(stored: Run, layouts: list[str] | None = None, images: list[str] | None = None, rank_by: str = "") -> Written:
@@ -195,7 +195,7 @@ def exit_code(frame: pd.DataFrame, reasons: Path) -> int:
     for what, rows, level in (
         ("failed rows", frame[failed], logging.WARNING),
         ("undefined metrics", frame[status == "undefined"], logging.INFO),
-        ("rows that are not there yet: the same command as before goes on", frame[missing], logging.WARNING),
+        ("rows that are not there yet: the same command as before resumes the run", frame[missing], logging.WARNING),
     ):
         if len(rows):
             count = rows[["dataset", "image"]].drop_duplicates().shape[0]

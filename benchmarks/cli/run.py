@@ -1,4 +1,4 @@
-"""Invert, score and report a suite. What is done already is kept: the same command goes on where it ended.
+"""Invert, score and report a suite. What is done already is kept: the same command resumes it.
 
 Several commands may work in one folder, on one machine or on many; they share the images.
 """
@@ -154,11 +154,11 @@ def run(options: argparse.Namespace) -> int:
             with FileLock(run.out / "run.lock"):
                 score.measure(run, progress)
                 progress.begin("reporting", {})
-                found = report.write(run)
+                written = report.write(run)
             log()
         finally:
             progress.close()
-    return report.show(found, options)
+    return report.show(written, options)
 
 
 def parse_shard(text: str) -> Shard:

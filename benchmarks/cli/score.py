@@ -66,10 +66,10 @@ def run(options: argparse.Namespace) -> int:
         progress = Progress(stored, show)
         try:
             measure(stored, progress)
-            found = report.write(stored)
+            written = report.write(stored)
         finally:
             progress.close()
-    return report.show(found, options)
+    return report.show(written, options)
 
 
 def _rate_folders(options: argparse.Namespace) -> int:

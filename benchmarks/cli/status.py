@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     if now:
         print(describe(now))
     elif total["missing"]:
-        print("not running; the same `run` goes on from here")
+        print("not running; the same `run` resumes it")
     else:
         print("complete")
     print(f"{out}: {_text(total)}")

@@ -52,7 +52,7 @@ def refuse_other_settings(out: Path, suite: SuiteConfig, replace: bool = False) 
     if differ and not replace:
         raise ConfigError(
             f"{out} has the tables of {stored.get('suite', 'a suite')} with other {', '.join(differ)}; choose another "
-            "folder with --out, or --replace to write the tables anew (inversions and scores are kept)"
+            "folder with --out, or --replace to write the tables again (inversions and scores are kept)"
         )
 
 

@@ -198,13 +198,13 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
     for what, names in (("method", suite.methods), ("data set", [entry.name for entry in suite.datasets])):
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
-            yield f"{what} {twice[0]!r} is named twice; results are told apart by the name"
+            yield f"{what} {twice[0]!r} is named twice; results are identified by the name"
     yield from _unknown_names(suite)
     if not is_safe(suite.name):
-        yield f"name is {suite.name!r}, which is no safe name of a folder: letters, digits, `.`, `_`, `-`"
+        yield f"name is {suite.name!r}, which is not a safe name of a folder: letters, digits, `.`, `_`, `-`"
     for name in [*suite.methods, *(entry.name for entry in suite.datasets)]:
         if name in (".", "..") or any(sign in name for sign in "/\\\0"):
-            yield f"{name!r} is no safe name of a file"
+            yield f"{name!r} is not a safe name of a file"
     for name in suite.published:
         if name not in published.names():
             known = published.names()

@@ -66,10 +66,10 @@ class Costs:
             [cost for cost in here if cost.kind == kind],
             [cost for cost in here if cost.kind.partition(":")[0] == name],
         )
-        for level, found in enumerate(levels):
-            if items := sum(cost.items for cost in found):
-                seconds = sum(cost.seconds * cost.items for cost in found) / items
-                memory = max(cost.memory for cost in found)
+        for level, costs in enumerate(levels):
+            if items := sum(cost.items for cost in costs):
+                seconds = sum(cost.seconds * cost.items for cost in costs) / items
+                memory = max(cost.memory for cost in costs)
                 return Cost(device, generator, kind, seconds, memory, items), level == 0
         return None
 
@@ -117,16 +117,16 @@ def estimate(run: Run, pending: Mapping[str, int], more: Mapping[str, int], devi
     seconds: dict[str, float] = {"inverting": 0.0}
     unknown, rough, memory = [], False, 0.0
     for stage_run in plan.stage_runs:
-        found = known.find(device, plan.generator_hash, kind_of(stage_run.stage.identity()))
-        if found is None:
+        nearest = known.find(device, plan.generator_hash, kind_of(stage_run.stage.identity()))
+        if nearest is None:
             unknown += [stage_run.stage.name] * bool(pending[stage_run.key])
             continue
-        cost, exact = found
+        cost, exact = nearest
         seconds["inverting"] += cost.seconds * pending[stage_run.key]
         rough, memory = rough or not exact, max(memory, cost.memory)
     for phase, items in more.items():
-        if found := known.find(device, plan.generator_hash, phase):
-            seconds[phase] = found[0].seconds * items
+        if nearest := known.find(device, plan.generator_hash, phase):
+            seconds[phase] = nearest[0].seconds * items
     disk = sum(_bytes(plan, stage_run, count) for stage_run in plan.stage_runs if (count := pending[stage_run.key]))
     return Estimate(seconds, tuple(dict.fromkeys(unknown)), rough, memory * 2**20, disk)
 
@@ -147,9 +147,9 @@ def dumps(costs: Costs) -> str:
     groups = sorted({(cost.device, cost.generator, cost.kind) for cost in costs.costs})
     lines = []
     for device, generator, kind in groups:
-        found = costs.find(device, generator, kind)
-        assert found is not None
-        entry = asdict(found[0])
+        nearest = costs.find(device, generator, kind)
+        assert nearest is not None
+        entry = asdict(nearest[0])
         entry |= {"seconds": float(f"{entry['seconds']:.3g}"), "memory": round(entry["memory"])}
         lines.append(json.dumps(entry))
     return "[\n " + ",\n ".join(lines) + "\n]\n"

@@ -82,14 +82,14 @@ def _scores(
     if image.shape != target.shape:
         sizes = " and ".join(f"{each.shape[2]}x{each.shape[1]} px" for each in (image, target))
         return [(name, metric, None, "failed", f"image and target are {sizes}; resize one of them") for metric in names]
-    found: list[ScoreRow] = []
+    scores: list[ScoreRow] = []
     for metric in metrics:
         if reason := scope.excluded_by(metric.info.frames, metric.info.domains):
-            found.append((name, metric.info.name, None, "skipped", reason))
+            scores.append((name, metric.info.name, None, "skipped", reason))
             continue
         score = measure(metric, name, image, target)
-        found.append((name, metric.info.name, score.value, score.status, score.reason))
-    return found
+        scores.append((name, metric.info.name, score.value, score.status, score.reason))
+    return scores
 
 
 def table(scores: pd.DataFrame, suite: SuiteConfig) -> str:

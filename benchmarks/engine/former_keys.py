@@ -45,27 +45,27 @@ def with_former(protocols: DictConfig | None, layer: DictConfig) -> DictConfig |
         return protocols
     _warn()
     below: Any = {} if protocols is None else OmegaConf.to_container(protocols)
-    found: dict[str, Any] = dict(below)
+    present: dict[str, Any] = dict(below)
     for key, value in former.items():
         del layer[key]
         if key == "metrics":
-            found = _of_metrics(value) | _without(found, METRICS)
+            present = _of_metrics(value) | _without(present, METRICS)
         elif key == "editing":
             renamed = {EDITING.get(name, name): setting for name, setting in value.items()}
-            found["editing"] = (found.get("editing") or {}) | renamed
+            present["editing"] = (present.get("editing") or {}) | renamed
         else:
             names = ["occlusion" if name == "occluded" else name for name in value]
-            found = _without(found, INLINE if key == "inline" else PAIRED) | {name: {} for name in names}
-    return OmegaConf.create(dict(sorted(found.items(), key=_place)))
+            present = _without(present, INLINE if key == "inline" else PAIRED) | {name: {} for name in names}
+    return OmegaConf.create(dict(sorted(present.items(), key=_place)))
 
 
 def _of_metrics(names: list[str]) -> dict[str, Any]:
     """Protocols for a list of metrics of all kinds, in its order."""
-    found: dict[str, Any] = {}
+    protocols: dict[str, Any] = {}
     for kind, group in groupby(names, _kind):
-        name = kind if kind not in found else f"{kind}_{len(found) + 1}"
-        found[name] = {"metrics": list(group)} | ({} if name == kind else {"protocol": kind})
-    return found
+        name = kind if kind not in protocols else f"{kind}_{len(protocols) + 1}"
+        protocols[name] = {"metrics": list(group)} | ({} if name == kind else {"protocol": kind})
+    return protocols
 
 
 def _kind(metric: str) -> str:

@@ -67,12 +67,12 @@ def _process(
 
 def pending(run: Run, shard: Shard = ALL) -> dict[Part, list[Any]]:
     """What is to be made and is not made yet, by protocol and stage run."""
-    found = {}
+    parts = {}
     for protocol in run.plan.protocols:
         if isinstance(protocol, GeneratingProtocol):
             for stage_run in run.plan.stage_runs:
                 tasks = {task.image: task for task in protocol.tasks(run, stage_run)}
                 mine = shard.take([[image] for image in protocol.chosen(stage_run)])
                 if todo := [tasks[image] for image in mine if image in tasks]:
-                    found[protocol, stage_run] = todo
-    return found
+                    parts[protocol, stage_run] = todo
+    return parts

@@ -64,10 +64,10 @@ def device_name(device: torch.device | None = None) -> str:
 def machine_name(threads: int) -> str:
     """What the last digits of a result depend on beside the code: processor, its instructions, BLAS and threads."""
     try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
-        found = None
-    model = found[1].strip() if found else platform.processor() or platform.machine()
+        match = None
+    model = match[1].strip() if match else platform.processor() or platform.machine()
     blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     name = blas[1] if blas else "unknown"
     return f"{model}, {torch.backends.cpu.get_cpu_capability()}, BLAS {name}, {threads} threads"

@@ -88,12 +88,12 @@ class _Job:
         """Compute and store them, a chunk at a time; yields how many."""
         size = max(1, len(self.todo) if Need.SETS in self.protocol.needs else CHUNK)
         for start in range(0, len(self.todo), size):
-            found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+            by_metric: dict[str, list[dict[str, Any]]] = defaultdict(list)
             chunk = self.todo[start : start + size]
             stamps = {item.image: item.stamps for item in chunk}
             for one in measured(self.run, self.protocol, chunk):
-                found[one.metric].append(asdict(one) | {"stamp": stamps[one.image][one.metric]})
-            for name, rows in found.items():
+                by_metric[one.metric].append(asdict(one) | {"stamp": stamps[one.image][one.metric]})
+            for name, rows in by_metric.items():
                 self.lines[name].file.append(*rows)
             yield sum(len(item.stamps) for item in chunk)
 
@@ -139,13 +139,13 @@ def stored_scores(
     """The stored scores of a stage run by metric and image; those of inline protocols are in `rows`, its rows."""
     if Need.INLINE not in protocol.needs:
         return {info.name: _Lines(run.out, stage_run, info).scores() for info in protocol.infos()}
-    found: dict[str, dict[str, Score]] = {info.name: {} for info in protocol.infos()}
+    scores: dict[str, dict[str, Score]] = {info.name: {} for info in protocol.infos()}
     versions = {info.name: info.version for info in protocol.infos()}
     for image, row in rows.items():
         for score in row.scores:
             if versions.get(score.metric) == score.version:
-                found[score.metric][image] = score
-    return found
+                scores[score.metric][image] = score
+    return scores
 
 
 _KEYS = {"image", "metric", "protocol", "status", "value", "version", "stamp"}  # a line without one is no score

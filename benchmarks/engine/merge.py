@@ -70,7 +70,7 @@ def refuse_unsafe(folder: Path) -> None:
         for path in sorted((folder / kind).glob("*/rows-*.jsonl")):
             for row in read_lines([path]):
                 if not is_safe(row.get("image")):
-                    raise ConfigError(f"{path}: a row names the image {row.get('image')!r}, which is no safe file name")
+                    raise ConfigError(f"{path}: a row has the image {row.get('image')!r}, not a safe file name")
 
 
 def refuse_mixed(sources: Sequence[Path], across: Sequence[str] = ()) -> None:

@@ -204,10 +204,10 @@ def measured(bench: Bench, photograph: Photograph) -> dict[str, tuple[float | No
     """Value, or None and the reason, of every metric of the bench."""
     undefined = bench.run.plan.undefined("photographs")
     names = [metric.info.name for metric in bench.metrics]
-    found: dict[str, tuple[float | None, str]] = {name: (None, undefined[name]) for name in names if name in undefined}
+    values: dict[str, tuple[float | None, str]] = {name: (None, undefined[name]) for name in names if name in undefined}
     held = [metric for metric in bench.metrics if metric.info.name not in undefined]
     scores = [measure(metric, photograph.name, *photograph.images()) for metric in held]
-    return found | {score.metric: (score.value, score.reason) for score in scores}
+    return values | {score.metric: (score.value, score.reason) for score in scores}
 
 
 def finished(places: Sequence[Path], generator: str, device: torch.device) -> tuple[Generator, list[Photograph]]:

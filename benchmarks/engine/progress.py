@@ -200,7 +200,7 @@ class Progress:
 def means(run: Run) -> dict[str, dict[str, dict[str, tuple[float, int]]]]:
     """By data set, method and headline metric: the mean of the scores under the first seed that are stored, and
     their number."""
-    found: dict[str, dict[str, dict[str, tuple[float, int]]]] = {}
+    by_dataset: dict[str, dict[str, dict[str, tuple[float, int]]]] = {}
     plan = run.plan
     shown = headline(plan.suite.headline, [info.name for protocol in plan.protocols for info in protocol.infos()])
     for protocol in plan.protocols:
@@ -210,9 +210,9 @@ def means(run: Run) -> dict[str, dict[str, dict[str, tuple[float, int]]]]:
             for name in wanted:
                 values = [score.value for score in scores[name].values() if score.value is not None]
                 if values:
-                    own = found.setdefault(dataset, {}).setdefault(method, {})
+                    own = by_dataset.setdefault(dataset, {}).setdefault(method, {})
                     own[name] = (sum(values) / len(values), len(values))
-    return found
+    return by_dataset
 
 
 def read(out: Path) -> State | None:

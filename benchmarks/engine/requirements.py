@@ -61,10 +61,10 @@ def compared(asset: assets.Asset) -> str:
     seen = asset.sources[0].seen
     if not seen or asset.brought is None:
         return ""
-    found = assets.sha256(asset.brought)
-    if found == seen:
+    actual = assets.sha256(asset.brought)
+    if actual == seen:
         return "SHA-256 as in public copies"
-    return f"SHA-256 {found}, in public copies {seen}: trained anew, saved again, or damaged"
+    return f"SHA-256 {actual}, in public copies {seen}: trained again, saved again, or damaged"
 
 
 def _of_asset(asset: assets.Asset) -> Need:

@@ -32,7 +32,7 @@ class ImageKey:
     def parse(cls, text: str) -> ImageKey:
         dataset, separator, image = text.partition("/")
         if not separator:
-            raise ValueError(f"{text!r} is no image key; expected dataset/image")
+            raise ValueError(f"{text!r} is not an image key; expected dataset/image")
         return cls(dataset, image)
 
 

@@ -34,18 +34,18 @@ def verify(out: Path) -> Verified:
     Returns:
         What was compared; each difference is a line of `problems` that names the file.
     """
-    found = Verified()
+    verified = Verified()
     for pattern in _ROWS:
         for path in sorted(out.glob(pattern)):
-            _rows(path, found)
+            _rows(path, verified)
     for folder in sorted((out / "inversions").glob("*/")):
-        _files(InversionStore(out, folder.name), found)
+        _files(InversionStore(out, folder.name), verified)
     for folder in sorted((out / "edits").glob("*/")):
-        _edited(folder, found)
-    return found
+        _edited(folder, verified)
+    return verified
 
 
-def _edited(folder: Path, found: Verified) -> None:
+def _edited(folder: Path, verified: Verified) -> None:
     """Images that a protocol made: the newest row of each tells what they were."""
     newest: dict[str, JsonRow] = {}
     for row in read_lines(sorted(folder.glob("rows-*.jsonl"))):
@@ -53,40 +53,40 @@ def _edited(folder: Path, found: Verified) -> None:
             newest[row["image"]] = row
     for row in newest.values():
         if not isinstance(row.get("sha256"), dict):
-            found.unchecked += 1
+            verified.unchecked += 1
             continue
         for name, wanted in row["sha256"].items():
-            _compare(folder / Path(name).name, wanted, found)
+            _compare(folder / Path(name).name, wanted, verified)
 
 
-def _compare(path: Path, wanted: str, found: Verified) -> None:
-    found.files += 1
+def _compare(path: Path, wanted: str, verified: Verified) -> None:
+    verified.files += 1
     if not path.is_file():
-        found.problems.append(f"{path}: is missing")
+        verified.problems.append(f"{path}: is missing")
     elif wanted != sha256(path):
-        found.problems.append(f"{path}: was changed after it was stored")
+        verified.problems.append(f"{path}: was changed after it was stored")
 
 
-def _rows(path: Path, found: Verified) -> None:
+def _rows(path: Path, verified: Verified) -> None:
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue  # torn by a kill
         if not isinstance(row, dict) or SUM not in row:
-            found.unchecked += 1
+            verified.unchecked += 1
             continue
-        found.rows += 1
+        verified.rows += 1
         if parse_line(line) is None:
-            found.problems.append(f"{path}, line {number}: the row of {row.get('image')!r} was changed")
+            verified.problems.append(f"{path}, line {number}: the row of {row.get('image')!r} was changed")
 
 
-def _files(store: InversionStore, found: Verified) -> None:
+def _files(store: InversionStore, verified: Verified) -> None:
     for image, row in store.counting().items():
         if row.status != "ok":
             continue
         if row.sha256 is None:
-            found.unchecked += 2
+            verified.unchecked += 2
             continue
         for path, wanted in zip((store.latent(image), store.picture(image)), row.sha256, strict=True):
-            _compare(path, wanted, found)
+            _compare(path, wanted, verified)

@@ -250,7 +250,7 @@ def score_of(table: str, info: MetricInfo, image: str, compute: Callable[[], flo
         table: the protocol's table that the score is for.
         info: the metric.
         image: the image's id.
-        compute: gives the value. It raises Undefined, BlockedError or SkippedError for what is no failure.
+        compute: gives the value. It raises Undefined, BlockedError or SkippedError for what is not a failure.
     """
     try:
         value = float(compute())

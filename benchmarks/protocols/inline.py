@@ -50,8 +50,8 @@ class InlineProtocol(Protocol):
             content = run.manifest(item.stage_run).record(item.image).sha256
             try:
                 seed = image_seed(item.stage_run.seed, content, self.name)
-                found = self.values(run.generator, item.inversion, seed)
+                values = self.values(run.generator, item.inversion, seed)
             except BROKEN as error:
                 yield from (without_value(table, info, item.image, *status_of(error)) for info in infos)
                 continue
-            yield from (score_of(table, info, item.image, partial(found.__getitem__, info.name)) for info in infos)
+            yield from (score_of(table, info, item.image, partial(values.__getitem__, info.name)) for info in infos)

@@ -48,7 +48,7 @@ class RegisteredMetrics(Protocol):
         short = {name: metrics_registry.declare(name) for name in config.metrics}
         for metric, count in Counter(short.values()).items():
             if count > 1:
-                raise ValueError(f"two different metrics are called {metric!r}; results are told apart by the name")
+                raise ValueError(f"two different metrics are called {metric!r}; results are identified by the name")
         self.loaded: dict[str, Any] = {metric: metrics_registry.find(metric) for metric in short.values()}
         for metric in self.loaded:
             if (kind := protocol_of(metric)) != self.kind:

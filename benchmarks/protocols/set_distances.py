@@ -73,8 +73,8 @@ class SetDistances(RegisteredMetrics):
                 features = partial(_features, self._networks[network], device)
                 keys = [(network, stage_run.dataset, image) for image in images]
                 absent = [image for image, key in zip(images, keys, strict=True) if key not in self._targets]
-                for image, found in features(absent, partial(run.target, stage_run)).items():
-                    self._targets[network, stage_run.dataset, image] = found
+                for image, vector in features(absent, partial(run.target, stage_run)).items():
+                    self._targets[network, stage_run.dataset, image] = vector
                 ours = features(images, partial(run.reconstruction, stage_run))
             except (*BROKEN, ModuleNotFoundError) as error:
                 yield from (without_value(TABLE, metric.info, image, *status_of(error))
@@ -102,17 +102,17 @@ def _features(
     network: Features, device: torch.device, images: Sequence[str], load: Callable[[str], Tensor]
 ) -> dict[str, Tensor | Exception]:
     """Features [D] by image, or the error of an image that cannot be read."""
-    found: dict[str, Tensor | Exception] = {}
+    vectors: dict[str, Tensor | Exception] = {}
     for start in range(0, len(images), BATCH):
         batch: dict[str, Tensor] = {}
         for image in images[start : start + BATCH]:
             try:
                 batch[image] = load(image)
             except BROKEN as error:
-                found[image] = error
+                vectors[image] = error
         if batch:
-            found |= dict(zip(batch, network(torch.stack(list(batch.values())).to(device)), strict=True))
-    return found
+            vectors |= dict(zip(batch, network(torch.stack(list(batch.values())).to(device)), strict=True))
+    return vectors
 
 
 def _influences(

@@ -180,7 +180,7 @@ def read_options(checkpoint: Mapping[str, Any], path: Path) -> Mapping[str, Any]
     elif hasattr(options, "__dict__"):
         options = vars(options)
     if not isinstance(options, Mapping):
-        raise ValueError(f"{path}: opts is no dictionary but of type {type(options).__name__}")
+        raise ValueError(f"{path}: opts is not a dictionary but of type {type(options).__name__}")
     return options
 
 
@@ -190,7 +190,7 @@ def read_mean(checkpoint: Mapping[str, Any], path: Path) -> Tensor | None:
     if mean is None:
         return None
     if not torch.is_tensor(mean) or not mean.numel() or not bool(mean.isfinite().all()):
-        raise ValueError(f"{path}: latent_avg is no tensor of finite numbers")
+        raise ValueError(f"{path}: latent_avg is not a tensor of finite numbers")
     return mean if mean.ndim else mean[None]
 
 
@@ -243,7 +243,7 @@ def _deltas(
     """Whether layers are w plus deltas: by the caller's name, else by the file's options."""
     known = NAMES | TYPES
     if name is not None and name not in known:
-        raise ValueError(f"{name!r} is no encoder: {near_miss(name, known)}known: {', '.join(known)}")
+        raise ValueError(f"{name!r} is not an encoder: {near_miss(name, known)}known: {', '.join(known)}")
     if network in (SingleCode, JointCode):
         return False
     kind = options.get("encoder_type")

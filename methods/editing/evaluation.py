@@ -33,15 +33,15 @@ def sweep(generator: Generator, w: Tensor, vectors: Mapping[str, Tensor], attrib
     """Attributes' values [directions, samples, strengths, attributes] float64 of codes w [N, w_dim], moved."""
     amounts = torch.tensor(STRENGTHS)[:, None, None]
     start = w[:, None, None].expand(-1, 1, generator.num_ws, -1)  # [N, 1, num_ws, w_dim]
-    found = []
+    readings = []
     for name, vector in vectors.items():
         rows = []
         for code in tqdm(start.split(4), desc=f"evaluating {name}", leave=False):
             moved = (code + amounts * vector).flatten(0, 1)  # [4 S, num_ws, w_dim]
             values = predict(attributes, generator.synthesis(moved.to(generator.w_mean)).clamp(-1, 1))
             rows.append(torch.stack([values[name] for name in attributes], dim=1).reshape(len(code), len(amounts), -1))
-        found.append(torch.cat(rows))
-    return torch.stack(found)
+        readings.append(torch.cat(rows))
+    return torch.stack(readings)
 
 
 def slope(curves: Tensor) -> float:

@@ -52,23 +52,23 @@ def open_directions(path: Path | None, generator: Generator) -> Directions:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is something else, or for another generator; the message names the file and the way on.
+        ValueError: it is something else, or for another generator; the message names the file and the fix.
     """
-    found = bundled(generator) if path is None else path.expanduser()
-    if not found.exists():
-        raise FileNotFoundError(f"no file of directions {found}; `python -m benchmarks train directions` makes one")
-    if "directions" in header(found):
-        return Directions(generator, load_directions(found, generator), load_components(found, generator))
-    content = read_checkpoint(found)
+    file = bundled(generator) if path is None else path.expanduser()
+    if not file.exists():
+        raise FileNotFoundError(f"no file of directions {file}; `python -m benchmarks train directions` makes one")
+    if "directions" in header(file):
+        return Directions(generator, load_directions(file, generator), load_components(file, generator))
+    content = read_checkpoint(file)
     if isinstance(content, dict) and "comp" in content:
-        components = components_of(content, found)
+        components = components_of(content, file)
         if len(components.mean) != generator.w_dim:
             raise ValueError(
-                f"{found}: components of {len(components.mean)} numbers, this generator's codes have {generator.w_dim}"
+                f"{file}: components of {len(components.mean)} numbers, this generator's codes have {generator.w_dim}"
             )
         return Directions(generator, {}, components)
     if torch.is_tensor(content):
-        direction = read_direction(found, generator)
+        direction = read_direction(file, generator)
         return Directions(generator, {direction.name: direction})
-    read_direction(found, generator)  # raises, as it is none
-    raise AssertionError(f"{found}: neither directions nor components")
+    read_direction(file, generator)  # raises, as it is none
+    raise AssertionError(f"{file}: neither directions nor components")

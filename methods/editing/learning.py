@@ -84,11 +84,11 @@ def sample(generator: Generator, attributes: Sequence[str], count: int, seed: in
     """Draw codes without truncation, render them with the generator's constant noise and label them."""
     z = torch.randn(count, generator.z_dim, generator=torch.Generator().manual_seed(seed))
     w = torch.cat([generator.mapping(part.to(generator.w_mean))[:, 0].cpu() for part in z.split(1000)])
-    found: list[dict[str, Tensor]] = []
+    predictions: list[dict[str, Tensor]] = []
     for part in tqdm(w.split(BATCH), desc="labelling samples", leave=False):
         images = generator.synthesis(part.to(generator.w_mean)[:, None].expand(-1, generator.num_ws, -1)).clamp(-1, 1)
-        found.append(predict(attributes, images))
-    return Samples(w, {name: torch.cat([values[name] for values in found]) for name in attributes})
+        predictions.append(predict(attributes, images))
+    return Samples(w, {name: torch.cat([values[name] for values in predictions]) for name in attributes})
 
 
 @dataclass(frozen=True)

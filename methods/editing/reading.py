@@ -88,20 +88,20 @@ def kept_by_samples(generator: Generator, directions: Mapping[str, Direction], w
     Returns:
         Means over the samples whose attribute can be read; NaN where there is none.
     """
-    sweep, found = tiles(directions), []
+    sweep, sweeps = tiles(directions), []
     codes = w[:, None].expand(-1, generator.num_ws, -1).to(generator.w_mean)
     for code in codes.split(1):
         image = eight_bit(generator.synthesis(code))
         one = Inversion(("",), code, "W", image, torch.zeros(1), (None,), (None,))
-        found.append(
+        sweeps.append(
             read_edits(image, image, edited(generator, one, [tile.edits for tile in sweep], directions), sweep)
         )
-    return {name: _kept(found, direction) for name, direction in directions.items()}
+    return {name: _kept(sweeps, direction) for name, direction in directions.items()}
 
 
-def _kept(found: Sequence[Edits], direction: Direction) -> float:
+def _kept(sweeps: Sequence[Edits], direction: Direction) -> float:
     target = Target(direction.attribute, "", direction.unit, abs(direction.slope))
-    values = [at_equal_effect(edits, target, kept=True)[0][0] for edits in found]
+    values = [at_equal_effect(edits, target, kept=True)[0][0] for edits in sweeps]
     known = [value for value in values if value is not None and not math.isnan(value)]
     return mean(known) if known else math.nan
 

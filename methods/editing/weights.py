@@ -44,17 +44,17 @@ def load_directions(path: Path | None, generator: Generator) -> dict[str, Direct
 
     Raises FileNotFoundError, or ValueError that names the file, what was found and the fix.
     """
-    found = bundled(generator) if path is None else path
-    header, tensors = _read(found)
-    _check_generator(found, header["generator"], generator)
+    file = bundled(generator) if path is None else path
+    header, tensors = _read(file)
+    _check_generator(file, header["generator"], generator)
     directions = {}
-    with reading(found, "directions"):
+    with reading(file, "directions"):
         meanings = json.loads(header["directions"]).items()
         stored = [(name, meaning, tensors[f"direction.{name}"]) for name, meaning in meanings]
     for name, meaning, vector in stored:
         if vector.shape != (generator.num_ws, generator.w_dim):
             raise ValueError(
-                f"{found}: direction {name!r} is {list(vector.shape)}, this generator's are "
+                f"{file}: direction {name!r} is {list(vector.shape)}, this generator's are "
                 f"{[generator.num_ws, generator.w_dim]}"
             )
         directions[name] = Direction(name, vector=vector, **meaning)
@@ -63,9 +63,9 @@ def load_directions(path: Path | None, generator: Generator) -> dict[str, Direct
 
 def load_components(path: Path | None, generator: Generator) -> Components:
     """The principal components of W in the same file; arguments and errors as `load_directions`."""
-    found = bundled(generator) if path is None else path
-    header, tensors = _read(found)
-    _check_generator(found, header["generator"], generator)
+    file = bundled(generator) if path is None else path
+    header, tensors = _read(file)
+    _check_generator(file, header["generator"], generator)
     return Components(*(tensors[f"pca.{part}"] for part in _PCA))
 
 

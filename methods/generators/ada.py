@@ -56,7 +56,7 @@ def config_f_name(key: str) -> str | None:
         return "input.input"
     m = re.fullmatch(r"synthesis\.b(\d+)\.(conv0|conv1|torgb)\.(.+)", key)
     if m is None:
-        raise ValueError(f"{key!r} is no tensor of a StyleGAN2-ADA generator")
+        raise ValueError(f"{key!r} is not a tensor of a StyleGAN2-ADA generator")
     level = int(m[1]).bit_length() - 3  # 0 at 4 px
     if m[2] == "torgb":
         module = "to_rgb1" if level == 0 else f"to_rgbs.{level - 1}"
@@ -69,7 +69,7 @@ def config_f_name(key: str) -> str | None:
             return f"noises.noise_{0 if level == 0 else index + 1}"
     names |= {"affine.weight": "conv.modulation.weight", "affine.bias": "conv.modulation.bias"}
     if m[3] not in names:
-        raise ValueError(f"{key!r} is no tensor of a StyleGAN2-ADA generator")
+        raise ValueError(f"{key!r} is not a tensor of a StyleGAN2-ADA generator")
     return f"{module}.{names[m[3]]}"
 
 

@@ -218,7 +218,7 @@ def _published(content: Any, path: Path) -> Generator:
     state = {name: value for name, value in below.items() if isinstance(value, Tensor | StoredTensor)}
     mean = content.get("latent_avg") if isinstance(content, Mapping) else None
     if mean is not None and not torch.is_tensor(mean):
-        raise ValueError(f"{path}: latent_avg is no tensor but of type {type(mean).__name__}")
+        raise ValueError(f"{path}: latent_avg is not a tensor but of type {type(mean).__name__}")
     if not place:
         state.pop("latent_avg", None)
     modules = {f"{name}." if name else "": value for name, value in held.items() if isinstance(value, Record)}

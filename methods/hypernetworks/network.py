@@ -43,14 +43,14 @@ def layers_of(channels: tuple[int, ...]) -> list[Layer]:
 
     The order is that of synthesis: two convolutions a level (one at 4 px), then the level's RGB layer.
     """
-    found = [("conv1", channels[0], channels[0]), ("to_rgb1", channels[0], 3)]
+    layers = [("conv1", channels[0], channels[0]), ("to_rgb1", channels[0], 3)]
     for level, (before, width) in enumerate(pairwise(channels)):
-        found += [
+        layers += [
             (f"convs.{2 * level}", before, width),
             (f"convs.{2 * level + 1}", width, width),
             (f"to_rgbs.{level}", width, 3),
         ]
-    return [Layer(n, f"{name}.conv.weight", i, o) for n, (name, i, o) in enumerate(found)]
+    return [Layer(n, f"{name}.conv.weight", i, o) for n, (name, i, o) in enumerate(layers)]
 
 
 @dataclass(frozen=True)

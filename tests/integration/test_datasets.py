@@ -98,7 +98,7 @@ def test_broken_build_leaves_nothing_behind(cold_cache, tmp_path, monkeypatch):
     assert [path.suffix for path in (cold_cache / "datasets").iterdir()] == [".lock"]
     manifest = registry.load("folder", path=str(tmp_path), align=False)
     assert load_manifest_file(manifest.root) == manifest
-    # The cache lies in the folder: what was built is no image of it.
+    # The cache lies in the folder: what was built is not an image of it.
     again = registry.load("folder", path=str(tmp_path), align=False)
     assert again == manifest and again.ids == ["a"] and not again.left_out and not manifest.left_out
 

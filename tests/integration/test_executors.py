@@ -89,7 +89,7 @@ def test_killed_run_resumes(suite, tmp_path, reference, capsys):
     assert process.wait() == -signal.SIGKILL
     assert 0 < rows(tmp_path) < INVERTED
     assert main(["status", suite, "--out", str(tmp_path)]) == 0
-    assert "not running; the same `run` goes on" in capsys.readouterr().out
+    assert "not running; the same `run` resumes it" in capsys.readouterr().out
     assert main(["run", suite, "--out", str(tmp_path)]) == 0
     assert tables(tmp_path) == tables(reference)
 

@@ -110,5 +110,6 @@ def test_a_protocol_of_ones_own(suite: str, tmp_path: Path, monkeypatch: pytest.
 
 def test_its_settings_are_checked(suite: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", suite, "protocols.brightness.powr=1", "--out", str(tmp_path / "out")]) == 2
-    assert "protocols.brightness: 'powr' is no setting of the protocol: did you mean 'power'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "protocols.brightness: 'powr' is not a setting of the protocol: did you mean 'power'" in said
     assert not (tmp_path / "out" / "inversions").exists()

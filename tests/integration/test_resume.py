@@ -113,7 +113,7 @@ def test_full_disk_stops_clearly_and_loses_nothing(
         patch.setattr(owner, name, once(getattr(owner, name), full_disk(), at))
         assert main(arguments) == 1
     said = capsys.readouterr().err
-    assert "error: " in said and "No space left on device" in said and "run the same command to go on" in said
+    assert "error: " in said and "No space left on device" in said and "run the same command to resume" in said
     done = rows(tmp_path)
     assert done >= 2
     assert main(arguments) == 0 and tables(tmp_path) == tables(reference)

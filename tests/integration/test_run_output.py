@@ -69,7 +69,7 @@ def test_a_partial_run_says_not_yet(suite, tmp_path, capsys):
     text = (tmp_path / "report" / "tables.md").read_text()
     assert "not run yet" in text and "images failed" not in text
     assert main(["status", suite, "--out", str(tmp_path)]) == 0, "all is well so far"
-    assert "not running; the same `run` goes on" in capsys.readouterr().out
+    assert "not running; the same `run` resumes it" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "report")
     (tmp_path / "results.parquet").unlink()
     assert main(["status", str(tmp_path)]) == 0

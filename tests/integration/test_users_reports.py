@@ -88,7 +88,7 @@ ERRORS = {
     "no folder of targets": ("score {}/images {}/nowhere", 2, "nowhere is none"),
     "results among photographs": ("bench {}/images --out {}/images/out", 2, "lies in"),
     "results are the photographs": ("bench {}/images --out {}/images", 2, "lies in"),
-    "no photographs": ("bench {}/nowhere", 2, "is no folder"),
+    "no photographs": ("bench {}/nowhere", 2, "is not a folder"),
 }  # fmt: skip
 
 

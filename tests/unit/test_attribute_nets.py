@@ -84,7 +84,7 @@ def test_other_files_are_refused(hopenet: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"hopenet_robust_alpha1\.pkl: lacks trunk\.fc\.bias, trunk\.fc\.weight"):
         nets.load_celeb_attributes(hopenet)
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(ValueError, match=r"list\.pt is no state dict but of type list"):
+    with pytest.raises(ValueError, match=r"list\.pt is not a state dict but of type list"):
         nets.load_dex(tmp_path / "list.pt")
     (tmp_path / "text.pt").write_text("no weights")
     with pytest.raises(ValueError, match=r"text\.pt: a text, not weights"):

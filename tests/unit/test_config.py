@@ -71,9 +71,9 @@ def test_overrides():
     [
         ("sed=1", "did you mean 'seed'"),
         ("stage_setting.w_optimization.steps=1", "did you mean 'stage_settings'"),
-        ("datasets[0].limt=4", "'limt' is no setting of a data set of a suite: did you mean 'limit'"),
+        ("datasets[0].limt=4", "'limt' is not a setting of a data set of a suite: did you mean 'limit'"),
         ("datasets[7].limit=4", "out of range"),
-        ("datasets[0].methds=[pti]", "'methds' is no setting of a data set of a suite: did you mean 'methods'"),
+        ("datasets[0].methds=[pti]", "'methds' is not a setting of a data set of a suite: did you mean 'methods'"),
         ("datasets[0].methods=pti", "expected a list"),
         ("datasets[0].limit=many", "'many'"),
         ("datasets[0.limit=4", "datasets[0.limit"),

@@ -186,7 +186,7 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
         ({"state_dict": state | {"encoder.more": torch.zeros(1)}}, None, r"has unexpected encoder\.more"),
         ({"state_dict": {"decoder.a": torch.zeros(1)}}, None, "holds no encoder"),
         ({"latent_avg": torch.zeros(14, 512)}, None, r"latent_avg is \[14, 512\], expected \[18, 512\]"),
-        ({"opts": 3}, None, "opts is no dictionary but of type int"),
+        ({"opts": 3}, None, "opts is not a dictionary but of type int"),
     ):
         with pytest.raises(ValueError, match=said):
             load_encoder(small(tmp_path, **changes), name)

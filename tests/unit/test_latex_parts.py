@@ -124,7 +124,7 @@ def test_summary_of_a_run(tmp_path: Path) -> None:
     results = read(write(tmp_path, frame, run_json(12)))
     table = summary(results)
     assert [column.name for column in table.columns] == ["error_a", "gain_b"] and not table.intervals
-    assert failed(results) == {"twin": 1}, "what has not been run yet is no failure"
+    assert failed(results) == {"twin": 1}, "what has not been run yet is not a failure"
     assert as_json(results)["results"]["faces"]["plain"]["error_a"]["n"] == 10
     assert headline(["gain_b", "other"], results.metrics) == ("gain_b",)
     assert headline([], ["a", "b", "c", "d"]) == ("a", "b", "c")

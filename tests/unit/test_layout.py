@@ -125,7 +125,7 @@ def test_optional_groups_are_named_when_they_are_left_out(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("grups: []\n" + COLUMNS, r"mine\.yaml: 'grups' is no setting.*did you mean 'groups'"),
+        ("grups: []\n" + COLUMNS, r"mine\.yaml: 'grups' is not a setting.*did you mean 'groups'"),
         ("split: row\n" + COLUMNS, r"mine\.yaml: split is 'row', expected one of tables, rows, columns"),
         ("title: x\n", "needs at least one"),
         ("groups: [{columns: [{name: x}]}]\n", "names no metric"),

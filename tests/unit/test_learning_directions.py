@@ -176,7 +176,7 @@ def test_the_directions_that_come_with_faces64() -> None:
     [
         (["attributes=[beard]"], "unknown attribute 'beard'"),
         (["fit=svm"], "expected 'ridge' or 'boundary'"),
-        (["sampels=3"], "'sampels' is no setting of the training: did you mean 'samples'"),
+        (["sampels=3"], "'sampels' is not a setting of the training: did you mean 'samples'"),
         (["generator=nothing"], "no generator 'nothing'"),
     ],
 )

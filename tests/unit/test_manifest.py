@@ -105,8 +105,8 @@ def test_subset_keeps_failures_and_bounds():
     ("records", "message"),
     [
         ((Record("a", "a.png", "ab"), Record("a", "b.png", "ab")), "more than once: a"),
-        ((Record("../a", "a.png", "ab"),), "no safe file name"),
-        ((Record(".hidden", "a.png", "ab"),), "no safe file name"),
+        ((Record("../a", "a.png", "ab"),), "not a safe file name"),
+        ((Record(".hidden", "a.png", "ab"),), "not a safe file name"),
         ((Record("a", "", ""),), "either a file or a failure"),
         ((Record("a", "a.png", "ab", failure="no face"),), "either a file or a failure"),
     ],

@@ -49,13 +49,13 @@ def test_suites_and_rows_with_other_names_are_refused(tmp_path: Path) -> None:
         file = tmp_path / "s.yaml"
         file.write_text(json.dumps({"base": "smoke", "name": name}))
         if name:
-            with pytest.raises(ConfigError, match="no safe name of a folder"):
+            with pytest.raises(ConfigError, match="not a safe name of a folder"):
                 load_suite(str(file))
     with pytest.raises(ValueError, match="no row's"):
         Row.from_json({"image": "../x", "status": "ok", "attempt": 1})
     rows = tmp_path / "run" / "inversions" / "k" / "rows-1.jsonl"
     rows.parent.mkdir(parents=True)
     rows.write_text('{"image": "good"}\n{"image": "../../../victim/mine"}\n')
-    with pytest.raises(ConfigError, match=r"rows-1\.jsonl: a row names the image '\.\./\.\./\.\./victim/mine'"):
+    with pytest.raises(ConfigError, match=r"rows-1\.jsonl: a row has the image '\.\./\.\./\.\./victim/mine'"):
         refuse_unsafe(tmp_path / "run")
     shutil.rmtree(tmp_path / "run")

@@ -177,11 +177,11 @@ def test_shards_are_a_partition_and_hold_their_parents(methods, of, tmp_path):
         ({"protocols": {"set_distances": {"metrics": ["mse"]}}}, "mse is a metric of the protocol reconstruction"),
         (
             {"protocols": {"reconstruction": {"metrcs": ["mse"]}}},
-            "'metrcs' is no setting of the protocol: did you mean 'metrics'",
+            "'metrcs' is not a setting of the protocol: did you mean 'metrics'",
         ),
         ({"protocols": {"reconstruction": {}, "more": {"protocol": "reconstruction"}}}, "have a metric 'mse'"),
         ({"protocols": {"localty": {}}}, "did you mean 'locality'"),
-        ({"protocols": {"locality": {"samples": 3}}}, "'samples' is no setting of the protocol: known: none"),
+        ({"protocols": {"locality": {"samples": 3}}}, "'samples' is not a setting of the protocol: known: none"),
         ({"protocols": {"mine": {"protocol": "nowhere:Mine"}}}, "'nowhere:Mine' cannot be imported"),
         ({"protocols": {"editing": {"images": -1}}}, "images is -1"),
         ({"datasets": [DatasetEntry("synthetic", methods=["pto"])]}, "did you mean 'pti'"),

@@ -35,7 +35,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str:
         (f"{STEPS}.steps=-5", "steps is -5, expected at least 0"),
         (f"{STEPS}.steps=1{'0' * 30}", "expected a finite number below 2\\^63"),
         (f"seed=1{'0' * 23}", "seed is 1000.*at most 63 bits"),
-        ("name=../../x", "no safe name of a folder"),
+        ("name=../../x", "not a safe name of a folder"),
         (f"x={'[' * 3000}", "override"),
         ("generator=/nowhere/g.pt", "no generator '/nowhere/g.pt'"),
     ],

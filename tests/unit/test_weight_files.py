@@ -242,7 +242,7 @@ def test_a_generator_is_no_encoder_and_an_encoder_no_direction(toy: Generator, t
         ("directions", "g.pt", "expected one array, found a StyleGAN2 generator"),
         ("directions", "e.pt", "expected one array, found an encoder"),
         ("delta", "own.safetensors", "made for generator None"),
-        ("LPIPS", "g.pt", "g_ema is no tensor"),
+        ("LPIPS", "g.pt", "g_ema is not a tensor"),
         ("SFace", "own.safetensors", "another network: it holds a StyleGAN2 generator"),
     ):
         with pytest.raises(ValueError, match=rf"{file}: .*{said}"):

@@ -152,14 +152,14 @@ def _reinvert(
 
 def _invert(run: Run, stage_run: StageRun, images: Tensor, ids: Sequence[str], failures: dict[str, str]) -> Inversion:
     """Invert images by all stages of a stage run; those that fail are left out, and their reasons put in `failures`."""
-    names, found = list(ids), None
+    names, inversion = list(ids), None
     for stage in stage_run.stages:
         method = run.method(stage, stage_run.seed)
-        outcome = method.predict_step({"images": images, "ids": names, "init": found}, 0)
+        outcome = method.predict_step({"images": images, "ids": names, "init": inversion}, 0)
         failures |= outcome.failures
         if outcome.inversion is None:
             raise RuntimeError(f"no edited image could be inverted: {next(iter(outcome.failures.values()), '')}")
         places = [names.index(image) for image in outcome.inversion.ids]
-        images, names, found = images[places], list(outcome.inversion.ids), outcome.inversion
-    assert found is not None
-    return found
+        images, names, inversion = images[places], list(outcome.inversion.ids), outcome.inversion
+    assert inversion is not None
+    return inversion

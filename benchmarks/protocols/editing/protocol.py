@@ -168,14 +168,14 @@ class Editing(GeneratingProtocol):
         return Target(info.name, info.title, info.unit, abs(direction.slope), direction.kept)
 
     def _digest(self) -> str:
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         for (name, direction), target in zip(self.directions.items(), self.targets, strict=True):
             info = attributes.find(direction.attribute)
             text = [VERSION, edit_protocol.SEGMENTS, list(STRENGTHS), name, asdict(target), direction.slope,
                     info.version]  # fmt: skip
-            found.update(json.dumps(text, sort_keys=True).encode())
-            found.update(direction.vector.detach().cpu().float().contiguous().numpy().tobytes())
-        return found.hexdigest()[:20]
+            digest.update(json.dumps(text, sort_keys=True).encode())
+            digest.update(direction.vector.detach().cpu().float().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:20]
 
     def metrics(self) -> Mapping[str, Sequence[MetricInfo]]:
         return edit_protocol.infos(self.targets) if self.targets else {}
@@ -240,8 +240,8 @@ class Editing(GeneratingProtocol):
 
     def _rows(self, run: Run, stage_run: StageRun) -> dict[str, JsonRow]:
         """Readings of the images that the suite edits, in their order."""
-        found = EditStore(run.out, stage_run.key).rows(self.digest)
-        return {image: found[image] for image in self.images[stage_run.dataset] if image in found}
+        rows = EditStore(run.out, stage_run.key).rows(self.digest)
+        return {image: rows[image] for image in self.images[stage_run.dataset] if image in rows}
 
     def items(self, run: Run, stage_run: StageRun) -> list[Item]:
         if stage_run.key not in self.keys:
@@ -294,8 +294,8 @@ class Editing(GeneratingProtocol):
                     if "reason" in part:
                         yield without_value(table, info, image, part["status"], part["reason"])
                     elif info.name in FRECHET:
-                        found = stored[info.name].get(image)
-                        yield found or without_value(table, info, image, self.not_yet, self.unscored)
+                        score = stored[info.name].get(image)
+                        yield score or without_value(table, info, image, self.not_yet, self.unscored)
                     else:
                         value, status, reason = values[info.name]
                         yield Score(table, info.name, info.version, image, value, status, reason)

@@ -39,11 +39,11 @@ class EditStore:
 
     def rows(self, digest: str) -> dict[str, JsonRow]:
         """The newest row of every image under these directions. made counts up by image: clocks jump."""
-        found: dict[str, JsonRow] = {}
+        latest: dict[str, JsonRow] = {}
         for row in read_lines(self.row_files().paths()):
-            if row.get("digest") == digest and row["made"] >= found.get(row["image"], row)["made"]:
-                found[row["image"]] = row
-        return found
+            if row.get("digest") == digest and row["made"] >= latest.get(row["image"], row)["made"]:
+                latest[row["image"]] = row
+        return latest
 
     def sheet(self, image: str) -> Path:
         return self.folder / f"{image}.png"
