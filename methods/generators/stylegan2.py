@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datasets.scope import Scope
+from methods.generators.convolution import convolution, doubling_convolution
 
 NoiseMode = Literal["const", "none", "random"]
 Noise = NoiseMode | Sequence[Tensor]
@@ -150,10 +151,7 @@ class ModulatedConv(nn.Module):
         style = self.modulation(w)  # [N, I]
         weight = self.weight[0] * self.scale  # [O, I, k, k]
         x = x * style[:, :, None, None]
-        if self.upsample:
-            x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
-        else:
-            x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+        x = self.blur(doubling_convolution(x, weight)) if self.upsample else convolution(x, weight)
         if self.demod_eps is None:
             return x
         energy = weight.square().sum(dim=(2, 3))  # [O, I]

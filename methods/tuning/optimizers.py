@@ -18,6 +18,7 @@ from torch import Tensor
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # Muon's: singular values go near 1, not to it
 ITERATIONS = 5
+LARGE = 10_000_000  # parameters, of which Adam's passes over memory show in the time of a step
 OPTIMIZERS = ("adam", "muon")
 SCHEDULES = ("constant", "warmup_cosine")
 
@@ -54,7 +55,8 @@ def make_optimizer(
         config: which one and its settings.
         parameters: the tensors to optimize, of a generator or stacks [N, ...] of those of N generators.
         lr: learning rate, which `learning_rate_factor` scales at each step.
-        stacked: whether the parameters are stacks. Stacks take fused Adam; a single generator takes torch's default.
+        stacked: whether the parameters are stacks. Stacks take fused Adam, as does a large generator; a small one takes
+            torch's default, which is as fast and keeps the last digits of stored results.
     """
     betas = (config.betas[0], config.betas[1])
     if config.name == "muon":
@@ -63,7 +65,8 @@ def make_optimizer(
 
 
 def _adam(parameters: Sequence[Tensor], lr: float, betas: tuple[float, float], stacked: bool) -> torch.optim.Adam:
-    return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True if stacked else None)
+    fused = stacked or sum(p.numel() for p in parameters) > LARGE
+    return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True if fused else None)
 
 
 def learning_rate_factor(config: OptimizerConfig, progress: float) -> float:
