@@ -67,7 +67,7 @@ exit codes:
   1    some images failed, or the run had to stop; the same command resumes it
   2    a wrong command, option or setting, or missing files; nothing was started
   130  interrupted; the same command resumes it
-A metric that is undefined for an image, as an angle where no face is found, is not a failure."""
+A metric that is undefined for an image, such as an angle where no face is found, is not a failure."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
