@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SUITE ?= faces64-short
+SUITE ?= celeba64
 # Folder of the results; the suite's own by default, with other settings one named after them.
 OUT ?=
 ARGS ?=
@@ -30,7 +30,7 @@ $(VENV)/.installed: pyproject.toml setup.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
-bench: $(VENV)/.installed ## invert, score and report the suite (SUITE=faces64-short; faces64: all methods)
+bench: $(VENV)/.installed ## invert, score and report the suite (SUITE=celeba64; celeba64-full: everything, hours)
 	$(BIN)/python -m benchmarks fetch $(SUITE)
 	$(BIN)/python -m benchmarks run $(SUITE) $(ARGS)$(if $(OUT), --out $(OUT))$(if $(WANDB), --wandb $(WANDB))
 

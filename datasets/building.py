@@ -18,7 +18,7 @@ from filelock import FileLock
 from PIL import Image
 from tqdm.auto import tqdm
 
-from datasets import alignment, assets, images
+from datasets import alignment, assets, ffhq_alignment, images
 from datasets.base import Label, Manifest, Record, load_manifest_file
 from datasets.faces import Cut, cut
 from datasets.scope import WHOLE
@@ -46,9 +46,15 @@ Prepare = Callable[[Candidate, int], "Image.Image | Cut"]
 
 
 def aligned(candidate: Candidate, resolution: int) -> Image.Image:
-    """The candidate's largest face in the suite's frame. Raises ImageError or NoFaceError."""
+    """The candidate's largest face in the tight frame. Raises ImageError or NoFaceError."""
     image = candidate.read()
     return alignment.align(image, alignment.find_face(image), resolution)
+
+
+def ffhq_aligned(candidate: Candidate, resolution: int) -> Image.Image:
+    """The candidate's largest face in FFHQ's frame. Raises ImageError or NoFaceError."""
+    image = candidate.read()
+    return ffhq_alignment.align(image, ffhq_alignment.frame_of_5(alignment.find_face(image)), resolution)
 
 
 def as_is(candidate: Candidate, resolution: int) -> Image.Image:
@@ -74,7 +80,7 @@ def build(
         identity: what else the content depends on (options, hashes of sources).
         candidates: makes the source images; called only when the set is built.
         total: how many there are, for the progress bar.
-        prepare: brings a source image to the resolution; `aligned` detects the face, `as_is` takes a square.
+        prepare: brings a source image to the resolution; `ffhq_aligned` detects the face, `as_is` takes a square.
         folder: where the set is built; its place in the cache by default.
         workers: threads that prepare images in parallel, for candidates that do not depend on one another; the set
             does not depend on it.

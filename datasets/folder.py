@@ -43,7 +43,7 @@ def build(
 
     Args:
         path: the folder.
-        align: "ffhq": to FFHQ's frame, for official generators; "tight" or True: to that of the bundled data sets;
+        align: "ffhq" or True: to FFHQ's frame; "tight": to the frame that cuts off hair and chin;
             "none" or False: square images that are aligned already, or that show no faces.
         resolution: in pixels.
         landmarks: with align=ffhq, an installed predictor of 68 landmarks as "module:function": image [H, W, 3] uint8
@@ -56,7 +56,7 @@ def build(
         FileNotFoundError: there are no images in it.
         ValueError: align, landmarks or face are not supported.
     """
-    frame = {True: TIGHT, False: WHOLE}.get(align, align) if isinstance(align, bool) else align
+    frame = {True: FFHQ, False: WHOLE}.get(align, align) if isinstance(align, bool) else align
     if frame not in FRAMES:
         raise ValueError(f"data set 'folder': align is {align!r}, expected true, false or one of {', '.join(FRAMES)}")
     if landmarks and frame != FFHQ:

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets import alignment, assets, building, images
+from datasets import assets, building, ffhq_alignment, images
 from datasets.base import Label, Manifest
-from datasets.scope import TIGHT_FACES
+from datasets.scope import ALIGNED_FACES
 
-VERSION = 1
+VERSION = 2
 PEOPLE = 10
 SINGLE = ("studio_portrait", "amateur_selfie", "studio_posture", "amateur_posture")
 # Labels of the cells of an emotions sheet, by rows.
@@ -40,14 +40,15 @@ FRONT_VIEW = (0.0, 0.05, 0.25, 0.38)
 
 
 def build() -> Manifest:
-    """210 crops, 64 px; ids such as P001-studio_portrait, P001-emotion-03-sad, P001-sheet-front."""
+    """210 crops in FFHQ's frame, 64 px; ids such as P001-studio_portrait, P001-emotion-03-sad, P001-sheet-front."""
     head = Manifest(
-        name="openpeople", title="openpeople, synthetic people", version=VERSION, recipe=alignment.RECIPE,
+        name="openpeople", title="openpeople, synthetic people", version=VERSION, recipe=ffhq_alignment.RECIPE,
         resolution=64, licence="MIT", domain="out", root=Path(), records=(),
-        scope=TIGHT_FACES,
+        scope=ALIGNED_FACES,
     )  # fmt: skip
     total = PEOPLE * (len(SINGLE) + 1 + sum(map(len, EXPRESSIONS)))
-    return building.build(head, building.asset_identity("openpeople"), _candidates, total, workers=os.cpu_count() or 1)
+    identity, workers = building.asset_identity("openpeople"), os.cpu_count() or 1
+    return building.build(head, identity, _candidates, total, building.ffhq_aligned, workers)
 
 
 def _candidates() -> Iterator[building.Candidate]:

@@ -11,23 +11,23 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from datasets import alignment, assets, building, images
+from datasets import assets, building, ffhq_alignment, images
 from datasets.base import Manifest
-from datasets.scope import TIGHT_FACES
+from datasets.scope import ALIGNED_FACES
 
-VERSION = 1
+VERSION = 2
 PEOPLE, PHOTOGRAPHS = 40, 10
 
 
 def build() -> Manifest:
-    """All 400 photographs, aligned to 64 px; ids s01-01 to s40-10."""
+    """All 400 photographs, in FFHQ's frame at 64 px, wider than the photographs; ids s01-01 to s40-10."""
     head = Manifest(
-        name="orl", title="ORL (AT&T) faces", version=VERSION, recipe=alignment.RECIPE, resolution=64,
+        name="orl", title="ORL (AT&T) faces", version=VERSION, recipe=ffhq_alignment.RECIPE, resolution=64,
         licence="for research; credit AT&T Laboratories Cambridge", domain="out", root=Path(), records=(),
-        scope=TIGHT_FACES,
+        scope=ALIGNED_FACES,
     )  # fmt: skip
-    total, workers = PEOPLE * PHOTOGRAPHS, os.cpu_count() or 1
-    return building.build(head, building.asset_identity("orl_faces"), _candidates, total, workers=workers)
+    identity, total, workers = building.asset_identity("orl_faces"), PEOPLE * PHOTOGRAPHS, os.cpu_count() or 1
+    return building.build(head, identity, _candidates, total, building.ffhq_aligned, workers)
 
 
 def _candidates() -> Iterator[building.Candidate]:

@@ -1,4 +1,4 @@
-"""Methods of StyleGAN inversion: `create("pti", "faces64").invert(images, ids)`; `names()` lists them."""
+"""Methods of StyleGAN inversion: `create("pti", "celeba64").invert(images, ids)`; `names()` lists them."""
 
 from typing import TYPE_CHECKING
 

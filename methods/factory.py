@@ -15,7 +15,7 @@ from methods.registry import load_pipeline
 
 def create(
     name: str,
-    generator: str | Path | Generator = "faces64",
+    generator: str | Path | Generator = "celeba64",
     *,
     seed: int = 0,
     device: str | torch.device | None = None,

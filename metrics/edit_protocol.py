@@ -125,7 +125,7 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         f"{_OURS}, after Alaluf et al., HyperStyle, arXiv 2111.15666, section 4",
         low=-1.0,
         high=1.0,
-        version=2,
+        version=3,
     )
     yield _info(
         "edit_kept_equal",
@@ -136,7 +136,7 @@ def _editing(targets: Sequence[Target]) -> Iterator[MetricInfo]:
         _OURS,
         low=-1.0,
         high=1.0,
-        version=2,
+        version=3,
     )
     yield _info(
         "edit_reached",
@@ -234,7 +234,7 @@ def _attribute(target: Target) -> Iterator[MetricInfo]:
         _OURS,
         low=-1.0,
         high=1.0,
-        version=2,
+        version=3,
     )
 
 

@@ -1,14 +1,20 @@
-"""Five landmarks of aligned faces, shared by regions and attributes."""
+"""Five landmarks of aligned faces, and the part of an image that holds the face: shared by regions and attributes."""
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from datasets import alignment
+from datasets.ffhq_alignment import frame_of_5
 from datasets.images import resized
+from datasets.scope import FFHQ
 from datasets.training_faces import ALIGNED_BOX
+from metrics.networks.sface import FRAME
 
 FRAME_SIDE = 64  # side of the input of O-Net; ALIGNED_BOX is in its pixels
 BATCH = 16  # fixed (padded), so that results do not depend on the batch
@@ -18,6 +24,36 @@ LEAST_PROBABILITY = 0.7  # MTCNN's threshold for O-Net
 def framed(images: Tensor) -> Tensor:
     """Square images [N, 3, S, S] as [N, 3, FRAME_SIDE, FRAME_SIDE] float32 on their device, antialiased."""
     return resized(images.detach().float(), FRAME_SIDE)
+
+
+@cache
+def _tight_in_ffhq() -> Tensor:
+    """[2, 3]: normalised coordinates (-1 to 1 over the edges) in the tight frame -> in FFHQ's, for the mean face."""
+    corners = frame_of_5(alignment.Landmarks(np.array(FRAME), 1.0)).corners
+    axes = np.stack([corners[3] - corners[0], corners[1] - corners[0]], axis=1)  # to the right, down
+
+    def place(x: float, y: float) -> np.ndarray:
+        pixel = (np.array([x, y]) + 1) * FRAME_SIDE / 2 - 0.5
+        return 2 * np.linalg.solve(axes, pixel - corners[0]) - 1
+
+    origin = place(0, 0)
+    return torch.from_numpy(np.stack([place(1, 0) - origin, place(0, 1) - origin, origin], axis=1)).float()
+
+
+def face_part(images: Tensor, frame: str) -> Tensor:
+    """What the tight frame holds of aligned faces [N, 3, S, S]: [N, 3, FRAME_SIDE, FRAME_SIDE] float32.
+
+    frame: of the images. In FFHQ's frame it is the part of the mean face, the same for all images, bilinear; images of
+    any other frame are taken whole.
+    """
+    images = images.detach().float()
+    if frame != FFHQ:
+        return framed(images)
+    theta = _tight_in_ffhq().to(images)
+    side = round(FRAME_SIDE / float(theta[:, 0].norm()))  # of FFHQ's frame at which the part has FRAME_SIDE pixels
+    images = resized(images, side) if images.shape[-1] > side else images
+    grid = F.affine_grid(theta.expand(len(images), 2, 3), [len(images), 3, FRAME_SIDE, FRAME_SIDE], align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def find_landmarks(images: Tensor) -> list[alignment.Landmarks]:

@@ -1,4 +1,4 @@
-"""Reports of finished runs: `load_results("runs/faces64")` gives their rows."""
+"""Reports of finished runs: `load_results("runs/celeba64")` gives their rows."""
 
 from typing import TYPE_CHECKING
 

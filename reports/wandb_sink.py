@@ -1,7 +1,7 @@
 """Logging of a run to Weights & Biases, while it goes on or afterwards, by a process of its own.
 
-    python -m reports.wandb_sink runs/faces64 --mode offline     write DIR/wandb/offline-run-*, without a network
-    wandb sync runs/faces64/wandb/offline-run-*                  upload them later, from a machine that has one
+    python -m reports.wandb_sink runs/celeba64 --mode offline     write DIR/wandb/offline-run-*, without a network
+    wandb sync runs/celeba64/wandb/offline-run-*                  upload them later, from a machine that has one
 
 In a process of its own any failure of W&B (no package, key or network, a hang) is a warning and never affects the run.
 Project and account are W&B's own settings (WANDB_PROJECT, WANDB_ENTITY). What is logged: reports/wandb_runs.py.
@@ -91,7 +91,7 @@ def _warn(directory: Path, mode: str, problem: str) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m reports.wandb_sink", description="log a finished run to W&B")
-    parser.add_argument("directory", type=Path, help="folder of a finished run, e.g. runs/faces64")
+    parser.add_argument("directory", type=Path, help="folder of a finished run, e.g. runs/celeba64")
     parser.add_argument("--mode", choices=MODES, default="offline")
     parser.add_argument("--follow", action="store_true", help=argparse.SUPPRESS)  # of `following`
     options = parser.parse_args(arguments)

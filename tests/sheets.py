@@ -19,7 +19,7 @@ from datasets.base import Manifest, Record
 from metrics.region import PARSER
 from metrics.regions import RegionParser, load_parser
 
-SETS = ("openpeople", "orl", "digiface_gan")
+SETS = ("openpeople", "orl")
 SCALE, COLUMNS = 2, 8
 TINT, OPACITY = (1.0, -1.0, 0.25), 0.6
 

@@ -101,11 +101,11 @@ def load(options: argparse.Namespace, check: Callable[[Generator, str], object] 
 
 
 def suite_of(generator: str) -> str:
-    """The first shipped suite with a generator; faces64 where there is none."""
+    """The first shipped suite with a generator; celeba64 where there is none."""
     from benchmarks.engine.config import load_suite, suite_names
 
-    named = ["faces64", *suite_names()]
-    return next((name for name in named if load_suite(name).generator == generator), "faces64")
+    named = ["celeba64", *suite_names()]
+    return next((name for name in named if load_suite(name).generator == generator), "celeba64")
 
 
 def each(options: argparse.Namespace, bench: Bench, save: Callable[[Photograph], str]) -> int:

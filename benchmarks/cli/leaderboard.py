@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.cli.parsing import Parser
 from benchmarks.errors import ConfigError
 
-EXAMPLES = """  python -m benchmarks leaderboard runs/faces64 runs/mine --out board
+EXAMPLES = """  python -m benchmarks leaderboard runs/celeba64 runs/mine --out board
   python -m benchmarks leaderboard submitted --out board        files of results, as docs/leaderboard.md has it"""
 
 

@@ -59,7 +59,7 @@ def _directions() -> Lines:
     from methods.editing.weights import load_directions
     from methods.generators import load_generator
 
-    known = load_directions(None, load_generator("faces64")).values()
+    known = load_directions(None, load_generator("celeba64")).values()
     return [(d.name, f"{d.slope:+.3g} {d.unit} for strength 1; {d.source}") for d in known]
 
 

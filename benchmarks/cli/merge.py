@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 SHOWN = 10  # conflicts that are listed
 EXAMPLES = """  python -m benchmarks merge runs/all out-0 out-1 out-2
-  python -m benchmarks run faces64 --out runs/all --resume none    then: scores and reports"""
+  python -m benchmarks run celeba64 --out runs/all --resume none    then: scores and reports"""
 
 
 def add_arguments(parser: Parser) -> None:

@@ -13,7 +13,7 @@ from benchmarks.errors import ConfigError
 from inversion_bench.registry import Registry, load_object, unknown
 
 SUITES = Path(__file__).parents[1] / "suites"
-WORLD = "faces64"  # the embedded suite
+WORLD = "celeba64"  # the embedded suite
 
 
 class Parser(argparse.ArgumentParser):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.engine.costs import Estimate
     from benchmarks.engine.plan import Plan
 
-EXAMPLES = """  python -m benchmarks plan faces64
+EXAMPLES = """  python -m benchmarks plan celeba64
   python -m benchmarks plan celeba-hq --methods e4e,e4e+pti --limit 100"""
 
 

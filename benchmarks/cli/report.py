@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EXAMPLES = """  python -m benchmarks report faces64
-  python -m benchmarks report runs/faces64                   the results of a folder, whatever suite they are of
-  python -m benchmarks report faces64 --layout pti_paper     tables as that paper arranges them
-  python -m benchmarks report faces64 --rank-by lpips_vgg    best, middle and worst images by LPIPS in the figures"""
+EXAMPLES = """  python -m benchmarks report celeba64
+  python -m benchmarks report runs/celeba64                   the results of a folder, whatever suite they are of
+  python -m benchmarks report celeba64 --layout pti_paper     tables as that paper arranges them
+  python -m benchmarks report celeba64 --rank-by lpips_vgg    best, middle and worst images by LPIPS in the figures"""
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RESUME = ["missing", "failed", "all", "none"]
-EXAMPLES = """  python -m benchmarks run faces64
-  python -m benchmarks run faces64 --methods e4e,pti --datasets openpeople --limit 4
-  python -m benchmarks run faces64 datasets.0.limit=4 --out runs/few
-  python -m benchmarks run faces64 --workers 2 --timeout 600
+EXAMPLES = """  python -m benchmarks run celeba64
+  python -m benchmarks run celeba64 --methods e4e,pti --datasets openpeople --limit 4
+  python -m benchmarks run celeba64 datasets.0.limit=4 --out runs/few
+  python -m benchmarks run celeba64 --workers 2 --timeout 600
   python -m benchmarks run celeba-hq --device cuda:1
   python -m benchmarks run celeba-hq --shard 0/4 --out runs/part-0    one of four machines without a shared folder
   python -m benchmarks run celeba-hq --executor submitit --workers 64 --executor-option slurm_partition=gpu"""

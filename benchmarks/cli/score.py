@@ -1,6 +1,6 @@
 """Compute the missing scores of stored inversions, and report; nothing is inverted.
 
-`score IMAGES TARGETS` rates two folders of any program's images, paired by name, with the metrics of a suite (faces64;
+`score IMAGES TARGETS` rates two folders of any program's images, paired by name, with the metrics of a suite (celeba64;
 metrics=[...] chooses others); with --out DIR it also writes scores.csv and tables.md.
 """
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EXAMPLES = """  python -m benchmarks score faces64
-  python -m benchmarks score faces64 'protocols.reconstruction.metrics=[mse,id_facenet]' --out runs/faces64 --replace
+EXAMPLES = """  python -m benchmarks score celeba64
+  python -m benchmarks score celeba64 'protocols.reconstruction.metrics=[mse,id_facenet]' --out runs/celeba64 --replace
                                                  other metrics on old inversions
   python -m benchmarks score results/ targets/ 'metrics=[mse,lpips_vgg,id_sface]' --out runs/theirs"""
 
@@ -77,7 +77,7 @@ def _rate_folders(options: argparse.Namespace) -> int:
     from benchmarks.engine.config import load_suite
 
     targets, *settings = options.overrides
-    suite = load_suite("faces64", settings)
+    suite = load_suite("celeba64", settings)
 
     from tqdm.auto import tqdm
 

@@ -15,9 +15,9 @@ from typing import Any
 from benchmarks.cli.parsing import Parser, add_json, add_suite
 from benchmarks.errors import ConfigError
 
-EXAMPLES = """  python -m benchmarks status faces64
+EXAMPLES = """  python -m benchmarks status celeba64
   python -m benchmarks status runs/mine          a folder, whatever suite it is of
-  python -m benchmarks status faces64 --json"""
+  python -m benchmarks status celeba64 --json"""
 
 
 def add_arguments(parser: Parser) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.cli.parsing import Parser, at_least, name_list
 from benchmarks.errors import ConfigError
 
-EXAMPLES = """  python -m benchmarks study runs/faces64 --methods e4e,pti,e4e+pti --datasets openpeople --out study
+EXAMPLES = """  python -m benchmarks study runs/celeba64 --methods e4e,pti,e4e+pti --datasets openpeople --out study
   python -m benchmarks study study --answers anna.csv ben.csv"""
 QUESTION = "Which of the two is closer to the image above?"
 

@@ -14,7 +14,7 @@ from benchmarks.errors import ConfigError
 EXAMPLES = """  python -m benchmarks train world mine data=photographs/ minutes=240    all networks, and a suite of them
   python -m benchmarks train e4e budget=12000 --processes 1
   python -m benchmarks train hyperstyle --minutes 60            run again to resume
-  python -m benchmarks train directions generator=faces64       edit directions of a generator"""
+  python -m benchmarks train directions generator=celeba64       edit directions of a generator"""
 
 
 def add_arguments(parser: Parser) -> None:

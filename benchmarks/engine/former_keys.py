@@ -91,4 +91,4 @@ def _place(protocol: tuple[str, Any]) -> int:
 @cache
 def _warn() -> None:
     log.warning("a suite's `metrics`, `inline` and `editing`, and `protocols` as a list, are former keys; write the "
-                "mapping `protocols:` as benchmarks/suites/faces64.yaml does")  # fmt: skip
+                "mapping `protocols:` as benchmarks/suites/celeba64.yaml does")  # fmt: skip

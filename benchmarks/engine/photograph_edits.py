@@ -99,7 +99,7 @@ def save_edited(
     images = edited(generator, photograph.inversion, [*singles, strengths], directions)
     reconstruction, target = photograph.images()
     shown = torch.cat([target[None], reconstruction[None], images])
-    report = _read(edits, shown, Scope(domain=photograph.facts.get("domain", "")))
+    report = _read(edits, shown, Scope(photograph.facts.get("frame", ""), photograph.facts.get("domain", "")))
     latent = apply(photograph.inversion.latent, strengths, directions)[0]
     folder = photograph.save(out, generator, {"edit.json": report}, keep, edited=latent)
     save_png(to_image(images[-1]), folder / "edited.png")
@@ -111,7 +111,7 @@ def save_edited(
 def _read(edits: list[Edit], shown: Tensor, scope: Scope) -> dict[str, Any]:
     """What predictors read in [target, inversion, each edit alone, all edits together], [2 + E + 1, 3, R, R]."""
     names = list(dict.fromkeys(edit.direction.attribute for edit in edits if edit.direction.attribute))
-    values = attributes.predict(names, shown)
+    values = attributes.predict(names, shown, scope.frame)
     report: dict[str, Any] = {"edits": []}
     for place, edit in enumerate(edits, start=2):
         entry: dict[str, Any] = {

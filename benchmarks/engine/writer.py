@@ -101,7 +101,7 @@ class ResultWriter(BasePredictionWriter):
         method: the pipeline's name in the suite.
 
     Example:
-        run = Run(expand(load_suite("faces64")), Path("runs/mine"))
+        run = Run(expand(load_suite("celeba64")), Path("runs/mine"))
         pipeline = Pipeline(run.generator, load_pipeline("pti"))
         data = ImageDataModule(run.plan.manifests["openpeople"], ids)
         Trainer(callbacks=[ResultWriter(run, "pti")]).predict(pipeline, data, return_predictions=False)

@@ -134,10 +134,16 @@ unpack() {
   mkdir -p "$folder/sheets" && find "$scratch" -name '*.png' -exec mv {} "$folder/sheets" \;
   cp "$scratch"/generator/$WORLD{.safetensors,.md,-log.csv} methods/generators/weights/
   cp "$scratch"/generator/$WORLD-state.safetensors methods/generators/weights/training/
-  mkdir -p methods/hypernetworks/weights && cp "$scratch"/hyperstyle/hyperstyle-$WORLD* methods/hypernetworks/weights/
+  local step target
   for step in start psp e4e restyle_psp restyle_e4e interestyle interestyle-no_region interestyle-no_disentanglement \
-    interestyle-no_filter hyperstyle_w_encoder; do
-    cp "$scratch/$step/$step-$WORLD"* methods/encoders/weights/
+    interestyle-no_filter hyperstyle_w_encoder hyperstyle; do
+    target=methods/encoders/weights
+    [ "$step" != hyperstyle ] || target=methods/hypernetworks/weights
+    if [ -e "$scratch/$step/$step-$WORLD.md" ]; then # a card is what a finished training writes last
+      mkdir -p "$target" && cp "$scratch/$step/$step-$WORLD"* "$target"
+    else
+      echo "not there: $step"
+    fi
   done
   echo "unpacked; sheets to look at: $folder/sheets"
 }

@@ -98,7 +98,7 @@ def ceiling(bench: Bench, until: float) -> None:
 def numbers(bench: Bench, until: float, width: int) -> None:
     """The same computation on the CPU and on the device: the largest difference relative to the largest value."""
     try:
-        small, name = load_generator("faces64"), "faces64"
+        small, name = load_generator("celeba64"), "celeba64"
     except (OSError, ValueError):
         small, name = random_generator(64, width), "64 px, random"
     large = random_generator(256, width)

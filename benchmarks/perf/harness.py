@@ -1,7 +1,7 @@
 """`python -m benchmarks.perf.harness`: the overhead of the harness, and the efficiency of several workers.
 
     (no option)             10,000 images and a method that does nothing: seconds and memory of the harness
-    --share METHOD          the overhead in a run of a real method, 100 images of faces64's openpeople
+    --share METHOD          the overhead in a run of a real method, 100 images of celeba64's openpeople
     --workers 2             a suite with one worker and with several, and their efficiency; needs as many idle cores
 
 Only the method that does nothing is specific to this module. The rest is the code of `run`: claims, decoding, rows,
@@ -41,7 +41,7 @@ from methods.registry import STAGES, PipelineSpec, StageSpec, stage_class
 
 MARKS = (1_000, 5_000, 10_000)
 ONLY_RECONSTRUCTION = [f"protocols.{name}=null" for name in ("occlusion", "locality", "latent", "editing")]
-# A part of faces64 that takes one worker about two minutes.
+# A part of celeba64 that takes one worker about two minutes.
 PART = ["methods=[sg2_w,pti]", "datasets=[{name: openpeople, limit: 16}]", *ONLY_RECONSTRUCTION]
 
 
@@ -129,7 +129,7 @@ def own_cost(count: int) -> None:
 
 def share(method: str, count: int) -> None:
     """Print the seconds of the harness in a run of a real method, compared with those of the method."""
-    suite = load_suite("faces64", [f"methods=[{method}]", *ONLY_RECONSTRUCTION])
+    suite = load_suite("celeba64", [f"methods=[{method}]", *ONLY_RECONSTRUCTION])
     entry = next(entry for entry in suite.datasets if entry.name == "openpeople")
     plan = expand(replace(suite, datasets=[replace(entry, limit=count, methods=[])]))
     with tempfile.TemporaryDirectory() as folder:
@@ -176,7 +176,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, help="default: 10,000 without a method, 100 with --share")
     parser.add_argument("--share", metavar="METHOD")
     parser.add_argument("--workers", type=int, metavar="N")
-    parser.add_argument("--suite", default="faces64", help="for --workers")
+    parser.add_argument("--suite", default="celeba64", help="for --workers")
     parser.add_argument("--repeats", type=int, default=3, help="for --workers")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)

@@ -105,7 +105,7 @@ def attainable(repeats: int) -> tuple[list[float], list[float]]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.profile", description=__doc__)
-    parser.add_argument("--suite", default="faces64", help="its generator, settings and data set are used")
+    parser.add_argument("--suite", default="celeba64", help="its generator, settings and data set are used")
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=6, help="of optimising stages")
     parser.add_argument("--repeats", type=int, default=3)

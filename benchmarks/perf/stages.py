@@ -167,7 +167,7 @@ def compared(title: str, taken: Sequence[Times], parts: Sequence[int]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.stages", description=__doc__)
-    parser.add_argument("--suite", default="faces64", help="its generator, settings and data set are used")
+    parser.add_argument("--suite", default="celeba64", help="its generator, settings and data set are used")
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--steps", type=int, default=6, help="of optimising stages")
     parser.add_argument("--repeats", type=int, default=5)

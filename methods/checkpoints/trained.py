@@ -41,8 +41,9 @@ def find(source: str, folder: Path, kind: str, advice: str) -> Path:
     if source != Path(source).name or not path.exists():
         path = Path(source)
     if not path.exists():
-        bundled = ", ".join(sorted(file.stem for file in folder.glob("*.safetensors"))) or "none"
-        raise FileNotFoundError(f"no {kind} weights {source!r}: neither a file nor one of {bundled}; {advice}")
+        bundled = ", ".join(sorted(file.stem for file in folder.glob("*.safetensors")))
+        where = f"neither a file nor one of {bundled}" if bundled else "not a file, and none are bundled"
+        raise FileNotFoundError(f"no {kind} weights {source!r}: {where}; {advice}")
     return path
 
 

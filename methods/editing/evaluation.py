@@ -38,7 +38,8 @@ def sweep(generator: Generator, w: Tensor, vectors: Mapping[str, Tensor], attrib
         rows = []
         for code in tqdm(start.split(4), desc=f"evaluating {name}", leave=False):
             moved = (code + amounts * vector).flatten(0, 1)  # [4 S, num_ws, w_dim]
-            values = predict(attributes, generator.synthesis(moved.to(generator.w_mean)).clamp(-1, 1))
+            images = generator.synthesis(moved.to(generator.w_mean)).clamp(-1, 1)
+            values = predict(attributes, images, generator.scope.frame)
             rows.append(torch.stack([values[name] for name in attributes], dim=1).reshape(len(code), len(amounts), -1))
         readings.append(torch.cat(rows))
     return torch.stack(readings)

@@ -41,7 +41,7 @@ class LearningConfig:
     evaluated: held-out samples that are edited. domain: what the generator's images show, where its file declares none.
     """
 
-    generator: str = "faces64"
+    generator: str = "celeba64"
     attributes: list[str] = field(default_factory=lambda: list(ATTRIBUTES))
     samples: int = 10_000
     held_out: int = 2_000
@@ -87,7 +87,7 @@ def sample(generator: Generator, attributes: Sequence[str], count: int, seed: in
     predictions: list[dict[str, Tensor]] = []
     for part in tqdm(w.split(BATCH), desc="labelling samples", leave=False):
         images = generator.synthesis(part.to(generator.w_mean)[:, None].expand(-1, generator.num_ws, -1)).clamp(-1, 1)
-        predictions.append(predict(attributes, images))
+        predictions.append(predict(attributes, images, generator.scope.frame))
     return Samples(w, {name: torch.cat([values[name] for values in predictions]) for name in attributes})
 
 

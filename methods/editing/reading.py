@@ -31,7 +31,12 @@ def _cosines(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def read_edits(
-    target: Tensor, inversion: Tensor, images: Tensor, tiles: Sequence[Tile], still: Mapping[str, Tensor] | None = None
+    target: Tensor,
+    inversion: Tensor,
+    images: Tensor,
+    tiles: Sequence[Tile],
+    frame: str,
+    still: Mapping[str, Tensor] | None = None,
 ) -> Edits:
     """What the metrics of editing take, of one image.
 
@@ -40,11 +45,12 @@ def read_edits(
         inversion: its reconstruction [1, 3, R, R].
         images: edited images [K, 3, R, R].
         tiles: what each edited image shows.
+        frame: of all these images (datasets.scope).
         still: by attribute, where an edit should change nothing (`still_masks`); None leaves that out.
     """
     names = list(dict.fromkeys(tile.attribute for tile in tiles if tile.attribute))
     everything = torch.cat([target, inversion, images])
-    values = attributes.predict(names, everything)
+    values = attributes.predict(names, everything, frame)
     faces = identity.embed(everything, "sface", target)
     similar, kept = _cosines(faces, faces[:1]), _cosines(faces, faces[1:2])
     masks, _ = load_parser(PARSER)(target)
@@ -93,9 +99,8 @@ def kept_by_samples(generator: Generator, directions: Mapping[str, Direction], w
     for code in codes.split(1):
         image = eight_bit(generator.synthesis(code))
         one = Inversion(("",), code, "W", image, torch.zeros(1), (None,), (None,))
-        sweeps.append(
-            read_edits(image, image, edited(generator, one, [tile.edits for tile in sweep], directions), sweep)
-        )
+        images = edited(generator, one, [tile.edits for tile in sweep], directions)
+        sweeps.append(read_edits(image, image, images, sweep, generator.scope.frame))
     return {name: _kept(sweeps, direction) for name, direction in directions.items()}
 
 

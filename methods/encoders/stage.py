@@ -20,7 +20,7 @@ from methods.generators.stylegan2 import Generator
 
 @dataclass(frozen=True)
 class EncoderStageConfig:
-    """weights: a bundled name, a .safetensors file or a published one (.pt); "" for the stage's own on faces64, "toy"
+    """weights: a bundled name, a .safetensors file or a published one (.pt); "" for the stage's own on celeba64, "toy"
     for random ones.
 
     iterations: refinement steps of an iterative encoder; 0 for as many as its design has. batch_size: images encoded at
@@ -54,7 +54,7 @@ class EncoderStage(Method):
 
     @classmethod
     def _source(cls, config: EncoderStageConfig) -> str:
-        return config.weights or f"{cls.info.name}-faces64"
+        return config.weights or f"{cls.info.name}-celeba64"
 
     @classmethod
     def weights_hash(cls, config: EncoderStageConfig) -> str:

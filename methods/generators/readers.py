@@ -27,7 +27,7 @@ from methods.generators.stylegan2 import Generator, GeneratorConfig
 WEIGHTS = Path(__file__).parent / "weights"
 _FILTERS = re.compile(r"(^|\.)(blur|upsample)\.kernel$")
 MEAN_DRAWS = 10_000
-SCOPES = {"faces64": TIGHT_FACES, "toy": TIGHT_FACES}  # of generators whose file declares none
+SCOPES = {"toy": TIGHT_FACES}  # of generators whose file declares none
 # A target is a function without arguments that returns a Generator.
 GENERATORS: Registry[Callable[[], Generator]] = Registry(
     "generator", {"toy": "methods.generators.readers:toy_generator"}, "inversion_bench.generators"
@@ -46,7 +46,7 @@ def load_generator(source: str | Path) -> Generator:
     domain of its images (`scope`) come from a header of this suite, or from the name of an official generator.
 
     Args:
-        source: a name in GENERATORS ("toy": random weights, for tests), of a bundled generator (`faces64`) or of an
+        source: a name in GENERATORS ("toy": random weights, for tests), of a bundled generator (`celeba64`) or of an
             asset; `package.module:function` that returns a Generator; or a file, whatever its suffix: safetensors of
             this suite, config-f (`g_ema`, `latent_avg`; an encoder's file gives its decoder), or a network that
             StyleGAN2-ADA pickled (G_ema) or PTI tuned. Nothing in it is run.
@@ -56,7 +56,7 @@ def load_generator(source: str | Path) -> Generator:
         ValueError: names the file, and what was found.
 
     Example:
-        >>> load_generator("faces64").resolution
+        >>> load_generator("celeba64").resolution
         64
     """
     name, named = assets.expanded(str(source)), bundled()

@@ -27,7 +27,7 @@ from methods.hypernetworks.weights import find, load_hypernet, toy_hypernet
 @dataclass(frozen=True)
 class HyperStyleConfig:
     """weights: a bundled name, a .safetensors file, an asset or the authors' file (.pt); "" for the one trained for
-    faces64, "toy" for random ones.
+    celeba64, "toy" for random ones.
 
     steps: refinement steps, T = 5 in the paper; 0 leaves the pivot as it is. batch_size: images of one call,
     fixed (methods/batching.py).
@@ -71,7 +71,7 @@ class HyperStyle(Method):
 
     @classmethod
     def _source(cls, config: HyperStyleConfig) -> str:
-        return config.weights or f"{cls.info.name}-faces64"
+        return config.weights or f"{cls.info.name}-celeba64"
 
     @classmethod
     def weights_hash(cls, config: HyperStyleConfig) -> str:

@@ -12,7 +12,7 @@ from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import HypernetConfig, Hypernetwork
 
 FOLDER = Path(__file__).parent / "weights"
-# At 64 px: 2.4 million parameters for faces64, most of them in the heads' last layers.
+# At 64 px: 2.4 million parameters for celeba64, most of them in the heads' last layers.
 SMALL: dict[str, Any] = {
     "units": (1, 2, 2, 1),
     "widths": (24, 48, 96, 128),

@@ -43,7 +43,7 @@ class NetworkTrainingConfig(ABC):
     at 1e-4 for 200,000 steps and more; the budget here is a hundredth of that, so Adam and a higher rate.
     """
 
-    generator: str = "faces64"
+    generator: str = "celeba64"
     data: str = ""
     align: str = ""
     domain: str = ""

@@ -31,7 +31,7 @@ from methods.training.spec import TrainingSpec, configured
 VERSION = 1
 logger = logging.getLogger(__name__)
 # Generators whose files do not say what they were trained on.
-UNTOLD = {"faces64": "digiface_gan", "toy": "digiface_gan"}
+UNTOLD = {"toy": "digiface_gan"}
 
 
 def __getattr__(name: str) -> Callable[[DictConfig], TrainingSpec]:
@@ -108,6 +108,8 @@ def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkT
     first = training.reconstruct(stored, images[:10])
     save_comparison(first.target, first.image, out / f"{name}.png")
     log(out).to_csv(out / f"{name}-log.csv", index=False, float_format="%.4g")
+    named = [key for key in ("generator", "start", "w_encoder") if hasattr(config, key)]
+    config = replace(config, **{key: Path(getattr(config, key)).stem for key in named})  # not paths of a machine
     plain = flatten(asdict(default))
     card = render_card(
         template,

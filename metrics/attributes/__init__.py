@@ -54,16 +54,24 @@ def undefined(name: str, domain: str) -> str:
 
 
 @torch.no_grad()
-def predict(attributes: Sequence[str], images: Tensor) -> dict[str, Tensor]:
-    """Values by attribute of aligned faces [N, 3, S, S] in [-1, 1]: float64 [N] on the CPU, NaN where undefined.
+def predict(attributes: Sequence[str], images: Tensor, frame: str = "") -> dict[str, Tensor]:
+    """Values by attribute of aligned faces: float64 [N] on the CPU, NaN where undefined.
 
-    Landmarks are detected once, however many attributes are asked for. Raises UnknownNameError, and ValueError for
-    images of another shape.
+    Landmarks are detected once, however many attributes are asked for.
+
+    Args:
+        attributes: names.
+        images: [N, 3, S, S] in [-1, 1].
+        frame: of the images (datasets.scope). Predictors are made for the tight frame, which is cut out of FFHQ's.
+
+    Raises:
+        UnknownNameError: there is no such attribute.
+        ValueError: images of another shape.
     """
     chosen = {name: find(name) for name in attributes}
     if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]:
         raise ValueError(f"attributes are read from square images [N, 3, S, S], found {list(images.shape)}")
-    faces = Faces(images)
+    faces = Faces(images, frame)
     return {name: _believed(info, faces) for name, info in chosen.items()}
 
 

@@ -40,14 +40,14 @@ def mouth_opening(faces: Faces) -> Tensor:
     return 100 * gap / eyes.norm(dim=1).clamp_min(1e-6)
 
 
-_BOX = f"box {BOX[2]} px wide at ({BOX[0]}, {BOX[1]}) of the 64 px frame"
+_BOX = f"box {BOX[2]} px wide at ({BOX[0]}, {BOX[1]}) of the tight frame at 64 px"
 PREDICTORS = (
     AttributeInfo(
-        "smile", "smile", "log odds", (-30.0, 30.0), 1,
+        "smile", "smile", "log odds", (-30.0, 30.0), 2,
         f"log odds of `happy` against six other expressions, face-api's expression network, {_BOX}", smile, digits=2,
     ),
     AttributeInfo(
-        "mouth_opening", "mouth opening", "%", (0.0, 120.0), 1,
+        "mouth_opening", "mouth opening", "%", (0.0, 120.0), 2,
         "gap between the lips (three pairs of points) in percent of the distance between the eyes, face-api's 68 "
         f"landmarks, {_BOX}", mouth_opening,
     ),

@@ -11,23 +11,26 @@ import torch
 from torch import Tensor
 
 from datasets.scope import FACES
-from metrics.landmarks import LEAST_PROBABILITY, find_landmarks, framed
+from metrics.landmarks import LEAST_PROBABILITY, face_part, find_landmarks
 
 
 class Faces:
-    """A batch of aligned faces [N, 3, S, S] in [-1, 1]; landmarks are computed on first use and cached."""
+    """A batch of aligned faces [N, 3, S, S] in [-1, 1]; landmarks are computed on first use and cached.
 
-    def __init__(self, images: Tensor):
-        self.images = images
+    frame: of datasets.scope; ffhq, or the tight one.
+    """
+
+    def __init__(self, images: Tensor, frame: str = ""):
+        self.images, self.frame = images, frame
 
     @cached_property
     def small(self) -> Tensor:
-        """The images at the resolution of the landmarks: [N, 3, 64, 64] float32 on the CPU."""
-        return framed(self.images.cpu())
+        """The images in the tight frame, of which landmarks are found: [N, 3, 64, 64] float32 on the CPU."""
+        return face_part(self.images.cpu(), self.frame)
 
     @cached_property
     def _landmarks(self) -> tuple[Tensor, Tensor]:
-        faces = find_landmarks(self.images)
+        faces = find_landmarks(self.small)
         points = np.stack([face.points for face in faces]) if faces else np.zeros((0, 5, 2))
         return torch.from_numpy(points), torch.tensor([face.probability for face in faces], dtype=torch.float64)
 

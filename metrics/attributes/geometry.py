@@ -47,21 +47,21 @@ def mouth_width(faces: Faces) -> Tensor:
     return 100 * mouth.norm(dim=1) / eyes.norm(dim=1).clamp_min(1e-6)
 
 
-_BY = "five landmarks by MTCNN's O-Net alone at 64 px"
+_BY = "five landmarks by MTCNN's O-Net alone at 64 px in the tight frame"
 _MODEL = "a rigid head of eyes and mouth corners in a plane, weak perspective"
 PREDICTORS = (
     AttributeInfo(
-        "yaw", "yaw", "degrees", (-60.0, 60.0), 1,
+        "yaw", "yaw", "degrees", (-60.0, 60.0), 2,
         f"atan(t / {NOSE}), t: offset of the nose from the eyes' midline in eye distances; {_MODEL}; {_BY}; positive "
         "to the right", yaw,
     ),
     AttributeInfo(
-        "pitch", "pitch", "degrees", (-60.0, 60.0), 1,
+        "pitch", "pitch", "degrees", (-60.0, 60.0), 2,
         f"atan(({NOSE_LEVEL} - t) {EYES_TO_MOUTH} / {NOSE}), t: position of the nose between eyes (0) and mouth (1); "
         f"{_MODEL}; {_BY}; positive up", pitch,
     ),
     AttributeInfo(
-        "mouth_width", "mouth width", "%", (30.0, 160.0), 1,
+        "mouth_width", "mouth width", "%", (30.0, 160.0), 2,
         f"distance of the mouth corners in percent of that of the eyes; {_BY}", mouth_width,
     ),
 )  # fmt: skip

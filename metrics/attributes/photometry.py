@@ -42,9 +42,9 @@ PREDICTORS = (
         "mean BT.709 luma of all pixels, sRGB values, in percent of white", brightness, needs_face=False,
     ),
     AttributeInfo(
-        "crown", "hair brightness", "%", (0.0, 100.0), 1,
-        "mean BT.709 luma of rows 0-7, columns 16-47 of the 64 px frame (hair, where the frame is this tight), in "
-        "percent of white", crown, needs_face=False,
+        "crown", "hair brightness", "%", (0.0, 100.0), 2,
+        "mean BT.709 luma of rows 0-7, columns 16-47 of the tight frame at 64 px (hair), in percent of white",
+        crown, needs_face=False,
     ),
     AttributeInfo(
         "warmth", "warmth", "%", (-100.0, 100.0), 1,

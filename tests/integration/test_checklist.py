@@ -41,7 +41,7 @@ def test_a_method_without_its_weights_says_how_to_get_them(capsys: pytest.Captur
     assert "$INVERSION_BENCH_WEIGHTS/hyperstyle_ffhq.pt; SHA-256" in said
     assert "README of github.com/yuval-alaluf/hyperstyle" in said and "e4e_ffhq_encode" not in said
     assert main(["plan", "smoke", "methods=[hyperstyle]", "reference_method=hyperstyle"]) == 2
-    assert "no encoder weights 'hyperstyle_w_encoder-" in capsys.readouterr().err
+    assert "no hypernetwork weights 'hyperstyle-" in capsys.readouterr().err
 
 
 def test_what_is_there_is_ticked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +71,7 @@ def test_fetch_compares_what_it_finds_with_public_copies(tmp_path: Path, capsys:
 
 
 def test_suites_that_bring_everything_have_no_list() -> None:
-    assert needs(load_suite("faces64")) == [] and needs(load_suite("smoke")) == []
+    assert needs(load_suite("celeba64")) == [] and needs(load_suite("smoke")) == []
 
 
 @pytest.mark.parametrize("name", suite_names())

@@ -131,7 +131,7 @@ def test_plan_and_status_tell_and_write_nothing(suite, tmp_path, reference, caps
         ("methods", "w_plus_pti"),
         ("datasets", "openpeople"),
         ("metrics", "lpips_vgg"),
-        ("suites", "faces64-full"),
+        ("suites", "celeba64-full"),
         ("assets", "lpips_alex"),
     ],
 )

@@ -101,8 +101,8 @@ def test_a_generator_may_be_a_function(importable: Path) -> None:
     )
     found = load_generator("seeded:three")
     assert torch.equal(found.w_mean, toy_generator(seed=3).w_mean) and not found.training
-    with pytest.raises(FileNotFoundError, match="did you mean 'faces64'"):
-        load_generator("face64")
+    with pytest.raises(FileNotFoundError, match="did you mean 'celeba64'"):
+        load_generator("celeba46")
 
 
 def test_a_stage_alone_is_a_method(importable: Path) -> None:

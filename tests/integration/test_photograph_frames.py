@@ -128,5 +128,5 @@ def test_an_inversion_is_edited_without_inverting_again(portrait, tmp_path, monk
     capsys.readouterr()
     assert main(["edit", str(tmp_path), *edits]) == 2
     assert "no inversion there" in capsys.readouterr().err
-    assert main(["edit", str(tmp_path / "out"), *edits, "--set", "generator=faces64"]) == 2
+    assert main(["edit", str(tmp_path / "out"), *edits, "--set", "generator=celeba64"]) == 2
     assert "name its file with --set generator=FILE" in capsys.readouterr().err

@@ -39,12 +39,12 @@ def backdrop(picture: np.ndarray) -> np.ndarray | None:
 
 @pytest.mark.assets
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "number"), [("openpeople", 210), ("orl", 400), ("digiface_gan", 500)])
-def test_every_face_has_a_region(name: str, number: int) -> None:
+@pytest.mark.parametrize(("name", "number", "without"), [("openpeople", 210, 0), ("orl", 400, 2), ("celeba", 200, 1)])
+def test_nearly_every_face_has_a_region(name: str, number: int, without: int) -> None:
     masks, reasons = load_parser("landmark_ellipse")(pictures(name))
-    assert len(masks) == number and set(reasons) == {""}
-    shares = masks.flatten(1).mean(dim=1)
-    assert float(shares.min()) > 0.4 and float(shares.max()) < 0.9, (shares.min(), shares.max())
+    assert len(masks) == number and sum(map(bool, reasons)) == without
+    shares = masks.flatten(1).mean(dim=1)[[not reason for reason in reasons]]
+    assert float(shares.min()) > 0.25 and float(shares.max()) < 0.55, (shares.min(), shares.max())
 
 
 @pytest.mark.assets
@@ -62,7 +62,7 @@ def test_the_ellipse_holds_little_backdrop_and_most_of_the_rest() -> None:
     print(
         f"{len(behind)} portraits: {np.mean(behind):.3f} of the region is backdrop, {np.mean(held):.3f} of the rest in"
     )
-    assert len(behind) == 133 and np.mean(behind) < 0.02 and np.mean(held) > 0.85
+    assert len(behind) == 192 and np.mean(behind) < 0.02 and np.mean(held) > 0.6  # of FFHQ's frame, with shoulders
 
 
 @pytest.mark.assets

@@ -27,7 +27,8 @@ TINY = [
 @pytest.mark.slow
 @pytest.mark.parametrize("data", ["digiface_gan", "celeba"])
 def test_training_resumes_and_exports(data: str, tmp_path: Path) -> None:
-    out, name, photographs = tmp_path / "run", {"celeba": "celeba64", "digiface_gan": "faces64"}[data], data == "celeba"
+    out, photographs = tmp_path / "run", data == "celeba"
+    name = "celeba64" if photographs else "faces64"
     if photographs and not assets.get(ASSET).present:
         pytest.skip(f"the CelebA photographs are not in the cache; fetch {ASSET}")
     more = [f"data={data}", *([] if photographs else ["anchor=1", "distil_images=8"])]

@@ -43,7 +43,7 @@ def inputs() -> dict[str, tuple[Image.Image, str]]:
 @pytest.mark.parametrize(("side", "frame"), [(64, TIGHT), (128, FFHQ)])
 def test_what_was_cut_is_what_it_should_be(side: int, frame: str, tmp_path: Path) -> None:
     """The embedded generator, and one of 128 px with random weights whose file declares no frame."""
-    name = "faces64"
+    name = "celeba64"
     if side == 128:
         torch.manual_seed(0)
         name = str(tmp_path / "random.safetensors")

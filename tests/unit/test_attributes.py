@@ -9,10 +9,14 @@ import pytest
 import torch
 
 from datasets import registry
+from datasets.alignment import Landmarks
+from datasets.ffhq_alignment import frame_of_5
 from datasets.images import read_rgb, to_tensor
 from metrics import attributes
 from metrics.attributes import expression, geometry
 from metrics.attributes.faces import Faces
+from metrics.landmarks import face_part, framed
+from metrics.networks.sface import FRAME
 from tests.drawn_faces import drawn_face
 
 
@@ -141,3 +145,21 @@ def test_every_attribute_describes_itself(name: str) -> None:
     assert info.name == name and info.title and info.unit and info.recipe and info.version >= 1
     assert info.valid[0] < info.valid[1]
     assert attributes.predict([name], torch.zeros(0, 3, 64, 64))[name].shape == (0,)
+
+
+def test_the_face_is_cut_out_of_ffhq_s_frame_where_the_tight_frame_has_it() -> None:
+    points = np.array(FRAME)  # of the mean face in the tight frame
+    frame = frame_of_5(Landmarks(points, 1.0))
+    corner, right, down = frame.corners[0], frame.corners[3] - frame.corners[0], frame.corners[1] - frame.corners[0]
+    inside = np.linalg.solve(np.stack([right, down], axis=1), (points - corner).T).T  # in FFHQ's frame, 0 to 1
+    for side in (64, 256):
+        centres = (torch.arange(side) + 0.5) / side * 2 - 1
+        coordinates = torch.stack([centres.expand(side, side), centres[:, None].expand(side, side)])
+        image = torch.cat([coordinates, torch.zeros(1, side, side)])[None]
+        part = face_part(image, "ffhq")[0]
+        assert part.shape == (3, 64, 64)
+        for (x, y), (u, v) in zip(points, inside, strict=True):
+            seen = part[:2, round(y), round(x)]
+            wanted = 2 * torch.tensor([u, v]) - 1
+            assert (seen - wanted).abs().max() < 0.015  # half a pixel
+    assert torch.equal(face_part(image, "tight"), framed(image))

@@ -296,11 +296,11 @@ def test_other_settings_have_another_folder(words: list[str], folder: str) -> No
 
 def test_shortcuts_are_settings() -> None:
     _, options = parse(
-        ["run", "faces64", "--datasets", "orl,lfw", "--limit", "2", "--methods", "e4e,pti", "--seeds", "0,2"]
+        ["run", "celeba64", "--datasets", "orl,lfw", "--limit", "2", "--methods", "e4e,pti", "--seeds", "0,2"]
     )
     found, _ = suite.load(options)
     assert found.methods == ["e4e", "pti"] and [(e.name, e.limit) for e in found.datasets] == [("orl", 2), ("lfw", 2)]
-    assert found.all_seeds == (0, 2) and load_suite("faces64").all_seeds == (0,)
+    assert found.all_seeds == (0, 2) and load_suite("celeba64").all_seeds == (0,)
     assert suite.load(options)[0] == found, "the words of workers say the same"
 
 

@@ -39,7 +39,7 @@ def test_shipped_suites_resolve(name):
 
 
 def test_full_suite_differs_in_its_images_only():
-    part, full = load_suite("faces64"), load_suite("faces64-full")
+    part, full = load_suite("celeba64"), load_suite("celeba64-full")
     assert [e.name for e in part.datasets] == [e.name for e in full.datasets]
     assert all(entry.limit is None for entry in full.datasets)
     assert (part.stage_settings, part.seed, part.generator) == (full.stage_settings, full.seed, full.generator)
@@ -111,9 +111,10 @@ def test_contradictions_are_named(override, said):
 
 
 def test_protocols_merge_by_name_and_leave_with_null():
-    suite = load_suite("faces64", ["protocols.editing.images=3", "protocols.occlusion=null"])
-    assert suite.protocols["editing"]["images"] == 3 and suite.protocols["editing"]["reinversion_images"] == 6
-    assert list(suite.protocols) == ["reconstruction", "interest_region", "locality", "latent", "editing"]
+    suite = load_suite("celeba64", ["protocols.editing.images=3", "protocols.occlusion=null"])
+    assert suite.protocols["editing"]["images"] == 3 and suite.protocols["editing"]["reinversion_images"] == 4
+    names = ["reconstruction", "set_distances", "interest_region", "locality", "latent", "editing"]
+    assert list(suite.protocols) == names
 
 
 def test_former_keys_say_the_same(written, caplog):
@@ -137,10 +138,10 @@ editing: {images: 4, directions: [yaw], again: 2, again_methods: [pti]}
         "editing": {"images": 4, "directions": ["yaw"], "reinversion_images": 2, "reinversion_methods": ["pti"]},
     }
     overrides = ["metrics=[psnr]", "inline=[]", "protocols=[]", "editing.again=0"]
-    suite = load_suite("faces64", overrides)
+    suite = load_suite("celeba64", overrides)
     assert suite.protocols["reconstruction"] == {"metrics": ["psnr"]}
     assert list(suite.protocols) == ["reconstruction", "editing"]
-    assert suite.protocols["editing"]["reinversion_images"] == 0 and suite.protocols["editing"]["images"] == 12
+    assert suite.protocols["editing"]["reinversion_images"] == 0 and suite.protocols["editing"]["images"] == 6
     assert sum("former keys" in record.message for record in caplog.records) <= 1
 
 
@@ -182,7 +183,7 @@ def test_file_without_name_is_called_as_the_file(written):
     ("text", "said"),
     [
         ("base: smok\n", "unknown base 'smok': did you mean 'smoke'"),
-        ("base: faces64-full\n", "start from 'faces64'"),
+        ("base: celeba64-full\n", "start from 'celeba64'"),
         ("base: [smoke]\n", "unknown base"),
         ("base: smoke\nsed: 1\n", "did you mean 'seed'"),
         ("base: smoke\ndatasets: [{name: orl, limt: 3}]\n", "did you mean 'limit'"),

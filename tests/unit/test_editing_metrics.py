@@ -109,7 +109,7 @@ TOYS = {
 def test_adversarial_editors_lose_to_a_smooth_honest_one(toy):
     honest, reached = identity_over_effect(*HONEST, 10)
     assert (honest, reached) == (pytest.approx(0.44), 1)
-    assert identity_over_effect(*TOYS[toy], 10)[0] < 0.8 * honest
+    assert identity_over_effect(*TOYS[toy], 10)[0] < 0.85 * honest
 
 
 def test_not_editing_never_beats_editing_that_keeps_the_same_identity():

@@ -171,7 +171,7 @@ def test_weights_come_back_and_refuse_another_generator(tmp_path: Path) -> None:
     with torch.no_grad():
         torch.testing.assert_close(again(images), encoder.eval()(images))
     with pytest.raises(ValueError, match=r"psp\.safetensors: trained for the generator"):
-        load_encoder(path, DESIGNS["psp"], load_generator("faces64"))
+        load_encoder(path, DESIGNS["psp"], load_generator("celeba64"))
     with pytest.raises(ValueError, match=r"psp\.safetensors: has unexpected"):
         load_encoder(path, DESIGNS["restyle_psp"], generator)
 

@@ -97,7 +97,7 @@ def test_weights_come_back_and_refuse_another_generator(images: Tensor, tmp_path
     wanted = HyperStyle(generator, HyperStyleConfig("toy", 1, 2)).invert(images, ["a", "b"], init)
     assert torch.equal(found.image, wanted.image)
     with pytest.raises(ValueError, match=r"h\.safetensors: trained for the generator"):
-        load_hypernet(path, load_generator("faces64"))
+        load_hypernet(path, load_generator("celeba64"))
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors", {"hypernet": '{"channels": 3}'})
     with pytest.raises(ValueError, match=r"other\.safetensors: no hypernet that can be read \(TypeError"):
         load_hypernet(tmp_path / "other.safetensors", generator)

@@ -165,8 +165,8 @@ def test_files_that_do_not_fit_are_refused(learned: Path, tmp_path: Path) -> Non
         weights.load_directions(tmp_path / "b.safetensors", other)
 
 
-def test_the_directions_that_come_with_faces64() -> None:
-    found = weights.load_directions(None, load_generator("faces64"))
+def test_the_directions_that_come_with_celeba64() -> None:
+    found = weights.load_directions(None, load_generator("celeba64"))
     assert list(found)[:3] == ["yaw", "pitch", "mouth_width"] and len(found) == 8
     assert all(direction.slope > 0 and math.isfinite(direction.slope) for direction in found.values())
 

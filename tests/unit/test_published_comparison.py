@@ -73,10 +73,10 @@ def test_what_does_not_agree_is_warned_of() -> None:
 
 
 def test_another_generator_or_no_published_table_gives_no_comparison() -> None:
-    other = results(generator={"name": "faces64"})
+    other = results(generator={"name": "celeba64"})
     assert published_comparison.tables(other) == []
     assert all(
-        "this run: faces64" in why or "stanford_cars" in why
+        "this run: celeba64" in why or "stanford_cars" in why
         for _, _, why in published_comparison.warnings(other)[0].rows
     )
     plain = results(config={})

@@ -68,7 +68,7 @@ def edit_images(
             target = run.target(stage_run, task.image)[None].to(run.device)
             inversion = run.inversion(stage_run, task.image)
             images = edited(run.generator, inversion, [tile.edits for tile in sweep], directions)
-            readings = read_edits(target, inversion.image, images, sweep, still)
+            readings = read_edits(target, inversion.image, images, sweep, run.plan.scope.frame, still)
             save_png(side_by_side(images[shown]), store.sheet(task.image))
             row[EDITS] = to_row(readings)
         except BROKEN as error:

@@ -265,7 +265,9 @@ class Editing(GeneratingProtocol):
                 try:
                     if dataset not in self._real:
                         names = [target.name for target in self.targets]
-                        self._real[dataset] = sets.References(names, self.references[dataset], device)
+                        self._real[dataset] = sets.References(
+                            names, self.references[dataset], run.plan.scope.frame, device
+                        )
                     real = self._real[dataset]
                     values = (
                         sets.of_edits(store, images, self.directions, real)

@@ -30,17 +30,18 @@ class References:
     Args:
         attributes: names of the edited attributes.
         manifest: the real images.
+        frame: their frame (datasets.scope).
         device: where features are computed.
     """
 
-    def __init__(self, attributes: Sequence[str], manifest: Manifest, device: torch.device):
+    def __init__(self, attributes: Sequence[str], manifest: Manifest, frame: str, device: torch.device):
         self.network, self.device = AlexFeatures().to(device), device
         images = torch.stack(
             [to_tensor(read_rgb(manifest.root / manifest.by_id[image].file)) for image in manifest.ids]
         )
         rows = self.features(images)
         self.all = moments(rows)
-        values = predict(attributes, images)
+        values = predict(attributes, images, frame)
         self.halves: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
         for name in attributes:
             order = values[name].argsort()[: int(values[name].isfinite().sum())]  # NaN is sorted last
