@@ -154,9 +154,8 @@ def steps_of(config: WorldConfig, out: Path) -> list[Step]:
     )
     unknown = ({*config.steps, *config.networks}) - {step.name for step in steps}
     if unknown:
-        raise ValueError(
-            f"steps, networks: {', '.join(sorted(unknown))}: known: {', '.join(step.name for step in steps)}"
-        )
+        known = ", ".join(step.name for step in steps)
+        raise ValueError(f"steps, networks: unknown {', '.join(sorted(unknown))}; known: {known}")
     return steps
 
 

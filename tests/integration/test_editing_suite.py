@@ -148,6 +148,7 @@ def test_what_is_edited_is_not_edited_again(reference, suite, tmp_path, monkeypa
     assert tables(out) == tables(reference)
 
 
+@pytest.mark.slow
 def test_new_inversions_by_shards_are_edited_again_and_give_the_same_tables(reference, suite, tmp_path):
     out, plan = tmp_path / "out", expand(load_suite(suite))
     shutil.copytree(reference, out)

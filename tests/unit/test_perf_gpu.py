@@ -28,6 +28,7 @@ def test_every_row_names_levers_that_exist() -> None:
     assert {lever for row in rows for lever in row} - {*LEVERS, "plain", "graph"} == set()
 
 
+@pytest.mark.slow
 def test_a_lever_computes_what_the_suite_computes(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     generator = random_generator(64, width=64)
