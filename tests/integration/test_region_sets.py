@@ -44,7 +44,7 @@ def test_nearly_every_face_has_a_region(name: str, number: int, without: int) ->
     masks, reasons = load_parser("landmark_ellipse")(pictures(name))
     assert len(masks) == number and sum(map(bool, reasons)) == without
     shares = masks.flatten(1).mean(dim=1)[[not reason for reason in reasons]]
-    assert float(shares.min()) > 0.25 and float(shares.max()) < 0.55, (shares.min(), shares.max())
+    assert float(shares.min()) > 0.2 and float(shares.max()) < 0.55, (shares.min(), shares.max())
 
 
 @pytest.mark.assets
