@@ -67,7 +67,7 @@ def build(
     identity: Mapping[str, Any],
     candidates: Callable[[], Iterable[Candidate]],
     total: int | None = None,
-    prepare: Prepare = aligned,
+    prepare: Prepare = ffhq_aligned,
     workers: int = 1,
     folder: Path | None = None,
 ) -> Manifest:

@@ -32,7 +32,7 @@ def build(n: int = 500) -> Manifest:
         scope=TIGHT_FACES,
     )  # fmt: skip
     identity = {"n": n, "filter": training_faces.VERSION, **building.asset_identity("dcgan_digiface")}
-    return building.build(head, identity, partial(_candidates, n), n)
+    return building.build(head, identity, partial(_candidates, n), n, building.aligned)
 
 
 @torch.no_grad()

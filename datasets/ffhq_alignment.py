@@ -27,6 +27,12 @@ class Frame:
     corners: np.ndarray
     side: float
 
+    def inside(self, points: np.ndarray) -> np.ndarray:
+        """Points [N, 2] in pixels of the image as fractions of the frame, 0 to 1 to the right and down."""
+        upper_left, lower_left, _, upper_right = self.corners
+        axes = np.stack([upper_right - upper_left, lower_left - upper_left], axis=1)
+        return np.linalg.solve(axes, (points - upper_left).T).T
+
 
 def frame_of_68(landmarks: np.ndarray) -> Frame:
     """The frame of 68 landmarks [68, 2] in pixels. Raises ValueError for another number of them."""

@@ -47,8 +47,7 @@ def build() -> Manifest:
         scope=ALIGNED_FACES,
     )  # fmt: skip
     total = PEOPLE * (len(SINGLE) + 1 + sum(map(len, EXPRESSIONS)))
-    identity, workers = building.asset_identity("openpeople"), os.cpu_count() or 1
-    return building.build(head, identity, _candidates, total, building.ffhq_aligned, workers)
+    return building.build(head, building.asset_identity("openpeople"), _candidates, total, workers=os.cpu_count() or 1)
 
 
 def _candidates() -> Iterator[building.Candidate]:

@@ -26,8 +26,8 @@ def build() -> Manifest:
         licence="for research; credit AT&T Laboratories Cambridge", domain="out", root=Path(), records=(),
         scope=ALIGNED_FACES,
     )  # fmt: skip
-    identity, total, workers = building.asset_identity("orl_faces"), PEOPLE * PHOTOGRAPHS, os.cpu_count() or 1
-    return building.build(head, identity, _candidates, total, building.ffhq_aligned, workers)
+    total, workers = PEOPLE * PHOTOGRAPHS, os.cpu_count() or 1
+    return building.build(head, building.asset_identity("orl_faces"), _candidates, total, workers=workers)
 
 
 def _candidates() -> Iterator[building.Candidate]:

@@ -145,6 +145,21 @@ class Synthesis(torch.nn.Module):
         return self.g.synthesis(w_plus, noise, own_layout)
 
 
+def synthesise_each(generator: Generator, w_plus: Tensor, weights: Weights, noise: Any = "const") -> Tensor:
+    """Unclamped images [N, K, 3, R, R] of codes [N, K, num_ws, w_dim] under N images' weights [N, ...], in one call.
+
+    noise: as of `Generator.synthesis`, for the K codes of each image.
+    """
+    module = Synthesis(generator)
+
+    def one(own: Weights, codes: Tensor) -> Tensor:
+        image: Tensor = torch.func.functional_call(module, {f"g.{k}": v for k, v in own.items()}, (codes, noise, False))
+        return image
+
+    rendered: Tensor = torch.func.vmap(one)(weights, w_plus)
+    return rendered
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What `predict_step` hands to the writer. seconds: wall time by image id; failures: reason by image id."""

@@ -29,15 +29,10 @@ def framed(images: Tensor) -> Tensor:
 @cache
 def _tight_in_ffhq() -> Tensor:
     """[2, 3]: normalised coordinates (-1 to 1 over the edges) in the tight frame -> in FFHQ's, for the mean face."""
-    corners = frame_of_5(alignment.Landmarks(np.array(FRAME), 1.0)).corners
-    axes = np.stack([corners[3] - corners[0], corners[1] - corners[0]], axis=1)  # to the right, down
-
-    def place(x: float, y: float) -> np.ndarray:
-        pixel = (np.array([x, y]) + 1) * FRAME_SIDE / 2 - 0.5
-        return 2 * np.linalg.solve(axes, pixel - corners[0]) - 1
-
-    origin = place(0, 0)
-    return torch.from_numpy(np.stack([place(1, 0) - origin, place(0, 1) - origin, origin], axis=1)).float()
+    frame = frame_of_5(alignment.Landmarks(np.array(FRAME), 1.0))
+    ends = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])  # the origin, and one step along each axis
+    origin, right, down = 2 * frame.inside((ends + 1) * FRAME_SIDE / 2 - 0.5) - 1
+    return torch.from_numpy(np.stack([right - origin, down - origin, origin], axis=1)).float()
 
 
 def face_part(images: Tensor, frame: str) -> Tensor:

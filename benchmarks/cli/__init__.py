@@ -56,9 +56,9 @@ commands:
 examples:
   python -m benchmarks demo photo.jpg                     three methods and two edits on a photograph, in two minutes
   python -m benchmarks bench photos                       a table of methods on a folder of photographs of your own
-  python -m benchmarks run celeba64                        invert, score and report the embedded suite
-  python -m benchmarks run celeba64 --limit 4              the same with fewer images
-  python -m benchmarks plan celeba64                       what would run, and what is missing
+  python -m benchmarks run celeba64                       invert, score and report the embedded suite
+  python -m benchmarks run celeba64 --limit 4             the same with fewer images
+  python -m benchmarks plan celeba64                      what would run, and what is missing
   python -m benchmarks compare runs/a runs/b              two versions of the code, paired by image
   python -m benchmarks invert pti photo.jpg --out out     align and invert any photograph
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EXAMPLES = """  python -m benchmarks fetch celeba64       all that a suite needs
+EXAMPLES = """  python -m benchmarks fetch celeba64      all that a suite needs
   python -m benchmarks fetch lpips_alex    one asset, see `list assets`"""
 
 

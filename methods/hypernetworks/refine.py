@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, vmap
 
-from methods.base import Inversion, Synthesis, Weights, synthesise
+from methods.base import Inversion, Weights, synthesise, synthesise_each
 from methods.batching import padded
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import Hypernetwork
@@ -76,20 +75,15 @@ def refine_together(
     Yields:
         [N, 3, R, R], unclamped; without gradient from one to the next.
     """
-    own, module = dict(generator.named_parameters()), Synthesis(generator)
-
-    def one(weights: Weights, code: Tensor) -> Tensor:
-        changed = {f"g.{name}": value for name, value in weights.items()}
-        image: Tensor = functional_call(module, changed, (code[None], "const", False))
-        return image[0]
-
+    own = dict(generator.named_parameters())
     with torch.no_grad():
         image = generator.synthesis(latent)
     total: dict[str, Tensor] = {}
     for _ in range(steps):
         change = hypernet(images, pooled(image.detach(), images.shape[-1]))
         total = {name: total[name].detach() + step if total else step for name, step in change.items()}
-        image = vmap(one)({name: own[name] * (1 + value)[:, None] for name, value in total.items()}, latent)
+        weights = {name: own[name] * (1 + value)[:, None] for name, value in total.items()}
+        image = synthesise_each(generator, latent[:, None], weights)[:, 0]
         yield image
 
 

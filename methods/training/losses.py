@@ -83,9 +83,7 @@ def identity_distance(images: Tensor, targets: Tensor, network: str, frame: str 
 def _of_ffhq() -> Tensor:
     """SFace's crop [2, 3] of the mean face in FFHQ's frame."""
     points = np.array(FRAME)
-    corners = frame_of_5(Landmarks(points, 1.0)).corners
-    axes = np.stack([corners[3] - corners[0], corners[1] - corners[0]], axis=1)  # to the right, down
-    inside = np.linalg.solve(axes, (points - corners[0]).T).T  # 0 to 1 over the frame
+    inside = frame_of_5(Landmarks(points, 1.0)).inside(points)
     return torch.from_numpy(crop_transform(inside * FRAME_SIDE - 0.5, FRAME_SIDE))
 
 

@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, vmap
 
-from methods.base import Synthesis, Weights
+from methods.base import Weights, synthesise_each
 from methods.features import mean_square
 from methods.generators.stylegan2 import Generator
 from methods.tuning.locality import neighbour_code
@@ -69,7 +68,8 @@ def tune_batch(
         if with_locality:
             neighbours = [neighbour_code(frozen, pivots, draw_z(), locality) for _ in range(locality.samples)]
             codes = torch.stack([pivots, *neighbours], dim=1)
-        images = _render(frozen, weights, codes)  # [N, 1 + samples, 3, R, R]
+        noise = noise_of_pivot_only(frozen, codes.shape[1] - 1)
+        images = synthesise_each(frozen, codes, weights, noise)  # [N, 1 + samples, 3, R, R]
         features = network.features(images.flatten(0, 1)).unflatten(0, images.shape[:2])
         distance = _squared_distance(features[:, 0], target_features)  # [N]
         loss = config.l2 * mean_square(images[:, 0], targets) + config.lpips * distance
@@ -97,19 +97,6 @@ def tune_batch(
         optimizer.step()
     ends = [stopped.get(i) or (_of_image(weights, i), config.steps) for i in range(count)]
     return [end for end, _ in ends], [taken for _, taken in ends]
-
-
-def _render(frozen: Generator, weights: Weights, codes: Tensor) -> Tensor:
-    """Images [N, K, 3, R, R] of codes [N, K, num_ws, w_dim], the first of each image with the fixed noise maps."""
-    noise = noise_of_pivot_only(frozen, codes.shape[1] - 1)
-    module = Synthesis(frozen)
-
-    def one(own: Weights, code: Tensor) -> Tensor:
-        image: Tensor = functional_call(module, {f"g.{k}": v for k, v in own.items()}, (code, noise, False))
-        return image
-
-    rendered: Tensor = vmap(one)(weights, codes)
-    return rendered
 
 
 def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
