@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from datasets.images import pixel_sha256, to_image
-from methods.generators.stylegan2 import Generator, NoiseMode
+from methods.feature_maps import Features
+from methods.generators.stylegan2 import Generator
+from methods.synthesis import Weights, synthesise
 
-Weights = dict[str, Tensor]
 logger = logging.getLogger(__name__)
 
 
@@ -47,6 +48,7 @@ class Inversion:
     latent [N, num_ws, w_dim]; image [N, 3, R, R] in [-1, 1], equal to `render(generator, inversion)`.
     weights: for each image the generator's parameters that differ from the shared ones, or None for none.
     noise: for each image its own noise maps [1, 1, r, r], or None for the generator's buffers.
+    features: for each image its own feature maps, () for none.
     steps: optimisation steps spent on each image [N].
     """
 
@@ -57,6 +59,7 @@ class Inversion:
     steps: Tensor
     weights: tuple[Weights | None, ...] = ()
     noise: tuple[list[Tensor] | None, ...] = ()
+    features: tuple[Features, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -67,6 +70,7 @@ class Inversion:
             )
         object.__setattr__(self, "weights", self.weights or (None,) * n)
         object.__setattr__(self, "noise", self.noise or (None,) * n)
+        object.__setattr__(self, "features", self.features or ((),) * n)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,6 +84,7 @@ class Inversion:
             steps=self.steps[chosen],
             weights=self.weights[chosen],
             noise=self.noise[chosen],
+            features=self.features[chosen],
         )
 
     def to(self, device: torch.device) -> Inversion:
@@ -90,7 +95,13 @@ class Inversion:
             image=self.image.to(device),
             weights=tuple(w and {k: v.to(device) for k, v in w.items()} for w in self.weights),
             noise=tuple(n and [level.to(device) for level in n] for n in self.noise),
+            features=tuple(tuple(edit.to(device) for edit in edits) for edits in self.features),
         )
+
+    @property
+    def more_than_codes(self) -> bool:
+        """Whether an image has generator weights or feature maps of its own."""
+        return any(w is not None for w in self.weights) or any(self.features)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
@@ -103,61 +114,26 @@ class Inversion:
             steps=torch.cat([part.steps for part in parts]),
             weights=tuple(w for part in parts for w in part.weights),
             noise=tuple(n for part in parts for n in part.noise),
+            features=tuple(f for part in parts for f in part.features),
         )
 
 
 @torch.no_grad()
 def render(generator: Generator, inversion: Inversion) -> Tensor:
-    """The images of an Inversion [N, 3, R, R], clamped to [-1, 1]: latent, tuned weights and own noise applied."""
-    images = []
-    for i in range(len(inversion)):
-        images.append(synthesise(generator, inversion.latent[i : i + 1], inversion.weights[i], inversion.noise[i]))
+    """The images of an Inversion [N, 3, R, R], clamped to [-1, 1], with all that an image has of its own."""
+    images = [synthesise_at(generator, inversion, i, inversion.latent[i : i + 1]) for i in range(len(inversion))]
     return torch.cat(images).clamp(-1, 1)
+
+
+def synthesise_at(generator: Generator, inversion: Inversion, i: int, codes: Tensor) -> Tensor:
+    """Unclamped images of codes [K, num_ws, w_dim] with the weights, noise and feature maps of image i."""
+    own = inversion.weights[i], inversion.noise[i]
+    return synthesise(generator, codes, *own, features=inversion.features[i])
 
 
 def rendered(generator: Generator, draft: Inversion) -> Inversion:
     """The same Inversion with its image rendered."""
     return replace(draft, image=render(generator, draft))
-
-
-def synthesise(
-    generator: Generator,
-    w_plus: Tensor,
-    weights: Weights | None,
-    noise: list[Tensor] | None,
-    noise_mode: NoiseMode = "const",
-) -> Tensor:
-    """Unclamped images of W+ codes [N, num_ws, w_dim] under one image's weights and noise (maps win over the mode)."""
-    maps: Any = noise_mode if noise is None else noise
-    if weights is None:
-        return generator.synthesis(w_plus, maps)
-    return torch.func.functional_call(Synthesis(generator), {f"g.{k}": v for k, v in weights.items()}, (w_plus, maps))
-
-
-class Synthesis(torch.nn.Module):
-    """`Generator.synthesis` as a module's forward, for torch.func."""
-
-    def __init__(self, generator: Generator):
-        super().__init__()
-        self.g = generator
-
-    def forward(self, w_plus: Tensor, noise: Any, own_layout: bool = True) -> Tensor:
-        return self.g.synthesis(w_plus, noise, own_layout)
-
-
-def synthesise_each(generator: Generator, w_plus: Tensor, weights: Weights, noise: Any = "const") -> Tensor:
-    """Unclamped images [N, K, 3, R, R] of codes [N, K, num_ws, w_dim] under N images' weights [N, ...], in one call.
-
-    noise: as of `Generator.synthesis`, for the K codes of each image.
-    """
-    module = Synthesis(generator)
-
-    def one(own: Weights, codes: Tensor) -> Tensor:
-        image: Tensor = torch.func.functional_call(module, {f"g.{k}": v for k, v in own.items()}, (codes, noise, False))
-        return image
-
-    rendered: Tensor = torch.func.vmap(one)(weights, w_plus)
-    return rendered
 
 
 @dataclass(frozen=True)
@@ -184,6 +160,7 @@ class Method(pl.LightningModule):
     info: ClassVar[MethodInfo]
     Config: ClassVar[type]
     ALIASES: ClassVar[dict[str, str]] = {"lanes": "batch_size"}  # former keys of Config, each with the present one
+    takes_features: ClassVar[bool] = False  # whether it goes on from an inversion that has feature maps of its own
     debug = False  # raise the first error instead of recording it as the reason of a failure
     pads = (
         True  # fill short batches to their fixed size (methods/batching.py); False: at no cost, but other last digits
@@ -249,6 +226,10 @@ class Method(pl.LightningModule):
             raise ValueError(f"images must lie in [-1, 1], found {low:.3f} to {high:.3f}")
         if self.info.refines and init is None:
             raise ValueError(f"{self.info.name} refines an inversion: put a stage such as w_optimization before it")
+        if init is not None and any(init.features) and not self.takes_features:
+            raise ValueError(
+                f"{self.info.name} cannot go on from feature maps: put it before the stage that makes them"
+            )
 
     def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, dataloader_idx: int) -> Any:
         """Lightning's own transfer refuses frozen dataclasses."""

@@ -34,6 +34,7 @@ from datasets.images import read_rgb, save_png, to_image, to_tensor
 from inversion_bench.files import atomic, write_text
 from inversion_bench.names import shown
 from methods.base import Inversion
+from methods.feature_maps import packed, unpacked
 from methods.generators import Generator, load_generator
 from methods.generators.fingerprint import fingerprint
 from methods.registry import load_pipeline
@@ -91,7 +92,9 @@ class Photograph:
         save_png(to_image(self.inversion.image[0]), place / "reconstruction.png")
         codes = {"latent": self.inversion.latent[0], **latents}
         codes |= {f"noise.{i}": level for i, level in enumerate(self.inversion.noise[0] or [])}
-        facts = {"source": self.source, "space": self.inversion.space, **self.facts}
+        maps, about = packed(self.inversion.features[0])
+        codes |= maps
+        facts = {"source": self.source, "space": self.inversion.space, **self.facts, **about}
         with atomic(place / LATENT) as temporary:
             save_file({name: code.cpu().contiguous() for name, code in codes.items()}, temporary, facts)
         if self.inversion.weights[0] is not None:
@@ -256,6 +259,7 @@ def _finished(
         torch.zeros(1),
         (weights,),
         (noise or None,),
+        (unpacked(tensors, facts),),
     )  # fmt: skip
-    rest = {key: value for key, value in facts.items() if key not in ("source", "space")}
+    rest = {key: value for key, value in facts.items() if key not in ("source", "space", "features")}
     return Photograph(facts.get("source", ""), place.name, read_rgb(place / "target.png"), one.to(device), rest)

@@ -3,7 +3,7 @@
     DIR/inversions/<key>/stage.json            what the stage run is
     DIR/inversions/<key>/rows-<worker>.jsonl  one line an attempt at an image, append-only, one file a process
     DIR/inversions/<key>/<image>.png          the reconstruction, 8 bit, which everything is scored from
-    DIR/inversions/<key>/<image>.safetensors  latent, own noise maps, and the tuned weights when they are kept
+    DIR/inversions/<key>/<image>.safetensors  latent, own noise maps; tuned weights and feature maps when kept
     DIR/scores/<key>/<metric>-v<n>.jsonl      one line an image
     DIR/work/rows/<key>/                      names of the files of rows, so that nobody lists the images to find them
     DIR/results.parquet, DIR/run.json         compacted for reading; never the source
@@ -33,7 +33,9 @@ from benchmarks.errors import ConfigError
 from datasets.assets import sha256
 from datasets.images import read_rgb, save_png, to_image, to_tensor
 from inversion_bench.files import atomic
-from methods.base import Inversion, Weights
+from methods.base import Inversion
+from methods.feature_maps import packed, unpacked
+from methods.synthesis import Weights
 
 JsonRow = dict[str, Any]
 SUM = "checksum"  # of a line of rows, a key of its own
@@ -236,15 +238,19 @@ class InversionStore:
         Args:
             image: its id.
             inversion: the inversion.
-            keep_weights: whether its tuned weights are stored, too.
+            keep_weights: whether its tuned weights and feature maps are stored, too.
         """
         tensors: dict[str, Tensor] = {"latent": inversion.latent[0].detach().cpu().contiguous()}
         for i, level in enumerate(inversion.noise[0] or []):
             tensors[f"noise.{i}"] = level.detach().cpu().contiguous()
         if keep_weights and inversion.weights[0] is not None:
             tensors |= {f"weights.{k}": v.detach().cpu().contiguous() for k, v in inversion.weights[0].items()}
+        metadata = {"space": inversion.space, "steps": str(int(inversion.steps[0]))}
+        if keep_weights:
+            maps, about = packed(inversion.features[0])
+            tensors, metadata = tensors | maps, metadata | about
         with atomic(self.latent(image)) as temporary:
-            save_file(tensors, temporary, metadata={"space": inversion.space, "steps": str(int(inversion.steps[0]))})
+            save_file(tensors, temporary, metadata=metadata)
         save_png(to_image(inversion.image[0].detach().cpu()), self.picture(image))
 
     def load(self, image: str, image_id: str) -> Inversion:
@@ -262,4 +268,5 @@ class InversionStore:
             steps=torch.tensor([int(metadata["steps"])]),
             weights=(weights or None,),
             noise=([tensors[k] for k in levels] or None,),
+            features=(unpacked(tensors, metadata),),
         )

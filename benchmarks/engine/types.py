@@ -83,7 +83,7 @@ class Row:
         steps: optimization steps of the stage.
         provenance: where it was computed.
         files: bytes of the latent's file and of the image's; None when there is no inversion.
-        weights_kept: False when the stage changed the generator's weights and they were not stored.
+        weights_kept: False when the image has weights or feature maps of its own and they were not stored.
         scores: of protocols that measure while the inversion is in memory.
         sha256: of the latent's file and of the image's.
     """

@@ -86,7 +86,7 @@ class InversionWriter:
             yield self._row(
                 replace(used, image=image, seconds=seconds[name], steps=int(inversion.steps[0]),
                         files=self.store.sizes(image), sha256=self.store.hashes(image),
-                        weights_kept=keep or inversion.weights[0] is None, scores=scores)
+                        weights_kept=keep or not inversion.more_than_codes, scores=scores)
             )  # fmt: skip
         for name, reason in outcome.failures.items():
             image = ImageKey.parse(name).image

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from benchmarks.protocols.base import SkippedError
 from benchmarks.protocols.inline import InlineProtocol
-from methods.base import Inversion, synthesise
+from methods.base import Inversion
 from methods.features import mean_square, perceptual
 from methods.generators import Generator
+from methods.synthesis import synthesise
 from metrics.base import MetricInfo
 
 SAMPLES = 8

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from methods.base import Inversion, Weights, render, synthesise
+from methods import feature_maps
+from methods.base import Inversion, render, synthesise_at
 from methods.editing.directions import Direction, apply
 from methods.generators.stylegan2 import Generator
+from methods.synthesis import Weights
 from metrics.editing import IN_SEQUENCE, STEP, STRENGTHS
 
 BATCH = 24  # edited images that are made at once
@@ -56,7 +58,7 @@ def edited(
 ) -> Tensor:
     """Edited images [K, 3, R, R] of an Inversion of length 1, one for each of `edits`."""
     codes = torch.cat([apply(inversion.latent, strengths, directions) for strengths in edits])
-    parts = [synthesise(generator, part, inversion.weights[0], inversion.noise[0]) for part in codes.split(BATCH)]
+    parts = [synthesise_at(generator, inversion, 0, part) for part in codes.split(BATCH)]
     return eight_bit(torch.cat(parts))
 
 
@@ -95,7 +97,8 @@ def undone(
 
 
 def between(generator: Generator, a: Inversion, b: Inversion, fraction: float) -> Inversion:
-    """The Inversion of length 1 at `fraction` of the way from a (0) to b (1): code, tuned weights and noise together.
+    """The Inversion of length 1 at `fraction` of the way from a (0) to b (1): code, tuned weights, noise and
+    feature maps together.
 
     Two tuned generators have no common one, so their weights are interpolated, too.
     """
@@ -104,6 +107,7 @@ def between(generator: Generator, a: Inversion, b: Inversion, fraction: float) -
         latent=a.latent.lerp(b.latent, fraction),
         weights=(_between_weights(generator, a.weights[0], b.weights[0], fraction),),
         noise=(_between_noise(generator, a.noise[0], b.noise[0], fraction),),
+        features=(feature_maps.between(a.features[0], b.features[0], fraction),),
     )
 
 

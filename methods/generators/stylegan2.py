@@ -10,7 +10,7 @@ demodulation scale the input and the output of one shared convolution instead of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log2, sqrt
 from typing import Literal
@@ -24,6 +24,8 @@ from methods.generators.convolution import convolution, doubling_convolution
 
 NoiseMode = Literal["const", "none", "random"]
 Noise = NoiseMode | Sequence[Tensor]
+# Takes k and the map f[k] [N, C, r, r] (`methods.feature_maps`), returns what the next convolution gets.
+MapChange = Callable[[int, Tensor], Tensor]
 
 BINOMIAL = (1.0, 3.0, 3.0, 1.0)
 
@@ -305,28 +307,48 @@ class Generator(nn.Module):
             raise ValueError(f"expected {len(buffers)} noise maps, found {len(noise)}")
         return noise
 
-    def synthesis(self, w_plus: Tensor, noise: Noise = "const", own_layout: bool = True) -> Tensor:
+    def synthesis(
+        self, w_plus: Tensor, noise: Noise = "const", own_layout: bool = True, change: MapChange | None = None
+    ) -> Tensor:
         """W+ [N, num_ws, w_dim] -> image [N, 3, R, R], about [-1, 1], unclamped.
 
-        own_layout: choose the memory layout of the maps, which torch.func.vmap does not allow.
+        own_layout: choose the memory layout of the maps, which torch.func.vmap does not allow. change: gets every map
+        on its way into the next convolution.
         """
+        x, image = self._constant(w_plus, own_layout), None
+        codes, to_rgbs = w_plus.unbind(1), (self.to_rgb1, *self.to_rgbs)
+        for k, (conv, noise_map) in enumerate(
+            zip(self._convolutions(), self._noise_maps(noise, len(x)), strict=True), 1
+        ):
+            x = conv(x, codes[k - 1], noise_map)
+            if k % 2:
+                image = to_rgbs[k // 2](x, codes[k], image)
+            if change is not None:
+                x = change(k, x)
+        assert image is not None
+        return image
+
+    def feature_map(self, w_plus: Tensor, layer: int, noise: Noise = "const") -> Tensor:
+        """The map f[layer] [N, C, r, r] of codes [N, num_ws, w_dim] (`methods.feature_maps`), and nothing beyond it."""
+        if not 1 <= layer < self.num_ws:
+            raise ValueError(f"layer must be 1 to {self.num_ws - 1}, found {layer}")
+        x, codes = self._constant(w_plus, own_layout=True), w_plus.unbind(1)
+        maps = self._noise_maps(noise, len(x))
+        for k, conv in enumerate(self._convolutions()[:layer]):
+            x = conv(x, codes[k], maps[k])
+        return x
+
+    def _convolutions(self) -> tuple[nn.Module, ...]:
+        return (self.conv1, *self.convs)
+
+    def _constant(self, w_plus: Tensor, own_layout: bool) -> Tensor:
         if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"w_plus must be [N, {self.num_ws}, {self.w_dim}], found {list(w_plus.shape)}")
-        n = len(w_plus)
-        maps = self._noise_maps(noise, n)
-        codes = w_plus.unbind(1)
-        x = self.input.input.expand(n, -1, -1, -1)
+        x = self.input.input.expand(len(w_plus), -1, -1, -1)
         if own_layout and x.device.type == "cpu":
             # Every later map inherits the layout; it is the faster one for CPU convolutions.
             x = x.contiguous(memory_format=torch.channels_last)
-        x = self.conv1(x, codes[0], maps[0])
-        image = self.to_rgb1(x, codes[1], None)
-        for level, to_rgb in enumerate(self.to_rgbs):
-            i = 2 * level + 1
-            x = self.convs[i - 1](x, codes[i], maps[i])
-            x = self.convs[i](x, codes[i + 1], maps[i + 1])
-            image = to_rgb(x, codes[i + 2], image)
-        return image
+        return x
 
     def forward(self, z: Tensor, noise: Noise = "const", truncation: float = 1.0) -> Tensor:
         return self.synthesis(self.mapping(z, truncation), noise)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from methods.base import Inversion, Weights, synthesise, synthesise_each
+from methods.base import Inversion
 from methods.batching import padded
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import Hypernetwork
 from methods.resizing import pooled
+from methods.synthesis import Weights, synthesise, synthesise_each
 
 
 @dataclass(frozen=True)

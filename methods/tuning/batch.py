@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from methods.base import Weights, synthesise_each
+from methods.feature_maps import Features, at_codes, stacked
 from methods.features import mean_square
 from methods.generators.stylegan2 import Generator
+from methods.synthesis import Weights, synthesise_each
 from methods.tuning.locality import neighbour_code
 from methods.tuning.optimizers import learning_rate_factor, make_optimizer
 from methods.tuning.tune import TuningConfig, noise_of_pivot_only, tunable
@@ -29,6 +30,7 @@ def tune_batch(
     network: Lpips,
     config: TuningConfig,
     draw_z: Callable[[], Tensor],
+    features: Sequence[Features] = (),
 ) -> tuple[list[Weights], list[int]]:
     """Tune a generator for each of N images.
 
@@ -43,6 +45,7 @@ def tune_batch(
         network: LPIPS of the loss.
         config: losses, steps and optimizer.
         draw_z: returns the next z [N, z_dim], one locality sample of each image.
+        features: feature maps of the N images; they stay as they are at the pivots.
 
     Returns:
         Tuned weights of each image, and the steps that each took.
@@ -61,6 +64,7 @@ def tune_batch(
     optimizer = make_optimizer(config.optimizer, parameters, config.lr, stacked=True)
     with torch.no_grad():
         target_features = network.features(targets)
+    maps = stacked([at_codes(edits, pivots[i : i + 1], frozen) for i, edits in enumerate(features)]) if features else ()
     stopped: dict[int, tuple[Weights, int]] = {}
     for step in range(config.steps):
         with_locality = bool(locality.weight) and step % locality.interval == 0
@@ -69,16 +73,16 @@ def tune_batch(
             neighbours = [neighbour_code(frozen, pivots, draw_z(), locality) for _ in range(locality.samples)]
             codes = torch.stack([pivots, *neighbours], dim=1)
         noise = noise_of_pivot_only(frozen, codes.shape[1] - 1)
-        images = synthesise_each(frozen, codes, weights, noise)  # [N, 1 + samples, 3, R, R]
-        features = network.features(images.flatten(0, 1)).unflatten(0, images.shape[:2])
-        distance = _squared_distance(features[:, 0], target_features)  # [N]
+        images = synthesise_each(frozen, codes, weights, noise, maps)  # [N, 1 + samples, 3, R, R]
+        seen = network.features(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        distance = _squared_distance(seen[:, 0], target_features)  # [N]
         loss = config.l2 * mean_square(images[:, 0], targets) + config.lpips * distance
         if with_locality:
             with torch.no_grad():
                 original = frozen.synthesis(codes[:, 1:].flatten(0, 1), "none")
                 original_features = network.features(original).unflatten(0, (count, locality.samples))
             squares = (images[:, 1:] - original.unflatten(0, (count, locality.samples))).square().mean(dim=(2, 3, 4))
-            change = locality.l2 * squares + locality.lpips * _squared_distance(features[:, 1:], original_features)
+            change = locality.l2 * squares + locality.lpips * _squared_distance(seen[:, 1:], original_features)
             loss = loss + locality.weight * change.mean(dim=1)
         finite = loss.isfinite().tolist()
         for i, lpips in enumerate(distance.tolist()):

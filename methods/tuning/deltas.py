@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 
 from datasets.checkpoints import describe, read_safetensors
 from inversion_bench.files import atomic
-from methods.base import Weights
 from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
+from methods.synthesis import Weights
 
 
 def save_delta(path: Path, generator: Generator, weights: Weights) -> None:

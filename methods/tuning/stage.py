@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from methods.base import Inversion, Method, MethodInfo, Weights, rendered
+from methods.base import Inversion, Method, MethodInfo, rendered
 from methods.batching import slices
 from methods.features import perceptual
+from methods.synthesis import Weights
 from methods.tuning.batch import tune_batch
 from methods.tuning.tune import TuningConfig, copy_for_tuning, tunable, tune_shared
 
@@ -50,6 +51,7 @@ class PivotalTuning(Method):
     """
 
     Config = PivotalTuningConfig
+    takes_features = True
     ALIASES = Method.ALIASES | {
         "betas": "optimizer.betas",
         "warmup": "optimizer.warmup",
@@ -107,7 +109,7 @@ class PivotalTuning(Method):
         def draw_z() -> Tensor:
             return torch.randn(1, self.generator.z_dim, generator=stream).to(images)
 
-        steps = tune_shared(self.generator, tuned, pivots, images, network, self.config, draw_z)
+        steps = tune_shared(self.generator, tuned, pivots, images, network, self.config, draw_z, init.features)
         taken = sum(step.taken for step in steps) // len(ids)
         own = {name: value.detach() for name, value in tunable(tuned, self.config.affine)}
         return self._result(images, ids, init, [{**(start or {}), **own}] * len(ids), [taken] * len(ids))
@@ -124,7 +126,10 @@ class PivotalTuning(Method):
 
         network = perceptual(self.config.network).to(images)
         starts = [init.weights[i] for i in order]
-        weights, taken = tune_batch(self.generator, starts, pivots[order], images[order], network, self.config, draw_z)
+        features = [init.features[i] for i in order]
+        weights, taken = tune_batch(
+            self.generator, starts, pivots[order], images[order], network, self.config, draw_z, features
+        )
         weights = [{**(start or {}), **own} for start, own in zip(init.weights, weights[:n], strict=True)]
         return self._result(images, ids, init, weights, taken[:n])
 

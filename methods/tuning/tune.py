@@ -6,14 +6,15 @@ Reference: Roich et al., arXiv 2106.05744, section 3.2 and 3.3; danielroich/PTI 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from methods.feature_maps import Features, at_codes, change_of
 from methods.features import mean_square
-from methods.generators.stylegan2 import Generator
+from methods.generators.stylegan2 import Generator, MapChange
 from methods.tuning.locality import LocalityConfig, PairDistance, locality_loss, neighbour_code
 from methods.tuning.optimizers import OptimizerConfig, learning_rate_factor, make_optimizer
 
@@ -72,6 +73,7 @@ def tune_shared(
     lpips: PairDistance,
     config: TuningConfig,
     draw_z: Callable[[], Tensor],
+    features: Sequence[Features] = (),
 ) -> Iterator[TuningStep]:
     """Tune one generator for one image, or for several that share it; yields once a step.
 
@@ -86,12 +88,17 @@ def tune_shared(
         lpips: distance of pairs of images, [M, 3, R, R] twice -> [M].
         config: losses, steps and optimizer.
         draw_z: returns the next z [1, z_dim] of the locality samples, which are directions for the pivot at hand.
+        features: feature maps of the N images; they stay as they are at the pivot.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
     parameters = [value.requires_grad_(True) for _, value in tunable(tuned, config.affine)]
     optimizer = make_optimizer(config.optimizer, parameters, config.lr, stacked=False)
+    changes = [
+        change_of(at_codes(edits, pivots[i : i + 1], frozen), rows=1)
+        for i, edits in enumerate(features or ((),) * len(pivots))
+    ]
     locality, count, total_steps = config.locality, 0, config.steps * len(pivots)
     for _ in range(config.steps):
         for i in range(len(pivots)):
@@ -99,7 +106,7 @@ def tune_shared(
             codes = pivot[:0]
             if locality.weight and count % locality.interval == 0:
                 codes = torch.cat([neighbour_code(frozen, pivot, draw_z(), locality) for _ in range(locality.samples)])
-            loss, l2, distance, near = step_losses(frozen, tuned, pivot, codes, target, lpips, config)
+            loss, l2, distance, near = step_losses(frozen, tuned, pivot, codes, target, lpips, config, changes[i])
             stop = len(pivots) == 1 and float(distance.detach()) <= config.stop_lpips
             if not bool(loss.isfinite()):
                 raise FloatingPointError(f"the loss became {float(loss.detach())} at tuning step {count}; lower lr")
@@ -124,6 +131,7 @@ def step_losses(
     target: Tensor,
     lpips: PairDistance,
     config: TuningConfig,
+    change: MapChange | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The loss of a step, and its parts: mean squared error, LPIPS and the locality term, all 0-d.
 
@@ -135,9 +143,11 @@ def step_losses(
         target: [1, 3, R, R] in [-1, 1].
         lpips: distance of pairs of images, [M, 3, R, R] twice -> [M].
         config: weights of the parts.
+        change: of the first map of every batch, which is the pivot's.
     """
     # The pivot and its neighbours in one batch: on a CPU two images at once cost far less than one by one.
-    image = tuned.synthesis(torch.cat([pivot, codes]), noise_of_pivot_only(tuned, len(codes)))
+    noise = noise_of_pivot_only(tuned, len(codes))
+    image = tuned.synthesis(torch.cat([pivot, codes]), noise, change=change)
     with torch.no_grad():
         wanted = torch.cat([target, frozen.synthesis(codes, "none")]) if len(codes) else target
     squares, distances = mean_square(image, wanted), lpips(image, wanted)

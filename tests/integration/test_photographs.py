@@ -18,10 +18,11 @@ from benchmarks.engine import photographs
 from datasets import assets
 from datasets.assets import AssetMissingError
 from datasets.images import read_rgb, to_tensor
-from methods.base import Method, synthesise
+from methods.base import Method
 from methods.generators import load_generator
 from methods.generators.readers import export_generator
 from methods.optimization.stage import WOptimization
+from methods.synthesis import synthesise
 from methods.tuning.deltas import load_delta
 from metrics.base import SampleMetric
 

@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from datasets.images import resized
-from methods.base import Inversion, render, rendered, synthesise
+from methods.base import Inversion, render, rendered
 from methods.generators import Generator, GeneratorConfig, load_generator
 from methods.hypernetworks.network import HypernetConfig, Hypernetwork, layers_of
 from methods.hypernetworks.refine import refine, refine_together
 from methods.hypernetworks.stage import HyperStyle, HyperStyleConfig
 from methods.hypernetworks.weights import toy_hypernet
 from methods.resizing import pooled
+from methods.synthesis import synthesise
 from methods.tuning.stage import PivotalTuning, PivotalTuningConfig
 from tests.parity import key_shapes, synth
 
