@@ -76,13 +76,17 @@ def aligned(photograph: Photograph, resolution: int) -> Image.Image:
     return ffhq_alignment.align(image, ffhq_alignment.frame_of_5(photograph.landmarks), resolution)
 
 
-def build(split: Split = "test", resolution: int = 64) -> Manifest:
-    """The photographs of one split; ids such as 000042. No person is in both splits."""
+def build(split: Split = "test", resolution: int = 64, occluded: bool = False) -> Manifest:
+    """The photographs of one split; ids such as 000042. No person is in both splits.
+
+    occluded: only those with something before the face (microphone, hand, hair over an eye, sunglasses, hat brim).
+    """
     if split not in ("train", "test"):
         raise ValueError(f"data set 'celeba': split is {split!r}, expected 'train' or 'test'")
-    chosen = [photograph for photograph in index() if photograph.split == split]
+    chosen = [each for each in index() if each.split == split and (each.occlusion or not occluded)]
+    name, covered = ("celeba_occluded", " with a covered face") if occluded else ("celeba", "")
     head = Manifest(
-        name="celeba", title=f"CelebA, {split} photographs", version=VERSION, recipe=ffhq_alignment.RECIPE,
+        name=name, title=f"CelebA, {split} photographs{covered}", version=VERSION, recipe=ffhq_alignment.RECIPE,
         resolution=resolution, licence=assets.get(ASSET).licence, domain="in", root=Path(), records=(),
         scope=ALIGNED_FACES,
     )  # fmt: skip
@@ -96,6 +100,9 @@ def build(split: Split = "test", resolution: int = 64) -> Manifest:
 
     identity = {**building.asset_identity(ASSET), "split": split, "index": assets.sha256(INDEX)}
     return building.build(head, identity, candidates, len(chosen), building.as_is)
+
+
+build_occluded = partial(build, occluded=True)
 
 
 def load_training_photographs(resolution: int = 64) -> Tensor:

@@ -21,6 +21,7 @@ DATASETS: Registry[Callable[..., Any]] = Registry(
         "photographs": "datasets.folder:built",
         "occluded": "datasets.occluded:build",
         "celeba": "datasets.celeba:build",
+        "celeba_occluded": "datasets.celeba:build_occluded",
         "celeba_hq": "datasets.celeba_hq:build",
         "ffhq": "datasets.folder:ffhq",
         "metfaces": "datasets.folder:metfaces",
@@ -35,6 +36,7 @@ ASSETS: dict[str, str] = {
     "openpeople": "openpeople",
     "orl": "orl_faces",
     "celeba": "celeba_photographs",
+    "celeba_occluded": "celeba_photographs",
 }
 # Sets that users supply themselves: where they come from, and their terms.
 SOURCES: dict[str, str] = {

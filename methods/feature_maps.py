@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -91,6 +91,11 @@ def change_of(edits: Sequence[FeatureEdit], rows: int | None = None) -> MapChang
         return x
 
     return change
+
+
+def option(change: MapChange | None) -> dict[str, Any]:
+    """The change as `synthesis` takes it: left out where there is none, as a generator of one's own may not know it."""
+    return {} if change is None else {"change": change}
 
 
 def at_codes(edits: Sequence[FeatureEdit], codes: Tensor, generator: Generator) -> Features:

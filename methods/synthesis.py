@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods.feature_maps import FeatureEdit, Features, at_codes, change_of
+from methods.feature_maps import FeatureEdit, Features, at_codes, change_of, option
 from methods.generators.stylegan2 import Generator, MapChange, NoiseMode
 
 Weights = dict[str, Tensor]  # parameters of the generator that differ from the shared ones
@@ -29,10 +29,11 @@ def synthesise(
     """
     maps: Any = noise_mode if noise is None else noise
     change = change_of(at_codes(features, w_plus, generator))
+    options = option(change)
     if weights is None:
-        return generator.synthesis(w_plus, maps, change=change)
+        return generator.synthesis(w_plus, maps, **options)
     own = {f"g.{k}": v for k, v in weights.items()}
-    return torch.func.functional_call(Synthesis(generator), own, (w_plus, maps), {"change": change})
+    return torch.func.functional_call(Synthesis(generator), own, (w_plus, maps), options)
 
 
 class Synthesis(torch.nn.Module):
@@ -43,7 +44,7 @@ class Synthesis(torch.nn.Module):
         self.g = generator
 
     def forward(self, w_plus: Tensor, noise: Any, own_layout: bool = True, change: MapChange | None = None) -> Tensor:
-        return self.g.synthesis(w_plus, noise, own_layout, change)
+        return self.g.synthesis(w_plus, noise, own_layout, **option(change))
 
 
 def synthesise_each(

@@ -13,6 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from methods.generators.readers import build, config_from_state
+from methods.generators.stylegan2 import Generator
+
 ROOT = Path(__file__).parents[2] / "shared" / "reference" / "parity"
 
 
@@ -97,3 +100,10 @@ def key_shapes(inventory: str, group: str) -> dict[str, list[int]]:
 
 def synthetic_state(shapes: dict[str, list[int]]) -> dict[str, Tensor]:
     return synth().synthetic_state(shapes)
+
+
+def rosinality(inventory: str) -> Generator:
+    """A generator of synthetic weights in double, by the names of its inventory; its mean of W is zero."""
+    state = synthetic_state(key_shapes(inventory, "g_ema"))
+    config = config_from_state(state, Path(inventory))
+    return build(config, state | {"latent_avg": torch.zeros(config.w_dim)}, Path(inventory)).double()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from weakref import WeakKeyDictionary
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.protocols.inline import InlineProtocol
 from methods.base import Inversion
 from methods.generators import Generator
+from methods.style_space import SAMPLES, anchors, styles
 from metrics.base import MetricInfo
 
-SAMPLES = 10_000
 INFOS = [
     MetricInfo(
         name="layer_spread",
@@ -53,7 +52,6 @@ INFOS = [
         digits=3,
     ),
 ]
-_anchors: WeakKeyDictionary[Generator, list[Tensor]] = WeakKeyDictionary()
 
 
 def latent_distances(generator: Generator, inversion: Inversion) -> dict[str, Tensor]:
@@ -69,19 +67,8 @@ def latent_distances(generator: Generator, inversion: Inversion) -> dict[str, Te
 @torch.no_grad()
 def style_distance(generator: Generator, latent: Tensor) -> Tensor:
     """NSCD of codes [N, num_ws, w_dim]: [N], in [0, 2]."""
-    if generator not in _anchors:
-        z = torch.randn(SAMPLES, generator.z_dim, generator=torch.Generator().manual_seed(0)).to(generator.w_mean)
-        _anchors[generator] = [style.mean(dim=0) for style in _styles(generator, generator.mapping(z))]
-    styles = _styles(generator, latent)
-    pairs = zip(styles, _anchors[generator], strict=True)
+    pairs = zip(styles(generator, latent), anchors(generator), strict=True)
     return torch.stack([1 - F.cosine_similarity(style, anchor[None]) for style, anchor in pairs]).mean(dim=0)
-
-
-def _styles(generator: Generator, latent: Tensor) -> Iterator[Tensor]:
-    """The style vectors of each layer at length 1, [N, channels]."""
-    layers: list[nn.Module] = [generator.conv1, *generator.convs, generator.to_rgbs[-1]]
-    for layer, w in zip(layers, latent.unbind(1), strict=True):
-        yield F.normalize(layer.conv.modulation(w))  # type: ignore[operator, union-attr]
 
 
 class LatentStatistics(InlineProtocol):

@@ -45,6 +45,7 @@ TYPES = {
 NAMES = {
     "psp": False,
     "e4e": True,
+    "lsap": True,
     "restyle_psp": False,
     "restyle_e4e": True,
     "interestyle": False,

@@ -30,6 +30,7 @@ from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder, 
 from methods.features import mean_square
 from methods.generators.stylegan2 import Generator
 from methods.resizing import pooled
+from methods.style_space import alignment_loss, anchors
 from methods.training.base import EmaTraining, NetworkTrainingConfig, Reconstruction
 from methods.training.losses import reconstruction_terms, w_norm
 from metrics.regions import load_parser
@@ -39,16 +40,18 @@ FORWARD_ONLY = 1 / 3  # of the work of a pass with its backward
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderTrainingConfig(NetworkTrainingConfig):
-    """Settings of `python -m benchmarks train psp|e4e|restyle_psp|restyle_e4e|interestyle|hyperstyle_w_encoder`.
+    """Settings of `python -m benchmarks train psp|e4e|lsap|restyle_psp|restyle_e4e|interestyle|hyperstyle_w_encoder`.
 
-    latent: weight of the squared error of the code itself on generator samples. start: encoder weights to begin from,
-    whatever fits. An encoder of three refinement steps sees a third of the images within the same budget.
+    latent: weight of the squared error of the code itself on generator samples. alignment: of LSAP's loss. start:
+    encoder weights to begin from, whatever fits. An encoder of three refinement steps sees a third of the images within
+    the same budget.
     """
 
     design: str = ""
     latent: float = 0.0
     w_norm: float = 0.0
     delta_norm: float = 0.0
+    alignment: float = 0.0
     adversarial: float = 0.0
     discriminator_lr: float = 2e-4  # 2e-5 in the released code, for fifty times the steps
     progressive: bool = False
@@ -182,6 +185,10 @@ class EncoderTraining(EmaTraining):
         if config.delta_norm and num_deltas != 0:
             count = self.generator.num_ws - 1 if num_deltas is None else num_deltas
             terms["delta_norm"] = config.delta_norm * delta_norm(latent, count)
+        if config.alignment:
+            layers = None if num_deltas is None else num_deltas + 1
+            means = anchors(self.generator)
+            terms["alignment"] = config.alignment * alignment_loss(self.generator, latent, means, layers)
         if config.w_norm:
             terms["w_norm"] = config.w_norm * w_norm(latent, self.encoder.latent_avg)
         if config.latent and bool(batch["known"].any()):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     # What Lightning's Trainer runs, or a function of the output folder and the device that fits without a loop.
     Training = TrainingSpec | Callable[[Path, torch.device], None]
 
-ENCODERS = ("psp", "e4e", "restyle_psp", "restyle_e4e", "interestyle", "hyperstyle_w_encoder")
+ENCODERS = ("psp", "e4e", "lsap", "restyle_psp", "restyle_e4e", "interestyle", "hyperstyle_w_encoder")
 TRAININGS: Registry[Callable[[DictConfig], Training]] = Registry(
     "training",
     {

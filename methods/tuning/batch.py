@@ -55,11 +55,7 @@ def tune_batch(
     """
     count, locality = len(pivots), config.locality
     tuned = {name for name, _ in tunable(frozen, config.affine)}
-    weights = {
-        name: torch.stack([(w or {}).get(name, value).to(value) for w in starts]).requires_grad_(name in tuned)
-        for name, value in ((name, value.detach()) for name, value in tunable(frozen))
-        if name in tuned or any(w and name in w for w in starts)
-    }
+    weights = stacked_weights(frozen, starts, tuned)
     parameters = [value for value in weights.values() if value.requires_grad]
     optimizer = make_optimizer(config.optimizer, parameters, config.lr, stacked=True)
     with torch.no_grad():
@@ -91,7 +87,7 @@ def tune_batch(
             if not finite[i]:
                 raise FloatingPointError(f"the loss became {float(loss[i].detach())} at tuning step {step}; lower lr")
             if lpips <= config.stop_lpips:
-                stopped[i] = _of_image(weights, i), step
+                stopped[i] = of_image(weights, i), step
         if len(stopped) == count:
             break
         factor = learning_rate_factor(config.optimizer, (step + 0.5) / config.steps)
@@ -99,13 +95,23 @@ def tune_batch(
         optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()
         optimizer.step()
-    ends = [stopped.get(i) or (_of_image(weights, i), config.steps) for i in range(count)]
+    ends = [stopped.get(i) or (of_image(weights, i), config.steps) for i in range(count)]
     return [end for end, _ in ends], [taken for _, taken in ends]
+
+
+def stacked_weights(frozen: Generator, starts: Sequence[Weights | None], tuned: set[str]) -> Weights:
+    """Weights [N, ...] of N generators: those of `tuned`, which want a gradient, and all that an image starts with."""
+    return {
+        name: torch.stack([(w or {}).get(name, value).to(value) for w in starts]).requires_grad_(name in tuned)
+        for name, value in ((name, value.detach()) for name, value in tunable(frozen))
+        if name in tuned or any(w and name in w for w in starts)
+    }
 
 
 def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum(dim=-1)
 
 
-def _of_image(weights: Weights, i: int) -> Weights:
+def of_image(weights: Weights, i: int) -> Weights:
+    """The weights of image i out of those of N."""
     return {name: value[i].detach().clone() for name, value in weights.items()}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from methods.feature_maps import Features, at_codes, change_of
+from methods.feature_maps import Features, at_codes, change_of, option
 from methods.features import mean_square
 from methods.generators.stylegan2 import Generator, MapChange
 from methods.tuning.locality import LocalityConfig, PairDistance, locality_loss, neighbour_code
@@ -147,7 +147,7 @@ def step_losses(
     """
     # The pivot and its neighbours in one batch: on a CPU two images at once cost far less than one by one.
     noise = noise_of_pivot_only(tuned, len(codes))
-    image = tuned.synthesis(torch.cat([pivot, codes]), noise, change=change)
+    image = tuned.synthesis(torch.cat([pivot, codes]), noise, **option(change))
     with torch.no_grad():
         wanted = torch.cat([target, frozen.synthesis(codes, "none")]) if len(codes) else target
     squares, distances = mean_square(image, wanted), lpips(image, wanted)

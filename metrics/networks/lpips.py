@@ -101,13 +101,14 @@ class Lpips(nn.Module):
             vectors.append((maps * (weight / maps[0, 0].numel()).sqrt()).flatten(1))
         return torch.cat(vectors, dim=1)
 
+    def layer_maps(self, a: list[Tensor], b: list[Tensor]) -> list[Tensor]:
+        """Maps of distances [N, 1, h, w] of each layer, between the `layers` of two batches."""
+        pairs = zip(a, b, strict=True)
+        return [self.module.lins[k]((maps_a - maps_b).square()) for k, (maps_a, maps_b) in enumerate(pairs)]
+
     def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
         """The distance [N] of the `layers` of two batches."""
-        parts = [
-            self.module.lins[k]((maps_a - maps_b).square()).mean(dim=(1, 2, 3))
-            for k, (maps_a, maps_b) in enumerate(zip(a, b, strict=True))
-        ]
-        return torch.stack(parts).sum(dim=0)
+        return torch.stack([distances.mean(dim=(1, 2, 3)) for distances in self.layer_maps(a, b)]).sum(dim=0)
 
     def spatial(self, a: Tensor, b: Tensor) -> Tensor:
         """The map [N, 1, H, W] of distances: the sum of the layers' maps, resized to the images (bilinear).
@@ -115,8 +116,7 @@ class Lpips(nn.Module):
         The authors' option `spatial=True`. Where sizes do not divide, its mean is not exactly the distance.
         """
         total = torch.zeros_like(a[:, :1])
-        for k, (maps_a, maps_b) in enumerate(zip(self.layers(a), self.layers(b), strict=True)):
-            distances = self.module.lins[k]((maps_a - maps_b).square())
+        for distances in self.layer_maps(self.layers(a), self.layers(b)):
             total = total + F.interpolate(distances, size=a.shape[-2:], mode="bilinear", align_corners=False)
         return total
 

@@ -24,6 +24,7 @@ FEW = {
     "w_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
     "w_plus_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
     "pivotal_tuning": {"steps": 2, "stop_lpips": 0.0},
+    "dhr": {"steps": 2, "domain.steps": 2, "batch_size": 2},
     **{name: {"weights": "toy", "batch_size": 2} for name in LEARNED},
 }
 FAST = {key: value for key, value in registry.describe("pti_fast").stages[-1].items() if key != "name"}
@@ -208,9 +209,9 @@ def test_one_image_need_not_fill_a_batch(
     """Without padding an image is computed once, and its result differs in the last digits only."""
     sizes, synthesis = [], Generator.synthesis
 
-    def counted(self: Generator, w_plus: Tensor, *args: object) -> Tensor:
+    def counted(self: Generator, w_plus: Tensor, *args: object, **options: object) -> Tensor:
         sizes.append(len(w_plus))
-        return synthesis(self, w_plus, *args)
+        return synthesis(self, w_plus, *args, **options)
 
     def rendered_alone(pads: bool, **settings: object) -> tuple[Inversion, int]:
         stage = built(case, generator, **settings).to(targets.device)
