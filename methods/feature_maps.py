@@ -73,7 +73,9 @@ class FeatureEdit:
 Features = tuple[FeatureEdit, ...]
 Rule = Callable[[FeatureEdit, Tensor, Generator], Mapping[str, Tensor]]
 # A rule takes the edit, the codes [N, num_ws, w_dim] and the shared generator, and returns the operation's values.
-RULES: Registry[Rule] = Registry("rule of feature maps", {}, "inversion_bench.feature_rules")
+RULES: Registry[Rule] = Registry(
+    "rule of feature maps", {"hfgi": "methods.feature_space.hfgi:recompute"}, "inversion_bench.feature_rules"
+)
 
 
 def change_of(edits: Sequence[FeatureEdit], rows: int | None = None) -> MapChange | None:

@@ -38,6 +38,7 @@ STAGES: Registry[type[Method]] = Registry(
         "interestyle": "methods.encoders.interestyle:IntereStyle",
         "hyperstyle_w_encoder": "methods.encoders.w_encoder:HyperStyleW",
         "hyperstyle": "methods.hypernetworks.stage:HyperStyle",
+        "hfgi": "methods.feature_space.hfgi:Hfgi",
         "pivotal_tuning": "methods.tuning.stage:PivotalTuning",
         "dhr": "methods.feature_space.dhr:DomainHybridRefinement",
     },

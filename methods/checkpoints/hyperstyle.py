@@ -108,7 +108,7 @@ def _load(
             raise ValueError(f"{path}: holds no generator (no tensor below `decoder.`); give generator=")
         generator = from_state(decoder, mean, path)
     elif decoder:
-        _compare(decoder, generator, path)
+        check_decoder(decoder, generator, path)
     config = _shape(weights, generator, path)
     once = {key: value for key, value in weights.items() if not _COPY.search(key)}
     _check_copies(weights, path)
@@ -181,7 +181,7 @@ def _check_copies(weights: Mapping[str, Tensor], path: Path) -> None:
             raise ValueError(f"{path}: {key} is not the {_SHARED}{match[1]} that all heads share")
 
 
-def _compare(decoder: dict[str, Tensor], generator: Generator, path: Path) -> None:
+def check_decoder(decoder: dict[str, Tensor], generator: Generator, path: Path) -> None:
     """Changes are relative to the generator of the training; for another one of the same shape they are a guess."""
     config = config_from_state(decoder, path)
     if config.channels != generator.config.channels:

@@ -17,6 +17,7 @@ from datasets.checkpoints import read_checkpoint
 from datasets.scope import FACES, FFHQ
 from methods.encoders.designs import DESIGNS
 from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
+from methods.feature_space.hfgi_training import HfgiTraining, HfgiTrainingConfig, encoder_of
 from methods.generators import load_generator
 from methods.generators.readers import trained_on
 from methods.generators.stylegan2 import Generator
@@ -54,6 +55,14 @@ def hyperstyle(overrides: DictConfig) -> TrainingSpec:
     config = configured(default, overrides, {"passes": "iterations"})
     pivots_of(config, load_generator(config.generator))  # before any work, as it may be absent
     return _spec(HyperStyleTraining, default, config, "hyperstyle.md.j2")
+
+
+def hfgi(overrides: DictConfig) -> TrainingSpec:
+    """The training of HFGI. Raises OmegaConf's error, or FileNotFoundError where the encoder is missing."""
+    default = HfgiTrainingConfig()
+    config = configured(default, overrides)
+    encoder_of(config, load_generator(config.generator))  # before any work, as it may be absent
+    return _spec(HfgiTraining, default, config, "hfgi.md.j2")
 
 
 def _spec(
@@ -108,7 +117,7 @@ def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkT
     first = training.reconstruct(stored, images[:10])
     save_comparison(first.target, first.image, out / f"{name}.png")
     log(out).to_csv(out / f"{name}-log.csv", index=False, float_format="%.4g")
-    named = [key for key in ("generator", "start", "w_encoder") if hasattr(config, key)]
+    named = [key for key in ("generator", "start", "w_encoder", "encoder") if hasattr(config, key)]
     config = replace(config, **{key: Path(getattr(config, key)).stem for key in named})  # not paths of a machine
     plain = flatten(asdict(default))
     card = render_card(

@@ -28,6 +28,7 @@ TRAININGS: Registry[Callable[[DictConfig], Training]] = Registry(
         "generator": "methods.training.generator_export:generator",
         **{name: f"methods.training.export:{name}" for name in ENCODERS},
         "hyperstyle": "methods.training.export:hyperstyle",
+        "hfgi": "methods.training.export:hfgi",
         "directions": "methods.editing.export:directions",
     },
     "inversion_bench.trainings",

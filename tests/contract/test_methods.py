@@ -19,13 +19,14 @@ from methods.registry import PipelineSpec
 
 pytestmark = pytest.mark.assets
 
-LEARNED = (*DESIGNS, "hyperstyle")
+LEARNED = (*DESIGNS, "hyperstyle", "hfgi")
 FEW = {
     "w_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
     "w_plus_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
     "pivotal_tuning": {"steps": 2, "stop_lpips": 0.0},
     "dhr": {"steps": 2, "domain.steps": 2, "batch_size": 2},
     **{name: {"weights": "toy", "batch_size": 2} for name in LEARNED},
+    "hfgi": {"weights": "toy"},  # image by image
 }
 FAST = {key: value for key, value in registry.describe("pti_fast").stages[-1].items() if key != "name"}
 IDS = ["set/a", "set/b", "set/c", "set/d"]
@@ -136,7 +137,7 @@ def test_batches_and_order_do_not_matter(case: Case, invert: Invert) -> None:
 REFINING = [name for name in registry.STAGES.names() if registry.stage_class(name).info.refines]
 
 
-@pytest.mark.parametrize("name", REFINING)
+@pytest.mark.parametrize("name", [name for name in REFINING if hasattr(registry.stage_class(name).Config(), "steps")])
 def test_no_steps_return_init(name: str, generator: Generator, targets: Tensor, codes: Inversion) -> None:
     assert built(CASES[name], generator, steps=0).invert(targets, IDS, codes) is codes
 
@@ -221,8 +222,9 @@ def test_one_image_need_not_fill_a_batch(
         return found, sum(sizes)
 
     monkeypatch.setattr(Generator, "synthesis", counted)
-    found, count = rendered_alone(pads=False, **({"batch_size": 8} if "group" not in case.settings else {}))
-    wanted, least = rendered_alone(pads=True, **({"batch_size": 1} if "group" not in case.settings else {}))
+    sized = hasattr(registry.stage_class(case.stage).Config(), "batch_size") and "group" not in case.settings
+    found, count = rendered_alone(pads=False, **({"batch_size": 8} if sized else {}))
+    wanted, least = rendered_alone(pads=True, **({"batch_size": 1} if sized else {}))
     assert count <= least
     torch.testing.assert_close(found.image, wanted.image, rtol=0, atol=0.02)
 
