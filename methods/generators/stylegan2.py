@@ -317,10 +317,9 @@ class Generator(nn.Module):
         """
         x, image = self._constant(w_plus, own_layout), None
         codes, to_rgbs = w_plus.unbind(1), (self.to_rgb1, *self.to_rgbs)
-        for k, (conv, noise_map) in enumerate(
-            zip(self._convolutions(), self._noise_maps(noise, len(x)), strict=True), 1
-        ):
-            x = conv(x, codes[k - 1], noise_map)
+        maps = self._noise_maps(noise, len(x))
+        for k, conv in enumerate((self.conv1, *self.convs), start=1):
+            x = conv(x, codes[k - 1], maps[k - 1])
             if k % 2:
                 image = to_rgbs[k // 2](x, codes[k], image)
             if change is not None:
@@ -334,12 +333,9 @@ class Generator(nn.Module):
             raise ValueError(f"layer must be 1 to {self.num_ws - 1}, found {layer}")
         x, codes = self._constant(w_plus, own_layout=True), w_plus.unbind(1)
         maps = self._noise_maps(noise, len(x))
-        for k, conv in enumerate(self._convolutions()[:layer]):
+        for k, conv in enumerate((self.conv1, *self.convs)[:layer]):
             x = conv(x, codes[k], maps[k])
         return x
-
-    def _convolutions(self) -> tuple[nn.Module, ...]:
-        return (self.conv1, *self.convs)
 
     def _constant(self, w_plus: Tensor, own_layout: bool) -> Tensor:
         if w_plus.ndim != 3 or w_plus.shape[1:] != (self.num_ws, self.w_dim):
