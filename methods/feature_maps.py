@@ -74,7 +74,9 @@ Features = tuple[FeatureEdit, ...]
 Rule = Callable[[FeatureEdit, Tensor, Generator], Mapping[str, Tensor]]
 # A rule takes the edit, the codes [N, num_ws, w_dim] and the shared generator, and returns the operation's values.
 RULES: Registry[Rule] = Registry(
-    "rule of feature maps", {"hfgi": "methods.feature_space.hfgi:recompute"}, "inversion_bench.feature_rules"
+    "rule of feature maps",
+    {"hfgi": "methods.feature_space.hfgi:recompute", "sfe": "methods.feature_space.sfe:recompute"},
+    "inversion_bench.feature_rules",
 )
 
 

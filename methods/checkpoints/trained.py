@@ -92,7 +92,8 @@ def load(path: Path, kind: str, build: Callable[[Mapping[str, Any]], N], generat
     with reading(path, kind):
         shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(facts[kind]).items()}
         # A header may lie about the size: no more layers than tensors, and none takes memory before it is checked.
-        layers = sum(shape.get("units", ())) + shape.get("num_ws", 0) + len(shape.get("layers", ()))
+        layers = sum(shape.get("units", ())) + shape.get("num_ws", 0) + shape.get("blocks", 0)
+        layers += len(shape.get("layers", ()))
         if layers > len(state) or shape.get("resolution", 0) > MOST_SIDE:
             raise ValueError(
                 f"says {layers:,} layers at {shape.get('resolution')} px, the file holds {len(state)} tensors"

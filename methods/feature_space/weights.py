@@ -18,7 +18,7 @@ from methods.generators.stylegan2 import Generator
 FOLDER = Path(__file__).parent / "weights"
 _DIGITS = 16  # of a SHA-256, in a reference
 N = TypeVar("N", bound=nn.Module)
-_OPEN: WeakKeyDictionary[Generator, dict[str, nn.Module]] = WeakKeyDictionary()
+_OPEN: WeakKeyDictionary[Generator, dict[tuple[str, str], nn.Module]] = WeakKeyDictionary()
 
 
 def find(source: str, kind: str) -> Path:
@@ -80,7 +80,8 @@ def network_of(reference: str, kind: str, generator: Generator, read: Callable[[
         ValueError: the source's weights are no longer those.
     """
     known = _OPEN.setdefault(generator, {})
-    if reference not in known:
+    key = kind, reference
+    if key not in known:
         with torch.inference_mode(False):  # else no gradient would ever pass through it
-            known[reference] = read(source_of(reference, kind, generator), generator)
-    return cast(N, known[reference])
+            known[key] = read(source_of(reference, kind, generator), generator)
+    return cast(N, known[key])

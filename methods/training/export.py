@@ -17,7 +17,9 @@ from datasets.checkpoints import read_checkpoint
 from datasets.scope import FACES, FFHQ
 from methods.encoders.designs import DESIGNS
 from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
+from methods.feature_space.feature_style_training import FeatureStyleTraining, FeatureStyleTrainingConfig
 from methods.feature_space.hfgi_training import HfgiTraining, HfgiTrainingConfig, encoder_of
+from methods.feature_space.sfe_training import SfeTraining, SfeTrainingConfig, edits_of, pairs_of
 from methods.generators import load_generator
 from methods.generators.readers import trained_on
 from methods.generators.stylegan2 import Generator
@@ -63,6 +65,21 @@ def hfgi(overrides: DictConfig) -> TrainingSpec:
     config = configured(default, overrides)
     encoder_of(config, load_generator(config.generator))  # before any work, as it may be absent
     return _spec(HfgiTraining, default, config, "hfgi.md.j2")
+
+
+def feature_style(overrides: DictConfig) -> TrainingSpec:
+    """The training of the Feature-Style encoder. Raises OmegaConf's error for an unknown setting."""
+    default = FeatureStyleTrainingConfig()
+    return _spec(FeatureStyleTraining, default, configured(default, overrides), "feature_space.md.j2")
+
+
+def sfe(overrides: DictConfig) -> TrainingSpec:
+    """The training of StyleFeatureEditor. Raises OmegaConf's error, or FileNotFoundError without e4e or edits."""
+    default = SfeTrainingConfig()
+    config = configured(default, overrides)
+    generator = load_generator(config.generator)
+    pairs_of(config, generator), edits_of(config, generator)  # before any work, as they may be absent
+    return _spec(SfeTraining, default, config, "feature_space.md.j2")
 
 
 def _spec(
@@ -117,12 +134,14 @@ def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkT
     first = training.reconstruct(stored, images[:10])
     save_comparison(first.target, first.image, out / f"{name}.png")
     log(out).to_csv(out / f"{name}-log.csv", index=False, float_format="%.4g")
-    named = [key for key in ("generator", "start", "w_encoder", "encoder") if hasattr(config, key)]
+    others = ("generator", "start", "w_encoder", "encoder", "e4e", "directions")
+    named = [key for key in others if hasattr(config, key)]
     config = replace(config, **{key: Path(getattr(config, key)).stem for key in named})  # not paths of a machine
     plain = flatten(asdict(default))
     card = render_card(
         template,
         name=name,
+        method=training.default_name,
         version=VERSION,
         config=config,
         changed={key: value for key, value in flatten(asdict(config)).items() if value != plain[key]},

@@ -29,6 +29,8 @@ TRAININGS: Registry[Callable[[DictConfig], Training]] = Registry(
         **{name: f"methods.training.export:{name}" for name in ENCODERS},
         "hyperstyle": "methods.training.export:hyperstyle",
         "hfgi": "methods.training.export:hfgi",
+        "feature_style": "methods.training.export:feature_style",
+        "sfe": "methods.training.export:sfe",
         "directions": "methods.editing.export:directions",
     },
     "inversion_bench.trainings",

@@ -19,7 +19,7 @@ from methods.registry import PipelineSpec
 
 pytestmark = pytest.mark.assets
 
-LEARNED = (*DESIGNS, "hyperstyle", "hfgi")
+LEARNED = (*DESIGNS, "hyperstyle", "hfgi", "feature_style", "sfe")
 FEW = {
     "w_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
     "w_plus_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
