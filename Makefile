@@ -31,7 +31,7 @@ $(VENV)/.installed: pyproject.toml setup.py
 	touch $@
 
 bench: $(VENV)/.installed ## invert, score and report the suite (SUITE=celeba64; celeba64-full: everything, hours)
-	$(BIN)/python -m benchmarks fetch $(SUITE)
+	-$(BIN)/python -m benchmarks fetch $(SUITE)
 	$(BIN)/python -m benchmarks run $(SUITE) $(ARGS)$(if $(OUT), --out $(OUT))$(if $(WANDB), --wandb $(WANDB))
 
 demo: $(VENV)/.installed ## three methods and two edits on photographs (PHOTOS='a.jpg b.jpg'; default: openpeople)

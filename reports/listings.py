@@ -47,7 +47,12 @@ def listings(results: Results) -> tuple[Listing, ...]:
 
 
 def failures(results: Results) -> Iterator[tuple[str, ...]]:
-    """Images without a value by reason: data set, protocol, method, status, reason, metrics, count, first ids."""
+    """Images without a value by reason: data set, protocol, method, status, reason, metrics, count, first ids.
+
+    A data set that could not be had is a row, too.
+    """
+    for dataset, reason in results.run.get("absent", {}).items():
+        yield (dataset, "all", "all", "left out", reason, "all", "all", "")
     for dataset, protocol in results.parts:
         rows = results.scores(dataset, protocol)
         lost = rows[rows["status"] != "ok"]

@@ -77,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"  data set {name}: {len(manifest.ids)} images, {len(manifest.failures)} without a face or unreadable")
         for note in plan.notes(name):
             print(f"    {note}")
+    for name, reason in plan.absent.items():
+        print(f"  data set {name} is left out: {reason}")
     for stage_run in plan.stage_runs:
         stages = " + ".join(stage.name for stage in stage_run.stages)
         done = sum(row.status == "ok" for row in stored.rows(stage_run).values())

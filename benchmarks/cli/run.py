@@ -133,6 +133,8 @@ def run(options: argparse.Namespace) -> int:
     output.prepare(run.out, options.worker)
     if not options.worker:
         logger.info("%s", run.plan.scope_words)
+        for name, reason in run.plan.absent.items():
+            logger.warning("data set %s is left out: %s", name, reason)
         for name in run.plan.manifests:
             for note in run.plan.notes(name):
                 logger.warning("data set %s: %s", name, note)
@@ -158,7 +160,7 @@ def run(options: argparse.Namespace) -> int:
             log()
         finally:
             progress.close()
-    return report.show(written, options)
+    return report.show(written, options) or int(bool(run.plan.absent))
 
 
 def parse_shard(text: str) -> Shard:

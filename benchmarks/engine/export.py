@@ -139,6 +139,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "config": asdict(plan.suite),
         "methods": methods,
         "datasets": datasets,
+        "absent": plan.absent,
         "metrics": {info.name: asdict(info) for protocol in plan.protocols for info in protocol.infos()},
         "versions": {name: version(name) for name in ("torch", "pytorch-lightning", "torchmetrics", "lpips")},
         "generator": {"name": plan.suite.generator, "sha256": plan.generator_hash, "scope": asdict(plan.scope)},

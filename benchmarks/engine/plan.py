@@ -54,8 +54,9 @@ class Place(NamedTuple):
 @dataclass(frozen=True)
 class Plan:
     """What a suite amounts to here. leaf: key of the last stage run of each place. protocols: in the suite's order.
-    skipped: metric -> why it cannot be computed here. manifests: the data sets that any method runs on. scope: the
-    frame and domain of the generator's images, declared, chosen or assumed."""
+    skipped: metric -> why it cannot be computed here. manifests: the data sets that any method runs on. absent: those
+    that cannot be had here, with reasons. scope: the frame and domain of the generator's images, declared, chosen or
+    assumed."""
 
     suite: SuiteConfig
     generator: Generator
@@ -67,6 +68,7 @@ class Plan:
     protocols: tuple[Protocol, ...]
     skipped: dict[str, str]
     scope: Scope
+    absent: dict[str, str]
 
     @property
     def scope_words(self) -> str:
@@ -182,8 +184,8 @@ def expand(suite: SuiteConfig, generator: Generator | None = None) -> Plan:
         entries = [entry for entry in suite.datasets if used_on[entry.name]]
         if not entries:
             raise ValueError(f"no data set of the suite takes any of the methods {', '.join(suite.methods)}")
-        full = {entry.name: datasets_registry.load(entry.name, **entry.options) for entry in entries}
-        manifests = {entry.name: full[entry.name].subset(entry.limit) for entry in entries}
+        full, absent = _load(entries)
+        manifests = {entry.name: full[entry.name].subset(entry.limit) for entry in entries if entry.name in full}
     except (ValueError, KeyError, TypeError, OSError, assets.AssetMissingError) as error:
         raise ConfigError(str(error.args[0] if isinstance(error, KeyError) else error)) from error
     for manifest in manifests.values():
@@ -228,7 +230,21 @@ def expand(suite: SuiteConfig, generator: Generator | None = None) -> Plan:
         protocols,
         skipped,
         scope,
+        absent,
     )
+
+
+def _load(entries: list[DatasetEntry]) -> tuple[dict[str, Manifest], dict[str, str]]:
+    """Data sets by name, and why others cannot be had here. Raises AssetMissingError where none can."""
+    full, absent = {}, {}
+    for entry in entries:
+        try:
+            full[entry.name] = datasets_registry.load(entry.name, **entry.options)
+        except assets.AssetMissingError as error:
+            if entry is entries[-1] and not full:
+                raise
+            absent[entry.name] = str(error)
+    return full, absent
 
 
 def scope_of(suite: SuiteConfig, generator: Generator) -> Scope:

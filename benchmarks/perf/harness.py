@@ -94,7 +94,7 @@ def null_plan(manifest: Manifest) -> Plan:
     return Plan(
         suite, generator, fingerprint(generator), (pipeline,), {manifest.name: manifest},
         (StageRun(key, (stage,), manifest.name, 0, None),), {Place("null", manifest.name, 0): key},
-        load_protocols(suite), {}, generator.scope,
+        load_protocols(suite), {}, generator.scope, {},
     )  # fmt: skip
 
 

@@ -20,6 +20,8 @@ from benchmarks.engine.progress import PHASES, Part, Progress, State
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import read_lines
 from benchmarks.engine.workers import Fleet, execute
+from datasets.assets import AssetMissingError
+from datasets.base import Manifest
 from reports.frame import check
 from tests.integration.tiny_suite import IMAGES, reference, suite, tables, world
 from tests.unit.simulated_run import rows, run_json
@@ -35,6 +37,22 @@ def test_a_run_ends_with_a_table_and_a_line(suite, reference, capsys):
     assert [line.split()[0] for line in table[-2:]] == ["SG2", "PTI"] and "MSE ↓" in table[1]
     assert note.startswith("* best") and places.startswith(f"dashboard: {reference}/report/index.html  tables: ")
     assert len(table) == 4
+
+
+def offline() -> Manifest:
+    raise AssetMissingError("the photographs are not here; run fetch")
+
+
+def test_an_absent_data_set_is_left_out_and_the_rest_runs(suite, reference, tmp_path, capsys):
+    shutil.copytree(reference, tmp_path / "copy")
+    words = Path(suite).read_text().replace("datasets:\n", f"datasets:\n  - {{name: '{__name__}:offline'}}\n")
+    (tmp_path / "tiny.yaml").write_text(words)
+    assert main(["run", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / "copy"), "--replace"]) == 1
+    told = capsys.readouterr()
+    assert "offline is left out: the photographs are not here; run fetch" in told.err and "PTI" in told.out
+    assert "| left out | the photographs are not here; run fetch |" in (
+        tmp_path / "copy/report/tables.md"
+    ).read_text().replace(r"\_", "_")
 
 
 def test_quiet_and_json(suite, reference, capsys):

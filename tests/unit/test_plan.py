@@ -167,6 +167,13 @@ def test_shards_are_a_partition_and_hold_their_parents(methods, of, tmp_path):
             assert {tuple(mine[i : i + size]) for i in range(0, len(mine), size)} <= groups
 
 
+def test_a_data_set_that_cannot_be_had_is_left_out_with_its_reason():
+    entries = [DatasetEntry("offline"), *SUITE.datasets]
+    plan = expand(replace(SUITE, datasets=entries))
+    assert plan.absent == {"offline": "the asset is not here; run fetch"}
+    assert [stage_run.key for stage_run in plan.stage_runs] == keys() and "offline" not in plan.manifests
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
