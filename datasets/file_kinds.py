@@ -57,6 +57,11 @@ def identify(path: Path) -> Kind:
         head = handle.read(_HEAD)
     if not head:
         raise FileKindError(f"{path}: empty (0 bytes): {AGAIN}")
+    length = int.from_bytes(head[:8], "little")  # whose bytes may be those of another kind
+    if head[8:9] == b"{" and length <= _MAX_HEADER:
+        if 8 + length > size:
+            raise FileKindError(f"{path}: safetensors whose end is missing ({size} bytes): {AGAIN}")
+        return "safetensors"
     for begin, what in _OTHER:
         if head.startswith(begin):
             raise FileKindError(f"{path}: {what}")
@@ -64,14 +69,9 @@ def identify(path: Path) -> Kind:
         return _zip(path)
     if head.startswith(b"\x93NUMPY"):
         return "numpy"
-    if head[:1] == b"\x80" and 2 <= head[1] <= 5:
+    if re.match(rb"\x80[\x02-\x05]", head):
         # Before 1.6, torch.save wrote pickles of which the first is this number.
         return "torch" if b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19" in head[:16] else "pickle"
-    length = int.from_bytes(head[:8], "little")
-    if head[8:9] == b"{" and length <= _MAX_HEADER:
-        if 8 + length > size:
-            raise FileKindError(f"{path}: safetensors whose end is missing ({size} bytes): {AGAIN}")
-        return "safetensors"
     raise FileKindError(f"{path}: {_guess(head)}")
 
 

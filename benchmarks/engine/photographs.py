@@ -34,7 +34,7 @@ from datasets.images import read_rgb, save_png, to_image, to_tensor
 from inversion_bench.files import atomic, write_text
 from inversion_bench.names import shown
 from methods.base import Inversion
-from methods.feature_maps import packed, unpacked
+from methods.feature_maps import at_codes, packed, unpacked
 from methods.generators import Generator, load_generator
 from methods.generators.fingerprint import fingerprint
 from methods.registry import load_pipeline
@@ -260,6 +260,8 @@ def _finished(
         (weights,),
         (noise or None,),
         (unpacked(tensors, facts),),
-    )  # fmt: skip
+    ).to(device)  # fmt: skip
+    with torch.no_grad():
+        at_codes(one.features[0], one.latent, generator)  # a network that is missing or changed is said before any work
     rest = {key: value for key, value in facts.items() if key not in ("source", "space", "features")}
-    return Photograph(facts.get("source", ""), place.name, read_rgb(place / "target.png"), one.to(device), rest)
+    return Photograph(facts.get("source", ""), place.name, read_rgb(place / "target.png"), one, rest)

@@ -47,9 +47,14 @@ def find(source: str, folder: Path, kind: str, advice: str) -> Path:
     return path
 
 
-@cache
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file, for results' keys."""
+    """SHA-256 of a file, for results' keys; computed again only when the file has been written since."""
+    state = path.stat()
+    return _hash(path, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _hash(path: Path, *_: int) -> str:
     return assets.sha256(path)
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from benchmarks.cli import main
@@ -14,7 +15,10 @@ from datasets.images import read_rgb, to_tensor
 from methods.editing.directions import Direction, in_strengths
 from methods.editing.readers import Components
 from methods.editing.weights import save_directions
+from methods.feature_maps import unpacked
+from methods.feature_space import hfgi, weights
 from methods.generators import load_generator
+from methods.synthesis import synthesise
 
 pytestmark = pytest.mark.assets
 
@@ -70,6 +74,40 @@ def test_files_and_units(world, tmp_path, capsys):
         again = generator.synthesis(latent["edited"][None]).clamp(-1, 1)[0]
     assert float((again - to_tensor(read_rgb(folder / "edited.png"))).abs().max()) <= 1 / 255 + 1e-4
     assert f"light +2 (measured {light['measured']:+.3g} %)" in capsys.readouterr().out
+
+
+def test_feature_maps_are_edited_by_the_networks_that_they_were_made_with(world, tmp_path, capsys):
+    generator, file, out = load_generator("toy"), tmp_path / "n.safetensors", tmp_path / "out"
+    settings = ["--suite", "smoke", "--set", "stage_settings.e4e.weights=toy"]
+    settings += ["--set", f"stage_settings.hfgi.weights={file}"]
+
+    def trained(seed: int) -> None:
+        networks = hfgi.toy(generator, seed)
+        weights.save(networks, networks.shape, "hfgi", generator, file, half=False, card={})
+
+    def edited() -> int:
+        return main(["edit", str(out), "--directions", str(world / "d.safetensors"), "--edit", "odd=+2sd"])
+
+    trained(0)
+    assert main(["invert", "hfgi", str(world / "me.png"), "--out", str(out), *settings]) == 0
+    assert edited() == 0
+    with safe_open(out / "me" / "latent.safetensors", framework="pt") as handle:
+        edit = unpacked({key: handle.get_tensor(key) for key in handle.keys()}, handle.metadata())  # noqa: SIM118
+        with torch.no_grad():
+            code = handle.get_tensor("edited")[None]
+            again = synthesise(generator, code, None, None, features=edit).clamp(-1, 1)[0]
+            plain = generator.synthesis(code).clamp(-1, 1)[0]
+    shown = to_tensor(read_rgb(out / "me" / "edited.png"))
+    assert float((again - shown).abs().max()) <= 1 / 255 + 1e-4 < float((plain - shown).abs().max())
+    for change, said in (
+        (lambda: trained(1), "its weights are now"),
+        (file.unlink, "`python -m benchmarks train hfgi`"),
+    ):
+        change()
+        capsys.readouterr()
+        assert edited() == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: ") and str(file) in line and said in line
 
 
 def test_a_file_of_interfacegan_moves_by_strengths(world, tmp_path, capsys):

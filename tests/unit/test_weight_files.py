@@ -147,6 +147,21 @@ def test_kinds_by_first_bytes(toy: Generator, tmp_path: Path) -> None:
         assert file_kinds.identify(path) == kind
 
 
+@pytest.mark.parametrize("length", [int.from_bytes(b"\x80\x02", "little"), int.from_bytes(b"PK", "little")])
+def test_a_header_may_be_as_long_as_another_kind_begins(length: int, tmp_path: Path) -> None:
+    bare = int.from_bytes(save({"a": torch.ones(1)}, {"note": ""})[:8], "little")
+    content = save({"a": torch.ones(1)}, {"note": "x" * (length - bare)})
+    assert int.from_bytes(content[:8], "little") == length
+    (tmp_path / "w").write_bytes(content)
+    assert file_kinds.identify(tmp_path / "w") == "safetensors"
+
+
+def test_one_byte_is_no_pickle(tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"\x80")
+    with pytest.raises(ValueError, match="no kind of weights that is known"):
+        file_kinds.identify(tmp_path / "w")
+
+
 class Whole(torch.nn.Module):
     """A module that somebody saved as a whole; its class is in no file of ours."""
 
