@@ -205,3 +205,22 @@ def test_shapes_that_cannot_be_are_named(generator: Generator) -> None:
         TrunkConfig(resolution=8)
     with pytest.raises(ValueError, match=r"made for a generator of 18 layers.*this one has 10"):
         check_entry(official, generator)
+
+
+BUNDLED = sorted(path.stem.partition("-")[0] for path in weights.FOLDER.glob("*-celeba64.safetensors"))
+
+
+@pytest.mark.parametrize("name", [name for name in BUNDLED if name in NAMES])
+def test_bundled_networks_are_small_and_their_maps_help(name: str) -> None:
+    file = weights.FOLDER / f"{name}-celeba64.safetensors"
+    assert file.stat().st_size < 1.5e6 and "passes" in file.with_suffix(".md").read_text()
+    generator = load_generator("celeba64")
+    z = torch.randn(2, generator.z_dim, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        images = generator(z).clamp(-1, 1)
+    found: Inversion | None = None
+    for stage in registry.load_pipeline(name).stages:
+        found = stage.build(generator, 0).invert(images, IDS, found)
+    assert found is not None and torch.equal(render(generator, found), found.image)
+    plain = render(generator, replace(found, features=((), ())))
+    assert (found.image - images).square().mean() < (plain - images).square().mean()
