@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.generators.readers import build, config_from_state
+from methods.generators.readers import build, config_from_state, from_state
 from methods.generators.stylegan2 import Generator
 
 ROOT = Path(__file__).parents[2] / "shared" / "reference" / "parity"
@@ -105,6 +105,24 @@ def synthetic_state(shapes: dict[str, list[int]]) -> dict[str, Tensor]:
 
     state: dict[str, Tensor] = synth2.synthetic_state2(shapes)
     return state
+
+
+def picture(name: str, height: int = 256, width: int = 256) -> Tensor:
+    """An image of the cases' recipes in [-1, 1], [1, 3, height, width]."""
+    return torch.from_numpy(synth().to_pm1(synth().synthetic_image_u8(name, height, width))).double()
+
+
+def noise(name: str, *shape: int, times: float = 1.0) -> Tensor:
+    """Normal numbers of the cases' recipes, which multiply in float32."""
+    return torch.from_numpy(np.float32(times) * synth().synthetic_noise(name, shape)).double()
+
+
+def decoder_256() -> Generator:
+    """The generator of 256 px in published files (`decoder.`), frozen, in double; its mean of W is zero."""
+    shapes = key_shapes("rosinality_256_cm2", "g_ema")
+    state = synthetic_state({f"decoder.{key}": shape for key, shape in shapes.items()})
+    own = {key.removeprefix("decoder."): value for key, value in state.items()}
+    return from_state(own, torch.zeros(512), Path("case")).double().requires_grad_(False)
 
 
 def rosinality(inventory: str) -> Generator:

@@ -155,7 +155,7 @@ def _load(checkpoint: Any, path: Path, name: str | None, generator: Generator | 
         generator = from_state(decoder, mean, path)
     if design.iterative and generator is None:
         raise ValueError(f"{path}: an iterative encoder needs a generator; the file holds none, give generator=")
-    cars = str(options.get("dataset_type", "")).startswith("cars")
+    cars = of_cars(options)
     used = CARS_LAYERS if cars and layers == ALL_LAYERS else layers
     if generator is not None and generator.num_ws != used:
         raise ValueError(f"{path}: serves a generator of {used} layers, this one has {generator.num_ws}")
@@ -183,6 +183,11 @@ def read_options(checkpoint: Mapping[str, Any], path: Path) -> Mapping[str, Any]
     if not isinstance(options, Mapping):
         raise ValueError(f"{path}: opts is not a dictionary but of type {type(options).__name__}")
     return options
+
+
+def of_cars(options: Mapping[str, Any]) -> bool:
+    """Whether a published file is of cars, whose networks see 192x256 px."""
+    return str(options.get("dataset_type", "")).startswith("cars")
 
 
 def read_mean(checkpoint: Mapping[str, Any], path: Path) -> Tensor | None:

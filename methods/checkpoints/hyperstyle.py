@@ -19,15 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from datasets.checkpoints import assemble, describe, part, read_checkpoint, reading, tensors
-from datasets.images import resized
 from methods.base import Inversion
-from methods.checkpoints.encoders import OfficialEncoder, load_encoder, read_mean, read_options
+from methods.checkpoints.encoders import OfficialEncoder, load_encoder, of_cars, read_mean, read_options
 from methods.generators.readers import config_from_state, from_state
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS, HypernetConfig, Hypernetwork, layers_of
 from methods.hypernetworks.refine import last_step
 
 _SHARED = "shared_weight_hypernet."
+_TYPES = ("SharedWeightsHyperNetResNet", "SharedWeightsHyperNetResNetSeparable")  # told by their tensors
 _COPY = re.compile(r"refinement_blocks\.\d+\.hypernet\.(\w+)$")
 
 
@@ -53,10 +53,11 @@ class OfficialHyperStyle(nn.Module):
 
     @torch.no_grad()
     def invert(self, images: Tensor, iterations: int = STEPS, codes: Tensor | None = None) -> Inversion:
-        """Images of any side [N, 3, R, R] in [-1, 1] -> codes and changed weights after so many refinement steps.
+        """Images of any size [N, 3, H, W] in [-1, 1] -> codes and changed weights after so many refinement steps.
 
-        codes: pivots [N, num_ws, w_dim] instead of the W encoder's. Batches as they come, for one's own scripts; the
-        stage `hyperstyle` makes results independent of them.
+        They are resized; networks of cars see 192x256 px and cut the bars off square images. codes: pivots
+        [N, num_ws, w_dim] instead of the W encoder's. Batches as they come, for one's own scripts; the stage
+        `hyperstyle` makes results independent of them.
         """
         if iterations < 1:
             raise ValueError(f"expected at least one iteration, found {iterations}")
@@ -65,7 +66,7 @@ class OfficialHyperStyle(nn.Module):
         ids = tuple(map(str, range(n)))
         steps = torch.full((n,), iterations)
         init = Inversion(ids, pivots, "W" if codes is None else "W+", images.new_empty(n, 3, side, side), steps)
-        target = resized(images, self.hypernet.shape.resolution)
+        target = self.hypernet.preprocess(images)
         step = last_step(self.hypernet, self.generator, target, init, iterations, batch_size=n)
         return replace(init, image=step.image.clamp(-1, 1), weights=tuple(step.weights))
 
@@ -92,9 +93,9 @@ def _load(
             f"{path}: a HyperStyle file holds state_dict, latent_avg and opts; found {describe(checkpoint)}"
         )
     options = read_options(checkpoint, path)
-    kind = options.get("encoder_type", "SharedWeightsHyperNetResNet")
-    if kind != "SharedWeightsHyperNetResNet":
-        raise ValueError(f"{path}: its options say encoder_type {kind!r}; SharedWeightsHyperNetResNet is what is read")
+    kind = options.get("encoder_type", _TYPES[0])
+    if kind not in _TYPES:
+        raise ValueError(f"{path}: its options say encoder_type {kind!r}; {' and '.join(_TYPES)} are what is read")
     state = tensors(checkpoint["state_dict"], path, "state_dict")
     weights, decoder = part(state, "hypernet."), part(state, "decoder.")
     if not weights:
@@ -114,9 +115,12 @@ def _load(
     _check_copies(weights, path)
     hypernet = assemble(path, partial(Hypernetwork, config), once, optional=set(weights) - set(once))
     hypernet.to(memory_format=torch.channels_last)
+    hypernet.wide = of_cars(options)
     encoder = None
     if w_encoder_path is not None:
         encoder = load_encoder(w_encoder_path, "w_encoder", generator)
+        # The authors show both the same image.
+        hypernet.wide = encoder.encoder.wide = hypernet.wide or encoder.encoder.wide
         average = encoder.encoder.latent_avg
         if mean is not None and mean.numel() in (average.numel(), average.shape[1]):
             # The authors add the hypernetwork's own mean, whatever the encoder's file says.
@@ -165,6 +169,7 @@ def _shape(weights: Mapping[str, Tensor], generator: Generator, path: Path) -> H
         size(f"refinement_blocks.{shared[0]}.convs.0.weight", 0) if shared else plain.shared_width,
         size(f"refinement_blocks.{own[0]}.convs.0.weight", 0) if own else plain.own_width,
         size("shared_weight_hypernet.w1", 0),
+        separable=any(".make_kernel_in." in key for key in weights),
     )
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from datasets.images import resized
 from methods.encoders.networks import EncoderConfig, Network, base_and_deltas, independent_layers
 from methods.generators.stylegan2 import Generator
-from methods.resizing import middle, pooled
+from methods.resizing import middle, pooled, preprocessed
 
 # At 64 px: fits a CPU, and its weights a repository.
 SMALL = {"units": (1, 2, 2, 1), "widths": (24, 48, 96, 128), "style_width": 64}
@@ -82,17 +81,8 @@ class Encoder(nn.Module):
         return self
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """Images as the network sees them: bilinear with antialiasing, as Pillow resizes for the official encoders.
-
-        An image of the network's width is taken as it is, apart from the pixel rows that a wide encoder leaves out.
-        """
-        side = self.config.resolution
-        if not self.wide:
-            return resized(images, side)
-        height = side * 3 // 4
-        if images.shape[-1] == images.shape[-2]:
-            images = middle(images, (images.shape[-1] * 3 // 4, images.shape[-1]))
-        return resized(images, height, side)
+        """Images as the network sees them."""
+        return preprocessed(images, self.config.resolution, self.wide)
 
     def forward(
         self, images: Tensor, latent: Tensor | None = None, current: Tensor | None = None, num_deltas: int | None = None

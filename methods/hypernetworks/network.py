@@ -3,7 +3,8 @@
 Reference: Alaluf et al., "HyperStyle: StyleGAN Inversion with HyperNetworks for Real Image Editing", arXiv 2111.15666,
 section 3; yuval-alaluf/hyperstyle@21193fb models/hypernetworks. Names and shapes of parameters are those of its files.
 Layers whose width is the generator's widest share one pair of matrices, which each reaches by a code of its own and
-which tells every weight apart; any other layer has a head of its own, which changes a kernel as a whole.
+which tells every weight apart; any other layer has a head of its own, which changes a kernel as a whole or, where heads
+are separable, makes the change as an outer product over inputs and outputs at every place of the kernel.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from methods.encoders.networks import EncoderConfig, Trunk
 from methods.generators.stylegan2 import EqualLinear
+from methods.resizing import middle, preprocessed
 
 RESNET34 = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)
@@ -36,6 +38,11 @@ class Layer:
     @property
     def to_rgb(self) -> bool:
         return self.index % 3 == 1
+
+    @property
+    def kernel(self) -> int:
+        """Its side k."""
+        return 1 if self.to_rgb else KERNEL
 
 
 def layers_of(channels: tuple[int, ...]) -> list[Layer]:
@@ -59,7 +66,8 @@ class HypernetConfig:
 
     channels: the generator's feature maps at 4, 8, ... px. layers: numbers of the layers it changes, all but those to
     RGB when empty. units, widths: residual blocks and feature maps of the trunk's four levels. shared_width, own_width:
-    feature maps inside the two kinds of heads. code: length of what the matrices are reached by.
+    feature maps inside the two kinds of heads. code: length of what the matrices are reached by. separable: whether
+    heads of a layer's own make outer products (SharedWeightsHyperNetResNetSeparable).
     """
 
     channels: tuple[int, ...] = (512, 512, 512, 512, 512, 256, 128, 64, 32)
@@ -70,6 +78,7 @@ class HypernetConfig:
     shared_width: int = 128
     own_width: int = 256
     code: int = 512
+    separable: bool = False
 
     def __post_init__(self) -> None:
         known = len(layers_of(self.channels))
@@ -134,26 +143,57 @@ class SharedHead(nn.Module):
         return change
 
 
+class OuterProduct(nn.Module):
+    """A code [N, code, 1, 1] to a layer's change [N, O, I, k, k]: at each place of the kernel a vector over the inputs
+    times one over the outputs, mixed over the inputs, then over the outputs.
+    """
+
+    def __init__(self, code: int, layer: Layer):
+        super().__init__()
+        self.layer = layer
+        self.make_kernel_in = nn.Linear(code, layer.kernel**2 * layer.inputs)
+        self.make_kernel_out = nn.Linear(code, layer.kernel**2 * layer.outputs)
+        self.kernel_linear_in = nn.Linear(layer.inputs, layer.inputs)
+        self.kernel_linear_out = nn.Linear(layer.outputs, layer.outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        codes, k = x.flatten(1), self.layer.kernel
+        inputs = self.make_kernel_in(codes).view(-1, k, k, 1, self.layer.inputs)
+        outputs = self.make_kernel_out(codes).view(-1, k, k, self.layer.outputs, 1)
+        change = self.kernel_linear_in(outputs * inputs)  # [N, k, k, O, I]
+        change = self.kernel_linear_out(change.transpose(-1, -2))  # [N, k, k, I, O]
+        return change.permute(0, 4, 3, 1, 2)
+
+
 class OwnHead(nn.Module):
-    """The trunk's map to a layer's change, the same at all places of a kernel."""
+    """The trunk's map to a layer's change: the same at all places of a kernel, unless heads are separable."""
 
     def __init__(self, config: HypernetConfig, layer: Layer):
         super().__init__()
         self.layer = layer
         levels = int(log2(config.side))
-        # A last map of 2x2, which is averaged; one of 1x1 for the layers to RGB.
-        count = levels if layer.to_rgb else max(2, levels - 1)
+        # A last map of 1x1; else one of 2x2, which is averaged.
+        narrow = layer.to_rgb or config.separable
+        count = levels if narrow else max(2, levels - 1)
         self.convs = _narrowing(config.widths[-1], config.own_width, config.code, [2] * count)
-        last = nn.Conv2d(config.code, layer.inputs * layer.outputs, 1)
-        self.output = nn.Sequential(last) if layer.to_rgb else nn.Sequential(nn.AdaptiveAvgPool2d(1), last)
+        last: nn.Module = nn.Conv2d(config.code, layer.inputs * layer.outputs, 1)
+        if config.separable:
+            last = OuterProduct(config.code, layer)
+        self.output = nn.Sequential(last) if narrow else nn.Sequential(nn.AdaptiveAvgPool2d(1), last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, C, side, side] -> [N, O, I, 1, 1]."""
-        return self.output(self.convs(x)).reshape(len(x), self.layer.outputs, self.layer.inputs, 1, 1)
+        """[N, C, side, side] -> [N, O, I, 1, 1], or [N, O, I, k, k] of a separable head."""
+        change: Tensor = self.output(self.convs(x))
+        return change.reshape(len(x), self.layer.outputs, self.layer.inputs, *change.shape[-2:])
 
 
 class Hypernetwork(Trunk):
-    """A ResNet34 without its pooling, and a head for each layer that is changed."""
+    """A ResNet34 without its pooling, and a head for each layer that is changed.
+
+    wide: it sees the middle three quarters of a square image's pixel rows (published files of cars).
+    """
+
+    wide = False
 
     def __init__(self, config: HypernetConfig):
         super().__init__(
@@ -170,10 +210,15 @@ class Hypernetwork(Trunk):
             }
         )
 
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Images as the network sees them."""
+        return preprocessed(images, self.shape.resolution, self.wide)
+
     def forward(self, images: Tensor, current: Tensor) -> dict[str, Tensor]:
         """Photographs and their reconstructions, [N, 3, S, S] each, about [-1, 1] -> changes by a weight's name.
 
+        Of a wide network the photographs are [N, 3, 3/4 S, S]; it sees these middle rows of the reconstructions, too.
         A change broadcasts over the weight [1, O, I, k, k]: it is [N, O, I, k, k] or [N, O, I, 1, 1].
         """
-        x = self.levels(torch.cat([images, current], dim=1))[-1]
+        x = self.levels(torch.cat([images, middle(current, images.shape[-2:])], dim=1))[-1]
         return {layer.parameter: self.refinement_blocks[str(layer.index)](x) for layer in self.shape.tuned}

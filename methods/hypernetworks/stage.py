@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datasets.images import resized
 from methods.base import Inversion, Method, MethodInfo
 from methods.batching import slices
 from methods.checkpoints.hyperstyle import load_hyperstyle
@@ -84,7 +83,7 @@ class HyperStyle(Method):
             return init
         results, size = [], self.config.batch_size
         for part in slices(len(ids), size):
-            targets = resized(images[part], self.hypernet.shape.resolution)
+            targets = self.hypernet.preprocess(images[part])
             fixed = self.padded_size(len(targets))
             results.append(last_step(self.hypernet, self.generator, targets, init[part], self.config.steps, fixed))
         return Inversion(

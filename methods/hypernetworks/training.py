@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.images import resized
 from methods.base import Inversion, rendered
 from methods.checkpoints.trained import TOY
 from methods.encoders.designs import DESIGNS
@@ -78,7 +77,7 @@ class HyperStyleTraining(EmaTraining):
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Summed over the refinement steps; identity at the last one only."""
         images, count = batch["images"], self.config.iterations
-        target = resized(images, self.hypernet.shape.resolution)
+        target = self.hypernet.preprocess(images)
         codes = pivots(self.w_encoder, images).latent
         terms: dict[str, Tensor] = {}
         for n, image in enumerate(refine_together(self.hypernet, self.generator, target, codes, count)):
@@ -117,5 +116,5 @@ def inverted(
     start = pivots(encoder, images)
     if hypernet is None:
         return rendered(generator, start).image
-    target = resized(images, hypernet.shape.resolution)
+    target = hypernet.preprocess(images)
     return last_step(hypernet, generator, target, start, count, batch_size=len(images)).image.clamp(-1, 1)

@@ -15,8 +15,7 @@ from methods.feature_maps import FeatureEdit, change_of
 from methods.feature_space import hfgi, weights
 from methods.feature_space.hfgi_network import HfgiConfig, HfgiNetworks, seen
 from methods.generators import Generator, GeneratorConfig
-from methods.generators.readers import from_state
-from tests.parity import Case, key_shapes, require, synth, synthetic_state
+from tests.parity import Case, decoder_256, key_shapes, noise, picture, require, synthetic_state
 
 OWN = ("residue.", "grid_align.")
 
@@ -43,20 +42,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    """The case's decoder, 256 px."""
-    shapes = key_shapes("rosinality_256_cm2", "g_ema")
-    state = synthetic_state({f"decoder.{key}": shape for key, shape in shapes.items()})
-    own = {key.removeprefix("decoder."): value for key, value in state.items()}
-    return from_state(own, torch.zeros(512), Path("case")).double().requires_grad_(False)
-
-
-def picture(name: str) -> Tensor:
-    return torch.from_numpy(synth().to_pm1(synth().synthetic_image_u8(name, 256, 256))).double()
-
-
-def noise(name: str, *shape: int, times: float = 1.0) -> Tensor:
-    drawn = torch.from_numpy(synth().synthetic_noise(name, shape))
-    return (drawn * torch.tensor(times, dtype=torch.float32)).double()
+    return decoder_256()
 
 
 @pytest.mark.slow  # official widths at 256 px, in double precision

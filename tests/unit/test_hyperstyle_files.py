@@ -70,7 +70,10 @@ def test_the_w_encoder_comes_from_its_own_file_and_starts_from_the_hypernetworks
     state |= {"encoder.linear.bias": torch.arange(512.0)}
     encoder = tmp_path / "w.pt"
     torch.save({"state_dict": state, "latent_avg": torch.full((10, 512), 7.0), "opts": {}}, encoder)
-    found = load_hyperstyle(saved(tmp_path, content(wide)), encoder).encode(torch.zeros(1, 3, 64, 64))
+    # Options of cars in either file: both networks see the same.
+    read = load_hyperstyle(saved(tmp_path, content(wide) | {"opts": {"dataset_type": "cars_hypernet"}}), encoder)
+    assert read.encoder is not None and read.encoder.encoder.wide and read.hypernet.wide
+    found = read.encode(torch.zeros(1, 3, 64, 64))
     assert torch.equal(found, (torch.arange(512.0) + torch.linspace(-1, 1, 512)).expand(1, 10, 512))
 
 

@@ -39,12 +39,13 @@ ADA = {"ada_small_64": (64, 64), "ada_full_64": (64, 512), "ada_ffhq_256": (256,
        "ada_ffhq_1024": (1024, 512)}  # fmt: skip
 ELSEWHERE = {
     "ada_d_ffhq_1024", "ada_small_64_cond", "bisenet_19", "curricularface_ir101", "e4e_w_discriminator",
-    "edit_directions", "facenet_vggface2", "hfgi_ffhq", "hyperstyle_ffhq", "ir_se50", "lpips_alex", "lpips_vgg",
-    "rosinality_d_1024_cm2", "sfe_editor_light", "sfe_inverter_light", "torchvision_alexnet", "torchvision_vgg16",
+    "edit_directions", "facenet_vggface2", "hfgi_ffhq", "hyperstyle_ffhq", "hyperstyle_separable_1024",
+    "hyperstyle_separable_512", "hyperstyle_size256", "ir_se50", "lpips_alex", "lpips_vgg", "rosinality_d_1024_cm2",
+    "sfe_editor_light", "sfe_inverter_light", "torchvision_alexnet", "torchvision_vgg16",
 }  # fmt: skip
 
 # Families whose inventories are listed before the suite reads their files.
-UNREAD = ("hyperstyle_separable_", "hyperstyle_size256", "sg3", "styleres_")
+UNREAD = ("sg3", "styleres_")
 
 
 def blank(shapes: dict[str, list[int]]) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from methods.feature_space.sfe_networks import Inverter, Sfe, SfeConfig
 from methods.generators import Generator, GeneratorConfig
 from methods.generators.readers import from_state
 from tests import parity
-from tests.parity import Case, key_shapes, synthetic_state
+from tests.parity import Case, key_shapes, noise, picture, synthetic_state
 
 ROWS, LAYER = 14, 9  # of a 256 px generator; StyleFeatureEditor's map
 
@@ -30,10 +29,6 @@ def rule() -> Any:
     import synth2 as module
 
     return module
-
-
-def noise(name: str, shape: tuple[int, ...], scale: float) -> Tensor:
-    return torch.from_numpy(np.float32(scale) * parity.synth().synthetic_noise(name, shape)).double()
 
 
 def decoder() -> Generator:
@@ -57,8 +52,8 @@ def test_networks_have_the_listed_tensors(file: str) -> None:
 @pytest.mark.slow
 def test_the_map_enters_where_the_authors_put_it() -> None:
     case, generator = Case("sfe_entry_256"), decoder()
-    w = noise("sfe_entry_256.w", (1, ROWS, 512), 0.7).requires_grad_(True)
-    maps = noise("sfe_entry_256.map", (1, 512, 64, 64), 0.5).requires_grad_(True)
+    w = noise("sfe_entry_256.w", 1, ROWS, 512, times=0.7).requires_grad_(True)
+    maps = noise("sfe_entry_256.map", 1, 512, 64, 64, times=0.5).requires_grad_(True)
     image = drawn(generator, w, LAYER, maps)
     case.assert_close("img", image)
     grad_w, grad_map = torch.autograd.grad(image.square().mean(), (w, maps))
@@ -76,8 +71,7 @@ def test_files_give_the_authors_codes_maps_and_pictures(tmp_path: Path) -> None:
     torch.save({"state_dict": state}, tmp_path / "sfe_editor_light.pt")
     del state
     network = load_sfe(tmp_path / "sfe_editor_light.pt", generator).double()
-    true = parity.synth()
-    x = torch.from_numpy(true.to_pm1(true.synthetic_image_u8("sfe_256.x", 256, 256, 1, block=8))).double()
+    x = picture("sfe_256.x")
     with torch.no_grad():
         case.assert_close("F_pred", network.inverter.fs_backbone(x)[1][:, ::16])
         w, own, fused = network.inverter(x, generator)
@@ -88,8 +82,8 @@ def test_files_give_the_authors_codes_maps_and_pictures(tmp_path: Path) -> None:
         zero = network.editor(fused, torch.zeros_like(fused))
         case.assert_close("F_zero", zero[:, ::16])
         case.assert_close("img_zero", drawn(generator, w, LAYER, zero))
-        pair = noise("sfe_256.we", (1, ROWS, 512), 0.7)
-        step = (2.0 * noise("sfe_256.d", (1, 1, 512), 0.3)).expand_as(pair)
+        pair = noise("sfe_256.we", 1, ROWS, 512, times=0.7)
+        step = (2.0 * noise("sfe_256.d", 1, 1, 512, times=0.3)).expand_as(pair)
         edit.assert_close("w", w)
         edit.assert_close("F_fused", fused[:, ::16])
         before, after = (generator.feature_map(codes, LAYER) for codes in (pair, pair + step))
