@@ -8,6 +8,7 @@ import torch
 
 from datasets.checkpoints import read_safetensors
 from methods.checkpoints import trained
+from methods.encoders.designs import DESIGNS
 from methods.encoders.encoder import SMALL, Design, Encoder
 from methods.encoders.networks import EncoderConfig, SingleCode, StyleBlock
 from methods.generators.stylegan2 import Generator
@@ -29,6 +30,23 @@ def load_encoder(path: Path, design: Design, generator: Generator) -> Encoder:
     """An encoder in eval mode, ready for its generator. Raises ValueError that names the file and the fix."""
     encoder = trained.load(path, "encoder", lambda shape: Encoder(design, EncoderConfig(**shape)), generator)
     return encoder.set_average_image(generator)
+
+
+def encoder_for(kind: str, source: str, generator_name: str, generator: Generator) -> Encoder:
+    """A trained encoder that another training starts from, frozen.
+
+    Args:
+        kind: of methods/encoders/designs.py.
+        source: a bundled name or a file; "" for the one trained for the generator, "toy" for a random one.
+        generator_name: name or file of the generator.
+        generator: what the encoder makes codes for.
+
+    Raises:
+        FileNotFoundError: there is none; the message says how to train it.
+    """
+    if source == trained.TOY:
+        return toy_encoder(DESIGNS[kind], generator)
+    return load_encoder(find(source or f"{kind}-{Path(generator_name).stem}", kind), DESIGNS[kind], generator)
 
 
 def toy_encoder(design: Design, generator: Generator, seed: int = 0) -> Encoder:

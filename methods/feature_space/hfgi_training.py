@@ -14,12 +14,9 @@ from torch import Tensor
 from torchvision.transforms import RandomPerspective
 
 from datasets.images import resized
-from methods.checkpoints.trained import TOY
-from methods.encoders.designs import DESIGNS
 from methods.encoders.encoder import Encoder
 from methods.encoders.training import FORWARD_ONLY
-from methods.encoders.weights import find as find_encoder
-from methods.encoders.weights import load_encoder, toy_encoder
+from methods.encoders.weights import encoder_for
 from methods.feature_maps import FeatureEdit, change_of
 from methods.feature_space import weights
 from methods.feature_space.hfgi import KIND, fresh, load
@@ -54,10 +51,7 @@ class HfgiTrainingConfig(NetworkTrainingConfig):
 
 def encoder_of(config: HfgiTrainingConfig, generator: Generator) -> Encoder:
     """The frozen e4e. Raises FileNotFoundError that says how to train it."""
-    if config.encoder == TOY:
-        return toy_encoder(DESIGNS["e4e"], generator)
-    source = config.encoder or f"e4e-{Path(config.generator).stem}"
-    return load_encoder(find_encoder(source, "e4e"), DESIGNS["e4e"], generator)
+    return encoder_for("e4e", config.encoder, config.generator, generator)
 
 
 class HfgiTraining(EmaTraining):

@@ -18,10 +18,9 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from methods.checkpoints.trained import TOY
 from methods.editing.directions import in_strengths
 from methods.editing.weights import load_directions
-from methods.encoders.designs import DESIGNS
 from methods.encoders.encoder import Encoder
-from methods.encoders.weights import find as find_encoder
-from methods.encoders.weights import load_encoder, toy_encoder
+from methods.encoders.training import FORWARD_ONLY
+from methods.encoders.weights import encoder_for
 from methods.feature_space import weights
 from methods.feature_space.feature_style_training import drawn, start_from
 from methods.feature_space.sfe import KIND, edited, fresh_network, load_own
@@ -30,8 +29,6 @@ from methods.features import mean_square
 from methods.generators.stylegan2 import Generator
 from methods.training.base import EmaTraining, NetworkTrainingConfig, Reconstruction, warmup_cosine
 from methods.training.losses import reconstruction_terms
-
-FORWARD_ONLY = 1 / 3  # of the work of a pass with its backward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +59,7 @@ class SfeTrainingConfig(NetworkTrainingConfig):
 
 def pairs_of(config: SfeTrainingConfig, generator: Generator) -> Encoder:
     """The frozen e4e. Raises FileNotFoundError that says how to train it."""
-    if config.e4e == TOY:
-        return toy_encoder(DESIGNS["e4e"], generator)
-    source = config.e4e or f"e4e-{Path(config.generator).stem}"
-    return load_encoder(find_encoder(source, "e4e"), DESIGNS["e4e"], generator)
+    return encoder_for("e4e", config.e4e, config.generator, generator)
 
 
 def edits_of(config: SfeTrainingConfig, generator: Generator) -> Tensor:

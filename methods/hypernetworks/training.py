@@ -14,11 +14,8 @@ import torch
 from torch import Tensor
 
 from methods.base import Inversion, rendered
-from methods.checkpoints.trained import TOY
-from methods.encoders.designs import DESIGNS
 from methods.encoders.encoder import Encoder
-from methods.encoders.weights import find as find_encoder
-from methods.encoders.weights import load_encoder, toy_encoder
+from methods.encoders.weights import encoder_for
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS, HypernetConfig, Hypernetwork
 from methods.hypernetworks.refine import last_step, refine_together
@@ -48,11 +45,7 @@ class HyperStyleTrainingConfig(NetworkTrainingConfig):
 
 def pivots_of(config: HyperStyleTrainingConfig, generator: Generator) -> Encoder:
     """The frozen W encoder. Raises FileNotFoundError that says how to train it."""
-    design = DESIGNS["hyperstyle_w_encoder"]
-    if config.w_encoder == TOY:
-        return toy_encoder(design, generator)
-    source = config.w_encoder or f"hyperstyle_w_encoder-{Path(config.generator).stem}"
-    return load_encoder(find_encoder(source, "hyperstyle_w_encoder"), design, generator)
+    return encoder_for("hyperstyle_w_encoder", config.w_encoder, config.generator, generator)
 
 
 class HyperStyleTraining(EmaTraining):
