@@ -86,3 +86,38 @@ def test_effects_of_an_edit_are_those_of_the_tables() -> None:
     for method, printed in (("e4e+pti", ["0.81", "0.92", "1.01"]), ("pti", ["0.68", "0.79", "0.85"])):
         assert [f"{mean(dataset, 'edit_effect', method):.2f}" for dataset in SETS] == printed
     assert all(find("paired", dataset, "edit_effect", "e4e+pti")["mark"] == "better" for dataset in SETS)
+
+
+def test_what_is_said_of_feature_maps_holds() -> None:
+    """docs/methods.md and the README against the committed run of feature-space, whose reference is e4e + PTI."""
+    run = "feature-space"
+    assert said("README.md", "tells everybody apart (rank-1 100 % on all sets)")
+    assert said("README.md", "DHR has a lower MSE than e4e + PTI on all sets")
+    for dataset in SETS:
+        assert float(find("means", dataset, "rank1_sface", "sfe", run)["value"]) == 1
+        for method, metric in (
+            ("e4e+dhr", "mse"),
+            ("e4e+dhr", "lpips_vgg"),
+            ("e4e+dhr", "id_sface"),
+            ("sfe+pti", "mse"),
+        ):
+            assert find("paired", dataset, metric, method, run)["mark"] == "better", (dataset, method, metric)
+        order = [float(find("means", dataset, "mse", method, run)["value"]) for method in ("sfe", "hfgi", "e4e")]
+        assert order == sorted(order)
+        effects = [
+            float(find("means", dataset, "edit_effect", method, run)["value"]) for method in ("e4e+dhr", "e4e+pti")
+        ]
+        assert 0.6 < effects[0] / effects[1] < 0.75
+
+
+@pytest.mark.parametrize("dataset", SETS)
+def test_the_tables_of_feature_maps_are_the_committed_ones(dataset: str) -> None:
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    heads = {"openpeople": "| openpeople (", "celeba": "| CelebA, test photographs |", "orl": "| ORL ("}
+    lines = text[text.index(heads[dataset]) :].split("\n\n")[0].splitlines()[2:]
+    metrics = ("mse", "lpips_vgg", "id_sface", "rank1_sface", "edit_effect", "edit_id_equal", "edit_still_psnr", "nscd")
+    methods = ("e4e", "hfgi", "feature_style", "sfe", "e4e+dhr", "pti", "e4e+pti", "sfe+pti")
+    for method, line in zip(methods, lines, strict=True):
+        for metric, cell in zip(metrics, (c.strip() for c in line.strip("|").split("|")[1:]), strict=True):
+            value = float(find("means", dataset, metric, method, "feature-space")["value"])
+            assert cell == f"{value:.{len(cell.split('.')[1])}f}", (method, metric)
