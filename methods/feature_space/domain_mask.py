@@ -36,7 +36,7 @@ class DomainConfig:
 
     steps: of the optimisation in W. segments: superpixels. compactness: of them; higher is more like a grid. threshold:
     a superpixel of face or hair is inside below this mean LPIPS, summed over layers. without_region: the threshold
-    where no region is found, for all superpixels. parser: of the region, see metrics.regions; "" for none.
+    where no region is found, for all superpixels. parser: of the region, see metrics.regions; "none" for none.
     """
 
     steps: int = 40
@@ -64,7 +64,7 @@ def domain_masks(
     with torch.no_grad():
         made = generator.synthesis(last.pop().w.expand(-1, generator.num_ws, -1)).clamp(-1, 1)
         errors = perceptual(NETWORK).to(images).spatial(made, images)
-    regions = load_parser(config.parser)(images)[0] if config.parser else torch.zeros_like(errors)
+    regions = torch.zeros_like(errors) if config.parser == "none" else load_parser(config.parser)(images)[0]
     masks = [
         inside(superpixels(image, config.segments, config.compactness), error, region, config)
         for image, error, region in zip(images, errors, regions, strict=True)

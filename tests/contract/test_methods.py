@@ -24,7 +24,7 @@ FEW = {
     "w_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
     "w_plus_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
     "pivotal_tuning": {"steps": 2, "stop_lpips": 0.0},
-    "dhr": {"steps": 2, "domain.steps": 2, "batch_size": 2},
+    "dhr": {"steps": 2, "domain.steps": 1, "domain.segments": 9, "domain.parser": "none", "batch_size": 2},
     **{name: {"weights": "toy", "batch_size": 2} for name in LEARNED},
     "hfgi": {"weights": "toy"},  # image by image
 }
