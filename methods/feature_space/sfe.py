@@ -21,29 +21,15 @@ from methods.batching import padded, slices
 from methods.checkpoints.sfe import load_sfe
 from methods.checkpoints.trained import TOY, is_own
 from methods.feature_maps import FeatureEdit
-from methods.feature_space import weights
+from methods.feature_space import feature_style, weights
 from methods.feature_space.feature_style import at_rest, fitted
 from methods.feature_space.sfe_networks import Merging, Sfe, SfeConfig, check_entry
 from methods.generators.stylegan2 import Generator
 
 KIND = "sfe"
 # At 64 px: 0.7 million parameters, and a trunk of the shape of the bundled Feature-Style encoder.
-SMALL: dict[str, Any] = {
-    "units": (1, 1, 2, 1),
-    "widths": (16, 32, 64, 64),
-    "content": 64,
-    "pool": 1,
-    "blocks": 3,
-    "hidden": 12,
-}
-TINY: dict[str, Any] = {
-    "units": (1, 1, 1, 1),
-    "widths": (4, 4, 4, 4),
-    "content": 4,
-    "pool": 1,
-    "blocks": 1,
-    "hidden": 4,
-}
+SMALL: dict[str, Any] = {**feature_style.SMALL, "blocks": 3, "hidden": 12}
+TINY: dict[str, Any] = {**feature_style.TINY, "blocks": 1, "hidden": 4}
 
 
 @dataclass(frozen=True)
@@ -79,9 +65,8 @@ class StyleFeatureEditor(Method):
 
     def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
         super().__init__(generator, config, seed)
-        source = self._source(self.config)
-        self.network = load_network(source, generator)
-        self.reference = weights.reference(source, KIND, generator)
+        self.reference = weights.reference(self._source(self.config), KIND, generator)
+        self.network = weights.network_of(self.reference, KIND, generator, load_network)
 
     @classmethod
     def _source(cls, config: SfeStageConfig) -> str:

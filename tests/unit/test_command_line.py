@@ -18,6 +18,7 @@ from benchmarks.cli import COMMANDS, logs, main, parse, parsing, suite
 from benchmarks.cli.parsing import SUITES, WORLD
 from benchmarks.engine.config import load_suite
 from benchmarks.errors import ConfigError
+from methods.training.registry import TRAININGS
 
 PHOTOGRAPHS = str(Path(__file__).parents[2] / "docs")  # a folder that has pictures
 # The least words that a command takes.
@@ -70,6 +71,13 @@ def test_help_of_a_command_teaches_it(command: str, capsys: pytest.CaptureFixtur
     out = capsys.readouterr().out
     assert end.value.code == 0 and f"inversion-bench {command} " in out.split("examples:")[1]
     assert "--quiet" in out and "--debug" in out and ("--device" in out) == (command in COMPUTING)
+
+
+def test_help_of_train_names_every_training(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    words = set(capsys.readouterr().out.replace(",", " ").split())
+    assert set(TRAININGS.names()) <= words
 
 
 @pytest.mark.parametrize("command", COMMANDS)
