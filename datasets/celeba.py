@@ -4,6 +4,9 @@ Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015. CelebA-HQ is
 non-commercial research only; no part may be published or distributed further, so neither these photographs nor
 images made from them may enter a repository or a document.
 
+`validation` is a part of the training photographs, from which default settings are chosen: the bundled generator and
+encoders have seen these photographs, but nobody in them is in a test photograph.
+
 The archive has the first 999 photographs. `manifests/celeba.csv`, written by `python -m metrics.celeba_index`, has
 their five landmarks by MTCNN, the split, the group of the person and what occludes the face. Ids are the original
 numbers.
@@ -12,6 +15,7 @@ numbers.
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -34,6 +38,8 @@ VERSION = 1
 INDEX = Path(__file__).parent / "manifests" / "celeba.csv"
 ASSET = "celeba_photographs"
 Split = Literal["train", "test"]
+SPLITS = ("train", "validation", "test")
+VALIDATION = 24  # photographs, one a person
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,19 @@ def index() -> tuple[Photograph, ...]:
         return tuple(_photograph(row) for row in csv.DictReader(handle))
 
 
+@cache
+def validation() -> tuple[Photograph, ...]:
+    """VALIDATION training photographs without an object before the face, of as many people, by their numbers.
+
+    They are the first ones in the order of the SHA-256 of their ids, which no later photograph and no library changes.
+    """
+    people: dict[str, Photograph] = {}
+    for photograph in sorted(index(), key=lambda each: hashlib.sha256(each.id.encode()).digest()):
+        if photograph.split == "train" and photograph.landmarks and not photograph.occlusion:
+            people.setdefault(photograph.person, photograph)
+    return tuple(sorted(list(people.values())[:VALIDATION], key=lambda each: each.id))
+
+
 def _photograph(row: dict[str, str]) -> Photograph:
     landmarks = None
     if row["probability"]:
@@ -76,14 +95,16 @@ def aligned(photograph: Photograph, resolution: int) -> Image.Image:
     return ffhq_alignment.align(image, ffhq_alignment.frame_of_5(photograph.landmarks), resolution)
 
 
-def build(split: Split = "test", resolution: int = 64, occluded: bool = False) -> Manifest:
-    """The photographs of one split; ids such as 000042. No person is in both splits.
+def build(split: str = "test", resolution: int = 64, occluded: bool = False) -> Manifest:
+    """The photographs of one split; ids such as 000042. Nobody is in a test photograph and in another one.
 
+    split: one of SPLITS; validation is a part of train.
     occluded: only those with something before the face (microphone, hand, hair over an eye, sunglasses, hat brim).
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"data set 'celeba': split is {split!r}, expected 'train' or 'test'")
-    chosen = [each for each in index() if each.split == split and (each.occlusion or not occluded)]
+    if split not in SPLITS:
+        raise ValueError(f"data set 'celeba': split is {split!r}, expected one of {', '.join(SPLITS)}")
+    photographs = validation() if split == "validation" else [each for each in index() if each.split == split]
+    chosen = [each for each in photographs if each.occlusion or not occluded]
     name, covered = ("celeba_occluded", " with a covered face") if occluded else ("celeba", "")
     head = Manifest(
         name=name, title=f"CelebA, {split} photographs{covered}", version=VERSION, recipe=ffhq_alignment.RECIPE,

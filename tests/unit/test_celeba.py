@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from datasets import alignment, assets, images
-from datasets.celeba import ASSET, aligned, index, load_training_photographs
+from datasets.celeba import ASSET, VALIDATION, aligned, build, index, load_training_photographs, validation
 from metrics.networks.sface import load_sface
 
 SAME_PERSON = 0.45
@@ -27,6 +27,18 @@ def test_index_holds_every_photograph_once() -> None:
 def test_no_person_stands_in_both_splits() -> None:
     people = {split: {p.person for p in index() if p.split == split} for split in ("train", "test")}
     assert not people["train"] & people["test"]
+
+
+def test_validation_photographs_are_of_as_many_people_who_are_in_no_test_photograph() -> None:
+    chosen = validation()
+    people = {photograph.person for photograph in chosen}
+    assert len(chosen) == len(people) == VALIDATION == 24
+    assert not people & {photograph.person for photograph in index() if photograph.split == "test"}
+    assert all(each.split == "train" and each.landmarks is not None and not each.occlusion for each in chosen)
+    # Always the same: settings were chosen from them.
+    assert [int(each.id) for each in chosen[:8]] == [16, 22, 44, 61, 71, 135, 182, 299]
+    with pytest.raises(ValueError, match="split is 'val', expected one of train, validation, test"):
+        build("val")
 
 
 @pytest.mark.assets
