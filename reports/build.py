@@ -14,12 +14,13 @@ from typing import Any
 
 from inversion_bench.files import write_text
 from reports import bibliography, dashboard, figures, latex, layout, markdown, published_comparison, tables_csv
+from reports.equal_time import equal_time
 from reports.frame import ReportError, Results, read
 from reports.listings import Listing, distinct, listings
 from reports.sections import sections
 from reports.summary import summary
 from reports.table import Table
-from reports.tabulate import costs, means, paired
+from reports.tabulate import costs, means, paired, part_reference
 
 EVERY_KIND = figures.Choice()
 
@@ -31,7 +32,7 @@ def build(
 
     Args:
         directory: a finished run.
-        reference: the method that paired tables compare with and image grids rank by; by default run.json's first.
+        reference: the method that paired tables compare with and image grids rank by; by default the suite's.
         layouts: names or files of reports.layout; each is written to DIR/report/layouts as markdown, LaTeX and CSV.
         choice: the images that figures show.
 
@@ -42,15 +43,16 @@ def build(
         FileNotFoundError, ReportError: the run cannot be reported; nothing is written.
     """
     results = read(directory)
-    reference = reference or results.methods[0]
+    reference = reference or results.reference
     if reference not in results.methods:
         raise ReportError(f"expected a reference among {list(results.methods)}, found {reference!r}")
     choice.check(results)
     arranged = [(stem, one.compact, layout.arrange(results, one)) for stem, one in map(layout.load, layouts)]
     quality = [means(results, *part) for part in results.parts] if results.metrics else []
     compared = [part for part in results.parts if quality and len(results.part_methods(*part)) > 1]
-    differences = [paired(results, *part, _present(results, part, reference)) for part in compared]
+    differences = [paired(results, *part, part_reference(results, part, reference)) for part in compared]
     cost_tables = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
+    at_equal_time = [table for part in results.parts if (table := equal_time(results, *part))]
     published = published_comparison.tables(results)
     shown = [part for table in quality for part in sections(table)]
     printed = [*shown, *(part for table in differences for part in sections(table)), *published]
@@ -61,8 +63,8 @@ def build(
         "tables.tex": latex.document([*first, *(table for _, _, tables in arranged for table in tables)]),
         "recipes.tex": latex.recipes(printed),
         "tables.csv": tables_csv.dumps([*quality, *differences, *published]),
-        "costs.md": costs_markdown(results, cost_tables),
-        "costs.csv": tables_csv.dumps(cost_tables),
+        "costs.md": costs_markdown(results, [*at_equal_time, *cost_tables]),
+        "costs.csv": tables_csv.dumps([*at_equal_time, *cost_tables]),
     }
     for table in [*first, *printed]:
         stem = "summary" if table in first else latex.label(table)
@@ -82,12 +84,6 @@ def build(
     drawn = figures.draw(results, quality, differences, cost_tables, reference, folder / "figures", choice)
     page = dashboard.write(results, quality, cost_tables, reference, about)
     return [*written, *drawn, page, page.with_name("share.html")]
-
-
-def _present(results: Results, part: tuple[str, str], reference: str) -> str:
-    """The reference, or the part's first method where the suite does not run the reference."""
-    methods = results.part_methods(*part)
-    return reference if reference in methods else methods[0]
 
 
 def tables_markdown(

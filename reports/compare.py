@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from reports import markdown
+from reports import markdown, verdicts
 from reports.frame import COSTS, ReportError, Results
 from reports.listings import distinct
 from reports.statistics import LEVEL, MIN_PAIRS, Direction, Interval, better, paired_interval, wins
@@ -89,6 +89,7 @@ def compare(a: Results, b: Results, across: Sequence[str] = ()) -> str:
         "## Differences",
         _table(a, decided) if decided else "None.",
         *(_folded(a, part, quality) for part in parts),
+        *verdicts.section(a, b),
         "## Costs",
         *([_table(a, costs)] if costs else []),
         *(markdown.escape(text) for text in not_compared),

@@ -89,6 +89,12 @@ class Results:
     def methods(self) -> tuple[str, ...]:
         return tuple(self.run["methods"])
 
+    @property
+    def reference(self) -> str:
+        """The method that others are compared with: the suite's, or the first one where that is not run."""
+        wanted = str((self.run.get("config") or {}).get("reference_method") or "")
+        return wanted if wanted in self.methods else self.methods[0]
+
     @cached_property
     def metrics(self) -> tuple[str, ...]:
         """Quality metrics in the order of run.json."""

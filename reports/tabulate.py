@@ -79,6 +79,12 @@ def paired(results: Results, dataset: str, protocol: str, reference: str) -> Tab
     )  # fmt: skip
 
 
+def part_reference(results: Results, part: tuple[str, str], reference: str) -> str:
+    """The reference, or the part's first method where the suite does not run the reference."""
+    methods = results.part_methods(*part)
+    return reference if reference in methods else methods[0]
+
+
 def _columns(results: Results, dataset: str, protocol: str) -> tuple[Column, ...]:
     return tuple(column(results, metric) for metric in results.part_metrics(dataset, protocol))
 
@@ -190,17 +196,28 @@ def _paired_cells(
         if both.empty:
             cells.append(_unpaired(results, column, dataset, protocol, method, reference))
             continue
-        pair = both[method].to_numpy(), both[reference].to_numpy()
-        groups = results.groups(dataset, list(both.index))
-        difference = paired_interval(*pair, groups)
-        mark: CellMark = ""
-        if difference.excludes_zero:
-            mark = "better" if better(difference.mean, column.direction) else "worse"
-        elif column.margin and equivalent(*pair, column.margin, groups):
-            mark = "equivalent"
-        won = wins(*pair, column.direction)
-        cells.append(_cell(difference, expected=expected, wins=won, mark=mark))
+        cells.append(difference_cell(results, column, dataset, both[method], both[reference], expected))
     return cells
+
+
+def difference_cell(
+    results: Results, column: Column, dataset: str, values: pd.Series, others: pd.Series, expected: int = 0
+) -> Cell:
+    """The mean of values - others as a cell, marked better, worse or equivalent.
+
+    Args:
+        results, column, dataset: of the values.
+        values, others: by image, of the same images.
+        expected: images that there should be; by default those of the values.
+    """
+    pair, groups = (values.to_numpy(), others.to_numpy()), results.groups(dataset, list(values.index))
+    difference = paired_interval(*pair, groups)
+    mark: CellMark = ""
+    if difference.excludes_zero:
+        mark = "better" if better(difference.mean, column.direction) else "worse"
+    elif column.margin and equivalent(*pair, column.margin, groups):
+        mark = "equivalent"
+    return _cell(difference, expected=expected or len(values), wins=wins(*pair, column.direction), mark=mark)
 
 
 def _unpaired(results: Results, column: Column, dataset: str, protocol: str, method: str, reference: str) -> Cell:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.cli.parsing import Parser, add_json, add_replace, add_suite, add_wandb
 from benchmarks.errors import ConfigError
@@ -114,7 +114,7 @@ def _of_folder(
         if not (folder / name).is_file():
             raise ConfigError(f"{folder} has no {name}: not a finished run; `status {folder}` says more")
     output.prepare(folder)
-    return _build(folder, json.loads((folder / "run.json").read_bytes()), layouts, images, rank_by)
+    return _build(folder, layouts, images, rank_by)
 
 
 def intact(out: Path) -> bool:
@@ -144,21 +144,19 @@ def write(stored: Run, layouts: list[str] | None = None, images: list[str] | Non
     Raises:
         ConfigError: a layout, an image or a metric does not exist.
     """
-    from benchmarks.engine.export import compact, describe
+    from benchmarks.engine.export import compact
 
     compact(stored)
-    return _build(stored.out, describe(stored.plan), layouts or [], images or [], rank_by)
+    return _build(stored.out, layouts or [], images or [], rank_by)
 
 
-def _build(out: Path, about: dict[str, Any], layouts: list[str], images: list[str], rank_by: str) -> Written:
+def _build(out: Path, layouts: list[str], images: list[str], rank_by: str) -> Written:
     from reports.build import build
     from reports.figures import Choice
     from reports.frame import ReportError, read
 
-    config = about.get("config") or {}
-    reference = config.get("reference_method") or ""
     try:
-        files = build(out, reference if reference in about["methods"] else "", layouts, Choice(tuple(images), rank_by))
+        files = build(out, layouts=layouts, choice=Choice(tuple(images), rank_by))
         results = read(out)
     except ReportError as error:
         raise ConfigError(str(error)) from error

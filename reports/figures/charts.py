@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from reports.equal_time import curves
 from reports.figures.style import colour, heading, legend, marker, panels, plain, style
 from reports.frame import Results
 from reports.statistics import Direction, better, sign
@@ -124,14 +125,6 @@ def front(points: Mapping[str, tuple[float, float]], direction: Direction) -> li
             best = gain
             names.append(name)
     return names
-
-
-def curves(methods: Iterable[str]) -> list[list[str]]:
-    """Methods that differ in settings only (NAME and NAME@key=value), each group of at least two in its order."""
-    groups: dict[str, list[str]] = {}
-    for method in methods:
-        groups.setdefault(method.partition("@")[0], []).append(method)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 def _both(left: Cell | None, right: Cell) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.cli import main
 from reports.compare import RecipeError, compare
 from reports.frame import Results, check
+from reports.verdicts import verdicts
 from tests.unit.simulated_run import lose, rows, run_json, write
 
 
@@ -54,6 +55,18 @@ def test_a_change_is_listed_with_its_interval_and_direction() -> None:
     assert differences(compare(run(), run(shifted(-0.05, metric="gain_b"))))[0][8] == "worse"
     text = compare(run(), run(shifted(0.05, images="im001")))
     assert differences(text) == [] and "not distinguishable in 1" in text and "0.1 of 1 differences" in text
+
+
+def test_verdicts_that_only_one_run_gives_are_counted_and_listed() -> None:
+    """plain is the reference; fine has lower errors than it in both runs until it is made as bad, or worse."""
+    assert "Of 4 differences to Title of plain in both runs, 0 (0.0%)" in compare(run(), run())
+    assert [one.a for one in verdicts(run(), run())] == ["better"] * 4
+    undone = compare(run(), run(shifted(0.2)))
+    assert "1 (25.0%) are called better or worse in one run only; 0 are reversed" in undone
+    assert "| faces | standard | fine | error_a | better | not distinguishable |" in undone.replace("\\", "")
+    assert "; 1 are reversed" in compare(run(), run(shifted(0.4)))
+    other = run(config={"reference_method": "fine"})
+    assert "differences to Title of fine" in compare(other, other)
 
 
 def test_other_processors_are_a_warning() -> None:
