@@ -75,9 +75,19 @@ Rule = Callable[[FeatureEdit, Tensor, Generator], Mapping[str, Tensor]]
 # A rule takes the edit, the codes [N, num_ws, w_dim] and the shared generator, and returns the operation's values.
 RULES: Registry[Rule] = Registry(
     "rule of feature maps",
-    {"hfgi": "methods.feature_space.hfgi:recompute", "sfe": "methods.feature_space.sfe:recompute"},
+    {name: f"methods.feature_space.{name}:recompute" for name in ("hfgi", "sfe")},
     "inversion_bench.feature_rules",
 )
+
+
+def check_map(layer: int, channels: int, generator: Generator) -> None:
+    """Raises ValueError where a generator's f[layer] does not have so many channels, or is not there."""
+    widths = generator.config.channels
+    if not 1 <= layer < generator.num_ws or widths[layer // 2] != channels:
+        raise ValueError(
+            f"changes a map of {channels} channels at {4 * 2 ** (layer // 2)} px, the generator's maps have "
+            f"{', '.join(map(str, widths))} channels from 4 to {generator.resolution} px"
+        )
 
 
 def change_of(edits: Sequence[FeatureEdit], rows: int | None = None) -> MapChange | None:

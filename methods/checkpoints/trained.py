@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from datasets import assets
 from datasets.checkpoints import COUNTERS, check_tensors, describe, header, read_safetensors, reading
 from inversion_bench.files import atomic
+from methods.base import Method
 from methods.generators.fingerprint import fingerprint
 from methods.generators.stylegan2 import Generator
 
@@ -116,9 +117,63 @@ def load(path: Path, kind: str, build: Callable[[Mapping[str, Any]], N], generat
     return network.eval().requires_grad_(False)
 
 
+@torch.no_grad()
+def start_from(network: nn.Module, path: Path) -> list[str]:
+    """Take over what another network's file has under the same name and shape.
+
+    A first convolution for fewer input channels fills the first ones; the others begin at zero, so that a second
+    image beside the target changes nothing at first.
+
+    Args:
+        network: what begins from the file. A mean of W stays its own.
+        path: of the file.
+
+    Returns:
+        The names taken.
+
+    Raises:
+        ValueError: its first layer does not fit.
+    """
+    stored, own = read_safetensors(path)[0], network.state_dict()
+    first, taken = next(iter(dict(network.named_parameters()))), []
+    for key, value in stored.items():
+        if key == "latent_avg" or key not in own:
+            continue
+        if own[key].shape == value.shape:
+            own[key].copy_(value)
+        elif key == first and own[key].shape[1] > value.shape[1]:
+            own[key].zero_()
+            own[key][:, : value.shape[1]] = value
+        else:
+            continue
+        taken.append(key)
+    if first not in taken:
+        raise ValueError(f"{path}: nothing of it fits this network (no {first} of a fitting shape)")
+    return taken
+
+
 def is_own(path: Path) -> bool:
     """Whether this suite wrote a file of weights; others are read as their authors publish them."""
     return "generator" in header(path)
+
+
+class TrainedStage(Method):
+    """A stage with weights; where its setting `weights` is empty, those that were trained for celeba64.
+
+    Subclasses set `find`, too: a source and the stage's name to the file.
+    """
+
+    find: ClassVar[staticmethod[[str, str], Path]]
+
+    @classmethod
+    def source(cls, config: Any) -> str:
+        """Where a config's weights come from: a bundled name, an asset, a file, or TOY."""
+        return config.weights or f"{cls.info.name}-celeba64"
+
+    @classmethod
+    def weights_hash(cls, config: Any) -> str:
+        source = cls.source(config)
+        return TOY if source == TOY else file_hash(cls.find(source, cls.info.name))
 
 
 def _distinct(network: nn.Module) -> dict[str, Tensor]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from methods.training.count import Count
 
-R1_GAMMA, R1_INTERVAL = 10.0, 16
+R1_GAMMA = 10.0
 POOL = 50
 
 
@@ -63,20 +62,3 @@ class LatentPool(nn.Module):
         chosen = torch.cat([self.codes, w]).index_select(0, torch.tensor(held + given).to(w.device))
         self.codes = chosen[:size]
         return chosen[size:]
-
-
-def discriminator_loss(discriminator: LatentDiscriminator, real: Tensor, fake: Tensor) -> Tensor:
-    """softplus(-D(real)) + softplus(D(fake)), means over codes."""
-    return F.softplus(-discriminator(real)).mean() + F.softplus(discriminator(fake)).mean()
-
-
-def encoder_loss(discriminator: LatentDiscriminator, fake: Tensor) -> Tensor:
-    """softplus(-D(fake)): what the encoder lowers."""
-    return F.softplus(-discriminator(fake)).mean()
-
-
-def r1_penalty(discriminator: LatentDiscriminator, real: Tensor) -> Tensor:
-    """Squared gradient of the discriminator at real codes, times gamma / 2 and the interval that it is applied at."""
-    real = real.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
-    return R1_GAMMA / 2 * R1_INTERVAL * gradient.square().sum(dim=-1).mean()

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from methods.base import Inversion, Method, rendered
+from methods.base import Inversion, rendered
 from methods.batching import padded
 from methods.checkpoints import encoders as published
-from methods.checkpoints.trained import TOY, file_hash, is_own
+from methods.checkpoints.trained import TOY, TrainedStage, is_own
 from methods.encoders.encoder import Design, Encoder, refine
 from methods.encoders.weights import find, load_encoder, toy_encoder
 from methods.generators.stylegan2 import Generator
@@ -32,16 +32,17 @@ class EncoderStageConfig:
     batch_size: int = 8
 
 
-class EncoderStage(Method):
+class EncoderStage(TrainedStage):
     """A trained encoder as a stage. Subclasses set `info` and `design`."""
 
     Config = EncoderStageConfig
+    find = staticmethod(find)
     design: ClassVar[Design]
     config: EncoderStageConfig
 
     def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
         super().__init__(generator, config, seed)
-        source = self._source(self.config)
+        source = self.source(self.config)
         self.encoder: Encoder
         if source == TOY:
             self.encoder = toy_encoder(self.design, generator)
@@ -51,15 +52,6 @@ class EncoderStage(Method):
             self.encoder = load_encoder(path, self.design, generator)
         else:
             self.encoder = published.load_encoder(path, self.info.name, generator).ready()
-
-    @classmethod
-    def _source(cls, config: EncoderStageConfig) -> str:
-        return config.weights or f"{cls.info.name}-celeba64"
-
-    @classmethod
-    def weights_hash(cls, config: EncoderStageConfig) -> str:
-        source = cls._source(config)
-        return TOY if source == TOY else file_hash(find(source, cls.info.name))
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         """One step, or the design's number of refinement steps, on sharp images."""

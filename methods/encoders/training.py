@@ -13,24 +13,19 @@ import torch
 from torch import Tensor
 
 from datasets.images import resized
+from methods.checkpoints.trained import start_from
 from methods.encoders.designs import DESIGNS
 from methods.encoders.e4e import delta_norm, deltas_in_use
 from methods.encoders.encoder import Encoder, refine
 from methods.encoders.interestyle import OFF, InterestConfig, area_weights, filtered_views, masked
-from methods.encoders.latent_discriminator import (
-    R1_INTERVAL,
-    LatentDiscriminator,
-    LatentPool,
-    discriminator_loss,
-    encoder_loss,
-    r1_penalty,
-)
+from methods.encoders.latent_discriminator import R1_GAMMA, LatentDiscriminator, LatentPool
 from methods.encoders.networks import EncoderConfig
-from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder, start_from
+from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder
 from methods.features import mean_square
 from methods.generators.stylegan2 import Generator
 from methods.resizing import pooled
 from methods.style_space import alignment_loss, anchors
+from methods.training.adversary import discriminator_step, fooling_loss
 from methods.training.base import EmaTraining, NetworkTrainingConfig, Reconstruction
 from methods.training.losses import reconstruction_terms, w_norm
 from metrics.regions import load_parser
@@ -110,9 +105,7 @@ class EncoderTraining(EmaTraining):
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         terms, latent = self._terms(batch)
         if self.config.adversarial:
-            self.discriminator.requires_grad_(False)
-            terms["adversarial"] = self.config.adversarial * encoder_loss(self.discriminator, self._codes(latent))
-            self.discriminator.requires_grad_(True)
+            terms["adversarial"] = self.config.adversarial * fooling_loss(self.discriminator, self._codes(latent))
         self._last_codes = latent.detach()
         return terms
 
@@ -211,10 +204,5 @@ class EncoderTraining(EmaTraining):
         real = self.generator.mapping(z)[:, 0]
         real, fake = self.real_pool.swap(real, random), self.fake_pool.swap(fake, random)
         real, fake = real.chunk(world)[rank], fake.chunk(world)[rank]
-        loss = discriminator_loss(self.discriminator, real, fake)
-        self.log("latent_discriminator", loss.detach(), sync_dist=True)
-        if step % R1_INTERVAL == 0:
-            loss = loss + r1_penalty(self.discriminator, real)
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
+        loss = discriminator_step(self, self.discriminator, optimizer, real, fake, step, R1_GAMMA)
+        self.log("latent_discriminator", loss, sync_dist=True)

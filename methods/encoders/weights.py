@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from datasets.checkpoints import read_safetensors
 from methods.checkpoints import trained
 from methods.encoders.designs import DESIGNS
 from methods.encoders.encoder import SMALL, Design, Encoder
@@ -73,29 +72,3 @@ def at_rest(encoder: Encoder, generator: Generator) -> Encoder:
             if isinstance(part, StyleBlock | SingleCode):
                 part.linear.weight.mul_(0.1)
     return encoder.set_average_image(generator)
-
-
-@torch.no_grad()
-def start_from(encoder: Encoder, path: Path) -> list[str]:
-    """Take over what another encoder's file has under the same name and shape; returns the names taken.
-
-    A first convolution for fewer input channels fills the first ones; the others begin at zero, so that a second
-    image beside the target changes nothing at first.
-    """
-    stored = {key: value.float() for key, value in read_safetensors(path)[0].items()}
-    own, taken = encoder.state_dict(), []
-    first = "encoder.input_layer.0.weight"
-    for key, value in stored.items():
-        if key == "latent_avg" or key not in own:
-            continue
-        if own[key].shape == value.shape:
-            own[key].copy_(value)
-        elif key == first and own[key].shape[1] > value.shape[1]:
-            own[key].zero_()
-            own[key][:, : value.shape[1]] = value
-        else:
-            continue
-        taken.append(key)
-    if first not in taken:
-        raise ValueError(f"{path}: nothing of it fits this encoder (no {first} of a fitting shape)")
-    return taken

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods.base import Inversion, Method, MethodInfo, rendered
+from methods.base import Inversion, MethodInfo, rendered
 from methods.batching import padded
-from methods.checkpoints.trained import TOY
+from methods.checkpoints.trained import TOY, TrainedStage
 from methods.feature_maps import FeatureEdit
 from methods.feature_space import weights
 from methods.feature_space.sfe_networks import Trunk, TrunkConfig, check_entry
@@ -40,10 +40,11 @@ class FeatureStyleConfig:
     batch_size: int = 8
 
 
-class FeatureStyle(Method):
+class FeatureStyle(TrainedStage):
     """A code, and what the encoder's map has beyond the generator's map at that code."""
 
     Config = FeatureStyleConfig
+    find = staticmethod(weights.find)
     config: FeatureStyleConfig
     info = MethodInfo(
         name=KIND,
@@ -60,20 +61,11 @@ class FeatureStyle(Method):
 
     def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
         super().__init__(generator, config, seed)
-        source = self._source(self.config)
+        source = self.source(self.config)
         if source == TOY:
             self.network = toy_encoder(generator)
         else:
             self.network = load_encoder(weights.find(source, KIND), generator)
-
-    @classmethod
-    def _source(cls, config: FeatureStyleConfig) -> str:
-        return config.weights or f"{KIND}-celeba64"
-
-    @classmethod
-    def weights_hash(cls, config: FeatureStyleConfig) -> str:
-        source = cls._source(config)
-        return TOY if source == TOY else weights.file_hash(weights.find(source, KIND))
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         latent, residual = [], []

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from datasets.checkpoints import read_safetensors
+from methods.checkpoints.trained import start_from
 from methods.feature_maps import FeatureEdit, change_of
 from methods.feature_space import weights
 from methods.feature_space.feature_style import KIND, encoded, fresh_encoder, load_encoder
@@ -99,21 +99,6 @@ class FeatureStyleTraining(EmaTraining):
 
     def load(self, path: Path) -> Trunk:
         return load_encoder(path, self.generator)
-
-
-@torch.no_grad()
-def start_from(network: nn.Module, path: Path) -> list[str]:
-    """Take over what a file has under the same name and shape; returns the names taken.
-
-    Raises ValueError where nothing fits.
-    """
-    stored, own = read_safetensors(path)[0], network.state_dict()
-    taken = [key for key, value in stored.items() if key in own and own[key].shape == value.shape]
-    if not taken:
-        raise ValueError(f"{path}: nothing of it fits this network")
-    for key in taken:
-        own[key].copy_(stored[key])
-    return taken
 
 
 def drawn(generator: Generator, codes: Tensor, layer: int, maps: Tensor | None) -> Tensor:

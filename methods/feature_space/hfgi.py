@@ -17,9 +17,9 @@ from torch import Tensor
 
 from datasets.checkpoints import reading
 from datasets.images import resized
-from methods.base import Inversion, Method, MethodInfo, render, rendered
+from methods.base import Inversion, MethodInfo, render, rendered
 from methods.checkpoints.hfgi import load_hfgi
-from methods.checkpoints.trained import TOY, file_hash, is_own
+from methods.checkpoints.trained import TOY, TrainedStage, is_own
 from methods.feature_maps import FeatureEdit
 from methods.feature_space import weights
 from methods.feature_space.hfgi_network import HfgiConfig, HfgiNetworks, seen
@@ -88,10 +88,11 @@ class HfgiStageConfig:
     weights: str = ""
 
 
-class Hfgi(Method):
+class Hfgi(TrainedStage):
     """One pass of the networks around the code of the stage before."""
 
     Config = HfgiStageConfig
+    find = staticmethod(weights.find)
     config: HfgiStageConfig
     info = MethodInfo(
         name=KIND,
@@ -108,17 +109,8 @@ class Hfgi(Method):
 
     def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
         super().__init__(generator, config, seed)
-        self.reference = weights.reference(self._source(self.config), KIND, generator)
+        self.reference = weights.reference(self.source(self.config), KIND, generator)
         self.networks = weights.network_of(self.reference, KIND, generator, read)
-
-    @classmethod
-    def _source(cls, config: HfgiStageConfig) -> str:
-        return config.weights or f"{KIND}-celeba64"
-
-    @classmethod
-    def weights_hash(cls, config: HfgiStageConfig) -> str:
-        source = cls._source(config)
-        return TOY if source == TOY else file_hash(weights.find(source, KIND))
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         """The change of the map is that which the rule gives for the code, from what is stored for the image."""

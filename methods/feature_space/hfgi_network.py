@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from methods.feature_maps import check_map
 from methods.generators.stylegan2 import Generator
 from metrics.networks.irse import ResidualUnit, input_layer
 
@@ -47,12 +48,7 @@ class HfgiConfig:
 
     def check(self, generator: Generator) -> None:
         """Raises ValueError where the generator has no such map."""
-        widths = generator.config.channels
-        if not 1 <= self.layer < generator.num_ws or widths[self.layer // 2] != self.channels:
-            raise ValueError(
-                f"changes a map of {self.channels} channels at {self.side} px, the generator's maps have "
-                f"{', '.join(map(str, widths))} channels from 4 to {generator.resolution} px"
-            )
+        check_map(self.layer, self.channels, generator)
 
 
 def _halving(inputs: int, outputs: int) -> nn.Sequential:

@@ -85,7 +85,7 @@ class HfgiTraining(EmaTraining):
     def distort(self, residual: Tensor) -> Tensor:
         """Details [N, 3, R, R], each in a perspective of its own, which step and process alone decide."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed((self.config.seed << 40) + (int(self.steps) << 8) + self.global_rank)
+            torch.manual_seed(self.step_seed)
             return torch.stack([self.perspective(each) for each in residual])
 
     def reconstruct(self, network: HfgiNetworks | None, images: Tensor) -> Reconstruction:

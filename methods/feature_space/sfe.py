@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from methods.base import Inversion, Method, MethodInfo, rendered
+from methods.base import Inversion, MethodInfo, rendered
 from methods.batching import padded, slices
 from methods.checkpoints.sfe import load_sfe
-from methods.checkpoints.trained import TOY, is_own
+from methods.checkpoints.trained import TOY, TrainedStage, is_own
 from methods.feature_maps import FeatureEdit
 from methods.feature_space import feature_style, weights
 from methods.feature_space.feature_style import at_rest, fitted
@@ -44,10 +44,11 @@ class SfeStageConfig:
     batch_size: int = 8
 
 
-class StyleFeatureEditor(Method):
+class StyleFeatureEditor(TrainedStage):
     """The inverter's code and fused map; the code of the stage before is the pair's, on which edits are tried first."""
 
     Config = SfeStageConfig
+    find = staticmethod(weights.find)
     config: SfeStageConfig
     info = MethodInfo(
         name=KIND,
@@ -65,17 +66,8 @@ class StyleFeatureEditor(Method):
 
     def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
         super().__init__(generator, config, seed)
-        self.reference = weights.reference(self._source(self.config), KIND, generator)
+        self.reference = weights.reference(self.source(self.config), KIND, generator)
         self.network = weights.network_of(self.reference, KIND, generator, load_network)
-
-    @classmethod
-    def _source(cls, config: SfeStageConfig) -> str:
-        return config.weights or f"{KIND}-celeba64"
-
-    @classmethod
-    def weights_hash(cls, config: SfeStageConfig) -> str:
-        source = cls._source(config)
-        return TOY if source == TOY else weights.file_hash(weights.find(source, KIND))
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         assert init is not None  # checked in `check`

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from methods.checkpoints.trained import TOY
+from methods.checkpoints.trained import TOY, start_from
 from methods.editing.directions import in_strengths
 from methods.editing.weights import load_directions
 from methods.encoders.encoder import Encoder
 from methods.encoders.training import FORWARD_ONLY
 from methods.encoders.weights import encoder_for
 from methods.feature_space import weights
-from methods.feature_space.feature_style_training import drawn, start_from
+from methods.feature_space.feature_style_training import drawn
 from methods.feature_space.sfe import KIND, edited, fresh_network, load_own
 from methods.feature_space.sfe_networks import Sfe, SfeConfig
 from methods.features import mean_square
@@ -143,8 +143,7 @@ class SfeTraining(EmaTraining):
 
     def _steps(self, count: int) -> Tensor:
         """A random edit of random strength for each image [N, num_ws, w_dim], by the seed, the step and the process."""
-        number = (self.config.seed << 40) + (int(self.steps) << 8) + self.global_rank
-        random = torch.Generator().manual_seed(number)
+        random = torch.Generator().manual_seed(self.step_seed)
         chosen = torch.randint(len(self.edits), (count,), generator=random)
         strength = (2 * torch.rand(count, generator=random) - 1) * self.config.strength
         return self.edits[chosen.to(self.device)] * strength.to(self.device)[:, None, None]

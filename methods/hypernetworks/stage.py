@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from methods.base import Inversion, Method, MethodInfo
+from methods.base import Inversion, MethodInfo
 from methods.batching import slices
 from methods.checkpoints.hyperstyle import load_hyperstyle
-from methods.checkpoints.trained import TOY, file_hash, is_own
+from methods.checkpoints.trained import TOY, TrainedStage, is_own
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS
 from methods.hypernetworks.refine import last_step
@@ -37,10 +37,11 @@ class HyperStyleConfig:
     batch_size: int = 4
 
 
-class HyperStyle(Method):
+class HyperStyle(TrainedStage):
     """Refinement steps of the hypernetwork around the pivot of the stage before."""
 
     Config = HyperStyleConfig
+    find = staticmethod(find)
     config: HyperStyleConfig
     info = MethodInfo(
         name="hyperstyle",
@@ -58,7 +59,7 @@ class HyperStyle(Method):
 
     def __init__(self, generator: Generator, config: Any = None, seed: int = 0):
         super().__init__(generator, config, seed)
-        source = self._source(self.config)
+        source = self.source(self.config)
         if source == TOY:
             self.hypernet = toy_hypernet(generator)
             return
@@ -67,15 +68,6 @@ class HyperStyle(Method):
             self.hypernet = load_hypernet(path, generator)
         else:
             self.hypernet = load_hyperstyle(path, None, generator).hypernet
-
-    @classmethod
-    def _source(cls, config: HyperStyleConfig) -> str:
-        return config.weights or f"{cls.info.name}-celeba64"
-
-    @classmethod
-    def weights_hash(cls, config: HyperStyleConfig) -> str:
-        source = cls._source(config)
-        return TOY if source == TOY else file_hash(find(source))
 
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         assert init is not None  # checked in `check`

@@ -29,10 +29,10 @@ TINY: dict[str, Any] = {
 }
 
 
-def find(source: str) -> Path:
+def find(source: str, stage: str = "hyperstyle") -> Path:
     """The file of a bundled name, an asset or a path; FileNotFoundError (AssetMissingError) says how to get it."""
     advice = (
-        "`python -m benchmarks train hyperstyle` trains one for the bundled generator, `python -m benchmarks fetch "
+        f"`python -m benchmarks train {stage}` trains one for the bundled generator, `python -m benchmarks fetch "
         "hyperstyle_ffhq` says where the authors' for FFHQ at 1024 px comes from"
     )
     return trained.find(source, FOLDER, "hypernetwork", advice)

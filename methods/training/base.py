@@ -170,6 +170,11 @@ class EmaTraining(pl.LightningModule, ABC):
     def progress(self) -> float:
         return int(self.steps) / self.total_steps
 
+    @property
+    def step_seed(self) -> int:
+        """Of the random numbers that this process draws in this step: a resumed training draws the same ones."""
+        return (int(self.config.seed) << 40) + (int(self.steps) << 8) + self.global_rank
+
     def setup(self, stage: str) -> None:
         if self.trainer.world_size > 1:
             share_batch_norms(self.network)

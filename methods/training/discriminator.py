@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import sqrt
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from datasets.checkpoints import describe, fill, part, read_safetensors, reading
 from methods.generators.stylegan2 import Blur, EqualLinear
+
+# Feature maps by the side of the maps; the last width holds for all finer ones.
+CHANNELS = {4: 192, 8: 192, 16: 96, 32: 48, 64: 32, 128: 16}
 
 
 class EqualConv(nn.Module):
@@ -78,6 +83,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, channels: tuple[int, ...]):
         super().__init__()
+        self.resolution = 4 * 2 ** len(channels)
         self.from_rgb = Stem(channels[0])
         self.blocks = nn.Sequential(*(_ResidualBlock(a, b) for a, b in pairwise(channels)))
         last = channels[-1]
@@ -88,3 +94,25 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = self.conv(minibatch_deviation(self.blocks(self.from_rgb(images))))
         return self.out(self.linear(x.flatten(1))).flatten()
+
+
+def discriminator_channels(resolution: int, width: float = 1.0) -> tuple[int, ...]:
+    """Feature maps at half the resolution and below; width: factor of all."""
+    sides = [resolution >> n for n in range(1, resolution.bit_length() - 2)]
+    return tuple(round(CHANNELS.get(side, CHANNELS[128]) * width) for side in sides)
+
+
+def load_discriminator(path: Path) -> Discriminator:
+    """The discriminator in a state that a generator's training left (`GeneratorTraining.save_state`).
+
+    Raises FileNotFoundError, or ValueError that names the file and what was found.
+    """
+    stored, _ = read_safetensors(path)
+    state = part(stored, "discriminator.")
+    if "from_rgb.weight" not in state:
+        raise ValueError(f"{path}: no state of a generator's training; found {describe(stored)}")
+    with reading(path, "discriminator"):
+        blocks = [state[f"blocks.{n}.conv1.weight"] for n in range(len(state)) if f"blocks.{n}.conv1.weight" in state]
+        network = Discriminator((len(state["from_rgb.weight"]), *(len(weight) for weight in blocks)))
+        fill(path, network, state)
+    return network

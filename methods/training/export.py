@@ -24,7 +24,7 @@ from methods.generators import load_generator
 from methods.generators.readers import trained_on
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.training import HyperStyleTraining, HyperStyleTrainingConfig, pivots_of
-from methods.registry import flatten
+from methods.registry import flatten, stage_class
 from methods.training.base import VALIDATIONS, EmaTraining, NetworkTrainingConfig
 from methods.training.card import hours, log, machine, render_card
 from methods.training.data import EncoderData
@@ -56,7 +56,7 @@ def hyperstyle(overrides: DictConfig) -> TrainingSpec:
     default = HyperStyleTrainingConfig()
     config = configured(default, overrides, {"passes": "iterations"})
     pivots_of(config, load_generator(config.generator))  # before any work, as it may be absent
-    return _spec(HyperStyleTraining, default, config, "hyperstyle.md.j2")
+    return _spec(HyperStyleTraining, default, config)
 
 
 def hfgi(overrides: DictConfig) -> TrainingSpec:
@@ -64,13 +64,13 @@ def hfgi(overrides: DictConfig) -> TrainingSpec:
     default = HfgiTrainingConfig()
     config = configured(default, overrides)
     encoder_of(config, load_generator(config.generator))  # before any work, as it may be absent
-    return _spec(HfgiTraining, default, config, "hfgi.md.j2")
+    return _spec(HfgiTraining, default, config)
 
 
 def feature_style(overrides: DictConfig) -> TrainingSpec:
     """The training of the Feature-Style encoder. Raises OmegaConf's error for an unknown setting."""
     default = FeatureStyleTrainingConfig()
-    return _spec(FeatureStyleTraining, default, configured(default, overrides), "feature_space.md.j2")
+    return _spec(FeatureStyleTraining, default, configured(default, overrides))
 
 
 def sfe(overrides: DictConfig) -> TrainingSpec:
@@ -79,14 +79,14 @@ def sfe(overrides: DictConfig) -> TrainingSpec:
     config = configured(default, overrides)
     generator = load_generator(config.generator)
     pairs_of(config, generator), edits_of(config, generator)  # before any work, as they may be absent
-    return _spec(SfeTraining, default, config, "feature_space.md.j2")
+    return _spec(SfeTraining, default, config)
 
 
 def _spec(
     training: Callable[[Any, Generator], EmaTraining],
     default: NetworkTrainingConfig,
     config: NetworkTrainingConfig,
-    template: str,
+    template: str = "network.md.j2",
 ) -> TrainingSpec:
     generator = load_generator(config.generator)
     data = config.data or UNTOLD.get(config.generator) or trained_on(config.generator)
@@ -146,6 +146,9 @@ def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkT
         config=config,
         changed={key: value for key, value in flatten(asdict(config)).items() if value != plain[key]},
         shape=training.shape,
+        fields=asdict(training.shape),
+        code=f"{type(training).__module__.replace('.', '/')}.py",
+        note=stage_class(training.default_name).info.note,
         parameters=sum(p.numel() for p in training.network.parameters()),
         steps=steps,
         images=steps * config.batch,

@@ -27,16 +27,15 @@ from inversion_bench.files import atomic
 from methods.generators.stylegan2 import Generator, GeneratorConfig
 from methods.training.augment import Augment
 from methods.training.count import Count
-from methods.training.discriminator import Discriminator
+from methods.training.discriminator import Discriminator, discriminator_channels
 from methods.training.graphs import captured
 from methods.training.metrics import save_sheet
 from methods.training.path_length import PathLength
 from metrics.distribution import AlexFeatures, FrechetDistance
 from metrics.networks.lpips import load_lpips
 
-# Feature maps of generator and discriminator by the side of the maps.
+# Feature maps of the generator by the side of the maps.
 CHANNELS = {4: 192, 8: 160, 16: 96, 32: 48, 64: 24, 128: 16, 256: 8}
-DISCRIMINATOR_CHANNELS = {4: 192, 8: 192, 16: 96, 32: 48, 64: 32, 128: 16}
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,7 @@ class GeneratorTraining(pl.LightningModule):
         self.config = config
         self.generator = Generator(generator_shape(config))
         self.ema = copy.deepcopy(self.generator).requires_grad_(False)
-        sides = [config.resolution >> n for n in range(1, config.resolution.bit_length() - 2)]
-        channels = tuple(round(DISCRIMINATOR_CHANNELS[side] * config.width) for side in sides)
-        self.discriminator = Discriminator(channels)
+        self.discriminator = Discriminator(discriminator_channels(config.resolution, config.width))
         self.lpips = load_lpips("alex")
         self.augment = Augment(config.augment_target, config.augment_images)
         self.path_length = PathLength()

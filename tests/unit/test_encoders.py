@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 from benchmarks.protocols.latent import SAMPLES, latent_distances, style_distance
 from datasets.images import resized
 from methods.base import Inversion
+from methods.checkpoints.trained import start_from
 from methods.encoders import e4e, interestyle
 from methods.encoders.designs import DESIGNS
 from methods.encoders.encoder import SMALL, refine
 from methods.encoders.interestyle import InterestConfig, area_weights, blur, filtered_views, masked
-from methods.encoders.latent_discriminator import LatentDiscriminator, LatentPool, encoder_loss, r1_penalty
+from methods.encoders.latent_discriminator import LatentDiscriminator, LatentPool
 from methods.encoders.networks import EncoderConfig, Flat, Pyramid, base_and_deltas, independent_layers
 from methods.encoders.training import EncoderTrainingConfig
-from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder, start_from, toy_encoder
+from methods.encoders.weights import fresh_encoder, load_encoder, save_encoder, toy_encoder
 from methods.generators import Generator, load_generator
 from methods.resizing import pooled
+from methods.training.adversary import fooling_loss, r1_penalty
 from methods.training.losses import w_norm
 
 
@@ -78,10 +80,10 @@ def test_r1_of_a_linear_discriminator_is_its_weights_squared() -> None:
     discriminator.mlp = torch.nn.Sequential(torch.nn.Linear(4, 1))
     discriminator.mlp[0].weight.data = weight
     # gamma / 2 * 16 steps * |weight|^2 = 5 * 16 * 9
-    assert float(r1_penalty(discriminator, torch.randn(6, 4))) == pytest.approx(720.0)
+    assert float(r1_penalty(discriminator, torch.randn(6, 4), 10.0)) == pytest.approx(720.0)
     sure = torch.full((2, 4), 0.0)
     discriminator.mlp[0].bias.data.fill_(0.0)
-    assert float(encoder_loss(discriminator, sure)) == pytest.approx(0.6931, abs=1e-4)
+    assert float(fooling_loss(discriminator, sure)) == pytest.approx(0.6931, abs=1e-4)
 
 
 def test_a_pool_gives_new_codes_until_full_then_half_old_ones() -> None:

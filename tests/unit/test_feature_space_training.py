@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from methods.checkpoints.trained import start_from
 from methods.feature_space import sfe
 from methods.feature_space.feature_style_training import (
     FeatureStyleTraining,
     FeatureStyleTrainingConfig,
     image_terms,
-    start_from,
 )
 from methods.feature_space.sfe_training import SfeTraining, SfeTrainingConfig
 from methods.features import perceptual
