@@ -34,6 +34,7 @@ _SIGNS: tuple[tuple[str, str], ...] = (
      "a StyleGAN3 generator (or StyleGAN-XL's, -T's): only StyleGAN2's are read"),
     (r"(^|\.)hypernet\.", "a HyperStyle hypernetwork; `stage_settings.hyperstyle.weights=FILE` takes it"),
     (r"(^|\.)grid_align\.", "HFGI's networks; `stage_settings.hfgi.weights=FILE` takes it"),
+    (r"(^|\.)modify_feature_", "StyleRes; `stage_settings.styleres.weights=FILE` takes it"),
     (r"(^|\.)(fs_backbone|fuser)\.", "StyleFeatureEditor; `stage_settings.sfe.weights=FILE` takes it"),
     (r"(^|\.)encoder\.(\w+\.)*?(input_layer|styles|body|conv1)\.",
      "an encoder of pSp's or e4e's kind; `stage_settings.STAGE.weights=FILE` takes it"),

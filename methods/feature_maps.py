@@ -75,7 +75,7 @@ Rule = Callable[[FeatureEdit, Tensor, Generator], Mapping[str, Tensor]]
 # A rule takes the edit, the codes [N, num_ws, w_dim] and the shared generator, and returns the operation's values.
 RULES: Registry[Rule] = Registry(
     "rule of feature maps",
-    {name: f"methods.feature_space.{name}:recompute" for name in ("hfgi", "sfe")},
+    {name: f"methods.feature_space.{name}:recompute" for name in ("hfgi", "styleres", "sfe")},
     "inversion_bench.feature_rules",
 )
 

@@ -39,6 +39,7 @@ STAGES: Registry[type[Method]] = Registry(
         "hyperstyle_w_encoder": "methods.encoders.w_encoder:HyperStyleW",
         "hyperstyle": "methods.hypernetworks.stage:HyperStyle",
         "hfgi": "methods.feature_space.hfgi:Hfgi",
+        "styleres": "methods.feature_space.styleres:StyleRes",
         "feature_style": "methods.feature_space.feature_style:FeatureStyle",
         "sfe": "methods.feature_space.sfe:StyleFeatureEditor",
         "pivotal_tuning": "methods.tuning.stage:PivotalTuning",

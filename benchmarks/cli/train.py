@@ -22,7 +22,7 @@ def add_arguments(parser: Parser) -> None:
         "name",
         type=registered("methods.training.registry:TRAININGS"),
         help="world, generator, psp, e4e, lsap, restyle_psp, restyle_e4e, interestyle, hyperstyle_w_encoder, "
-        "hyperstyle, hfgi, feature_style, sfe, directions (of edits), or package.module:function of your own",
+        "hyperstyle, hfgi, styleres, feature_style, sfe, directions (of edits), or package.module:function of your own",
     )
     parser.add_argument("overrides", nargs="*", metavar="[NAME] KEY=VALUE", help="settings of the training")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: runs/train-NAME)")

@@ -137,6 +137,9 @@ def load_encoder(path: str | Path, name: str | None = None, generator: Generator
 
 
 def _load(checkpoint: Any, path: Path, name: str | None, generator: Generator | None) -> OfficialEncoder:
+    if isinstance(checkpoint, dict) and "e4e" in checkpoint:  # as StyleRes's authors keep it
+        state = {f"encoder.{key}": value for key, value in tensors(checkpoint["e4e"], path, "e4e").items()}
+        checkpoint = {**checkpoint, "state_dict": state}
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise ValueError(
             f"{path}: an encoder's file holds state_dict, latent_avg and opts; found {describe(checkpoint)}"

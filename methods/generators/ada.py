@@ -9,6 +9,9 @@ from torch import Tensor
 
 from methods.generators.stylegan2 import BINOMIAL, GeneratorConfig
 
+STYLERES = "modify_feature_"  # networks of another method in a generator's block begin so
+STYLERES_CLAMP = 256.0  # of the generators that hold them
+
 
 def is_ada(state: dict[str, Tensor]) -> bool:
     """Whether a state dict has StyleGAN2-ADA's names."""
@@ -45,8 +48,8 @@ def config_from_ada(state: dict[str, Tensor], conv_clamp: float | None = None) -
 
 
 def config_f_name(key: str) -> str | None:
-    """Config-f name of a StyleGAN2-ADA tensor; None for filters, which the network makes itself."""
-    if key.endswith("resample_filter"):
+    """Config-f name of a StyleGAN2-ADA tensor; None for filters, which the network makes itself, and for StyleRes."""
+    if key.endswith("resample_filter") or f".{STYLERES}" in key:
         return None
     if key == "mapping.w_avg":
         return "latent_avg"

@@ -20,7 +20,7 @@ from datasets.module_pickles import Record, StoredTensor
 from datasets.scope import TIGHT_FACES, Scope
 from inversion_bench.files import atomic
 from inversion_bench.registry import Registry, near_miss
-from methods.generators.ada import config_from_ada, from_ada, is_ada
+from methods.generators.ada import STYLERES, STYLERES_CLAMP, config_from_ada, from_ada, is_ada
 from methods.generators.ada_pickle import conv_clamp
 from methods.generators.stylegan2 import Generator, GeneratorConfig
 
@@ -223,6 +223,8 @@ def _published(content: Any, path: Path) -> Generator:
         state.pop("latent_avg", None)
     modules = {f"{name}." if name else "": value for name, value in held.items() if isinstance(value, Record)}
     clamp = conv_clamp((name.removeprefix(place), value) for name, value in modules.items() if name.startswith(place))
+    if clamp is None and any(f".{STYLERES}" in name for name in state):
+        clamp = STYLERES_CLAMP
     unpacked = {name: value.unpack() if isinstance(value, StoredTensor) else value for name, value in state.items()}
     return from_state(unpacked, mean, path, clamp)
 
@@ -234,7 +236,7 @@ _TRAINED = 2
 def _rank(place: str) -> int:
     """Which of several generators of a file is taken: the lowest."""
     last = place.rstrip(".").lower().rpartition(".")[2]
-    return 0 if "ema" in last else 1 if last in ("", "decoder") else _TRAINED
+    return 0 if "ema" in last or "smooth" in last else 1 if last in ("", "decoder") else _TRAINED
 
 
 def from_state(state: dict[str, Tensor], mean: Tensor | None, path: Path, clamp: float | None = None) -> Generator:

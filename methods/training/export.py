@@ -20,6 +20,7 @@ from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
 from methods.feature_space.feature_style_training import FeatureStyleTraining, FeatureStyleTrainingConfig
 from methods.feature_space.hfgi_training import HfgiTraining, HfgiTrainingConfig, encoder_of
 from methods.feature_space.sfe_training import SfeTraining, SfeTrainingConfig, edits_of, pairs_of
+from methods.feature_space.styleres_training import StyleResTraining, StyleResTrainingConfig, parts_of
 from methods.generators import load_generator
 from methods.generators.readers import trained_on
 from methods.generators.stylegan2 import Generator
@@ -65,6 +66,14 @@ def hfgi(overrides: DictConfig) -> TrainingSpec:
     config = configured(default, overrides)
     encoder_of(config, load_generator(config.generator))  # before any work, as it may be absent
     return _spec(HfgiTraining, default, config)
+
+
+def styleres(overrides: DictConfig) -> TrainingSpec:
+    """The training of StyleRes. Raises OmegaConf's error, or FileNotFoundError where the encoder is missing."""
+    default = StyleResTrainingConfig()
+    config = configured(default, overrides)
+    parts_of(config, load_generator(config.generator))  # before any work, as they may be absent
+    return _spec(StyleResTraining, default, config)
 
 
 def feature_style(overrides: DictConfig) -> TrainingSpec:
@@ -134,7 +143,7 @@ def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkT
     first = training.reconstruct(stored, images[:10])
     save_comparison(first.target, first.image, out / f"{name}.png")
     log(out).to_csv(out / f"{name}-log.csv", index=False, float_format="%.4g")
-    others = ("generator", "start", "w_encoder", "encoder", "e4e", "directions")
+    others = ("generator", "start", "w_encoder", "encoder", "e4e", "directions", "discriminator")
     named = [key for key in others if hasattr(config, key)]
     config = replace(config, **{key: Path(getattr(config, key)).stem for key in named})  # not paths of a machine
     plain = flatten(asdict(default))

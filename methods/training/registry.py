@@ -29,6 +29,7 @@ TRAININGS: Registry[Callable[[DictConfig], Training]] = Registry(
         **{name: f"methods.training.export:{name}" for name in ENCODERS},
         "hyperstyle": "methods.training.export:hyperstyle",
         "hfgi": "methods.training.export:hfgi",
+        "styleres": "methods.training.export:styleres",
         "feature_style": "methods.training.export:feature_style",
         "sfe": "methods.training.export:sfe",
         "directions": "methods.editing.export:directions",

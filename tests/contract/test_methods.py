@@ -19,14 +19,14 @@ from methods.registry import PipelineSpec
 
 pytestmark = pytest.mark.assets
 
-LEARNED = (*DESIGNS, "hyperstyle", "hfgi", "feature_style", "sfe")
+LEARNED = (*DESIGNS, "hyperstyle", "hfgi", "styleres", "feature_style", "sfe")
 FEW = {
     "w_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
     "w_plus_optimization": {"steps": 3, "lr": 0.05, "batch_size": 2, "features": "lpips_alex"},
     "pivotal_tuning": {"steps": 2, "stop_lpips": 0.0},
     "dhr": {"steps": 2, "domain.steps": 1, "domain.segments": 9, "domain.parser": "none", "batch_size": 2},
     **{name: {"weights": "toy", "batch_size": 2} for name in LEARNED},
-    "hfgi": {"weights": "toy"},  # image by image
+    **{name: {"weights": "toy"} for name in ("hfgi", "styleres")},  # image by image
 }
 FAST = {key: value for key, value in registry.describe("pti_fast").stages[-1].items() if key != "name"}
 IDS = ["set/a", "set/b", "set/c", "set/d"]

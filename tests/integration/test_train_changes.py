@@ -1,4 +1,4 @@
-"""`train hyperstyle` and `train hfgi` on a toy generator: interrupted and resumed they give the same weights."""
+"""`train hyperstyle`, `train hfgi` and `train styleres` on a toy generator: resumed they give the same weights."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ import torch
 from torch import Tensor
 
 from benchmarks.cli import main
-from methods.feature_space import hfgi
-from methods.generators import load_generator
+from methods.feature_space import hfgi, styleres
+from methods.generators import Generator, load_generator
 from methods.hypernetworks.weights import load_hypernet
 from methods.training import data as data_module
 from methods.training.base import EmaTraining
 
 TINY = ["generator=toy", "draws=1000", "batch=2", "losses.identity=0"]
 IMAGES = torch.zeros(1, 3, 64, 64)
+
+
+def residual(path: Path, generator: Generator) -> Any:
+    networks = styleres.load(path, generator)
+    return lambda *_: {"residual": networks(IMAGES, torch.zeros(1, 8, 16, 16))}
+
+
 # Training -> its settings, six steps of them; what reads its file; the values that its network makes; the row beside.
 CASES: dict[str, tuple[list[str], Any, int, str]] = {
     "hyperstyle": (["w_encoder=toy", "iterations=2", "budget=24"], load_hypernet, 9, "the pivot alone"),
     "hfgi": (["encoder=toy", "budget=16"], hfgi.load, 2, "the code alone"),
+    "styleres": (["encoder=toy", "discriminator=toy", "budget=25"], residual, 1, "the code alone"),
 }
 
 

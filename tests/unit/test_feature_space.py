@@ -1,4 +1,4 @@
-"""Feature-Style and StyleFeatureEditor: what their maps do at the inversion, on an edit, on disk and under tuning."""
+"""Feature-Style, StyleFeatureEditor and StyleRes: their maps at the inversion, on an edit, on disk, under tuning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from methods.synthesis import synthesise
 from methods.tuning.stage import PivotalTuning, PivotalTuningConfig
 
 IDS = ["a", "b"]
-NAMES = ["feature_style", "sfe"]
+NAMES = {"feature_style": "map", "sfe": "fused", "styleres": "residual"}  # what each keeps in half precision
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_batch_of_codes_gives_each_its_own_image_and_gradient(
             together[n : n + 1], synthesise_at(generator, found, 0, codes[n : n + 1]), rtol=0, atol=1e-5
         )
     torch.testing.assert_close(together[:1].clamp(-1, 1), found.image[:1], rtol=0, atol=1e-5)
-    assert found.features[0][0].tensors["map" if name == "feature_style" else "fused"].dtype == torch.float16
+    assert found.features[0][0].tensors[NAMES[name]].dtype == torch.float16
     (gradient,) = torch.autograd.grad(together[1].square().mean(), codes)
     assert not bool(gradient[0].any()) and bool(gradient[1].any(dim=1).all())
 

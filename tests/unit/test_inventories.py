@@ -41,11 +41,12 @@ ELSEWHERE = {
     "ada_d_ffhq_1024", "ada_small_64_cond", "bisenet_19", "curricularface_ir101", "e4e_w_discriminator",
     "edit_directions", "facenet_vggface2", "hfgi_ffhq", "hyperstyle_ffhq", "hyperstyle_separable_1024",
     "hyperstyle_separable_512", "hyperstyle_size256", "ir_se50", "lpips_alex", "lpips_vgg", "rosinality_d_1024_cm2",
-    "sfe_editor_light", "sfe_inverter_light", "torchvision_alexnet", "torchvision_vgg16",
+    "sfe_editor_light", "sfe_inverter_light", "styleres_1024", "styleres_256", "styleres_64_e32", "torchvision_alexnet",
+    "torchvision_vgg16",
 }  # fmt: skip
 
 # Families whose inventories are listed before the suite reads their files.
-UNREAD = ("sg3", "styleres_")
+UNREAD = ("sg3",)
 
 
 def blank(shapes: dict[str, list[int]]) -> dict[str, Tensor]:

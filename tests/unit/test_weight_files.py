@@ -26,6 +26,7 @@ from methods.checkpoints.encoders import load_encoder
 from methods.checkpoints.hfgi import load_hfgi
 from methods.checkpoints.hyperstyle import load_hyperstyle
 from methods.checkpoints.sfe import load_sfe
+from methods.checkpoints.styleres import load_styleres
 from methods.editing.files import open_directions
 from methods.editing.readers import read_direction
 from methods.encoders import weights as own_encoders
@@ -98,6 +99,7 @@ DOORS: dict[str, Callable[[Path], Any]] = {
     "published encoder": load_encoder,
     "published hypernetwork": lambda path: load_hyperstyle(path, None),
     "published HFGI": lambda path: load_hfgi(path, load_generator("toy")),
+    "published StyleRes": lambda path: load_styleres(path, load_generator("toy")),
     "published StyleFeatureEditor": lambda path: load_sfe(path, load_generator("toy")),
     "own encoder": lambda path: own_encoders.load_encoder(path, DESIGNS["psp"], load_generator("toy")),
     "directions": lambda path: open_directions(path, load_generator("toy")),
@@ -235,6 +237,7 @@ def grey(channels: int) -> dict[str, Any]:
         ({"state_dict": {"encoder.input_layer.0.weight": torch.zeros(2)}}, "found an encoder of pSp's or e4e's kind"),
         ({"state_dict": {"hypernet.body.0.weight": torch.zeros(2)}}, "found a HyperStyle hypernetwork"),
         ({"state_dict": {"grid_align.conv_layer1.0.weight": torch.zeros(2)}}, "found HFGI's networks"),
+        ({"synthesis.b64.modify_feature_gates.down1.bias": torch.zeros(2)}, "found StyleRes"),
         ({"state_dict": {"inverter.fuser.conv.bias": torch.zeros(2)}}, "found StyleFeatureEditor"),
         ({"mean": torch.zeros(1, 16), "comp": torch.zeros(2, 1, 16), "std": torch.zeros(2)}, "GANSpace's components"),
         (torch.zeros(1, 512), r"found one tensor \[1, 512\]"),
