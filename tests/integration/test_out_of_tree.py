@@ -54,6 +54,7 @@ def test_the_documents_files_are_short() -> None:
 
 
 WORKERS = {
+    "here": ("--workers", "1"),
     "one": ("--workers", "1", "--timeout", "600"),  # with a time limit even one worker is a process of its own
     "two": ("--workers", "2"),
     "submitit": ("--workers", "2", "--executor", "submitit", "--engine", "cluster=local"),
@@ -61,12 +62,12 @@ WORKERS = {
 
 
 @pytest.mark.parametrize(
-    "workers", ["one", *(pytest.param(name, marks=pytest.mark.slow) for name in list(WORKERS)[1:])]
+    "workers", ["here", *(pytest.param(name, marks=pytest.mark.slow) for name in list(WORKERS)[1:])]
 )
 def test_workers_use_files_beside_a_suite(
     workers: str, importable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fresh processes, which have imported nothing of the suite's folder."""
+    """By this process, and by fresh ones, which have imported nothing of the suite's folder."""
     monkeypatch.chdir(importable)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the workers, which are processes of their own
     monkeypatch.setenv("INVERSION_BENCH_CACHE", str(tmp_path / "cache"))

@@ -71,7 +71,7 @@ def test_a_dead_worker_is_said(suite, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "report").exists()
 
 
-@pytest.mark.parametrize("how", ["key", "terminate"])
+@pytest.mark.parametrize("how", ["key", pytest.param("terminate", marks=pytest.mark.slow)])
 def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, capsys):
     # A shell starts background jobs with SIGINT ignored; this test needs it as in a terminal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -99,9 +99,9 @@ def test_interrupted_run_resumes(how, suite, tmp_path, reference, monkeypatch, c
     ("owner", "name", "at", "absent"),
     [
         (store.InversionStore, "save", 3, "*"),
-        (store.JsonLines, "append", 2, "*"),
+        pytest.param(store.JsonLines, "append", 2, "*", marks=pytest.mark.slow),
         (results, "write_bytes", 1, "re*"),  # results.parquet and report/
-        (report, "write_text", 2, "re*"),
+        pytest.param(report, "write_text", 2, "re*", marks=pytest.mark.slow),
     ],
 )
 def test_full_disk_stops_clearly_and_loses_nothing(
@@ -185,7 +185,7 @@ def test_unreadable_latent_fails_alone(suite, tmp_path, reference):
     assert main([*arguments, "--resume", "all"]) == 0 and tables(tmp_path) == tables(reference)
 
 
-@pytest.mark.parametrize("name", ["p2.safetensors", "p2.png"])
+@pytest.mark.parametrize("name", ["p2.safetensors", pytest.param("p2.png", marks=pytest.mark.slow)])
 def test_torn_file_is_made_again(name, suite, tmp_path, reference):
     tmp_path = finished_without(reference, tmp_path / "out", "re*")
     arguments = ["run", suite, "--out", str(tmp_path)]

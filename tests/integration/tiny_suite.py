@@ -37,7 +37,7 @@ protocols:
   occlusion: {}
 stage_settings:
   w_optimization: {steps: 2}
-  pivotal_tuning: {steps: 2}
+  pivotal_tuning: {steps: 1}
 """
 
 

@@ -23,10 +23,13 @@ def directory(tmp_path: Path) -> Path:
     return small_run(tmp_path / "run")
 
 
-def small_run(directory: Path, seconds: float = 1.0) -> Path:
-    frame = rows(12, seconds=seconds)
+def small_run(directory: Path, seconds: float = 1.0, titles: dict[str, str] | None = None) -> Path:
+    """titles: by method, in place of their own."""
+    frame, about = rows(12, seconds=seconds), run_json(12)
+    for method, title in (titles or {}).items():
+        about["methods"][method]["title"] = title
     lose(frame, "fine", lambda image: image in ("im001", "im002", "im003", "im004"), "diverged: loss is nan")
-    return write(directory, frame.sample(frac=1, random_state=int(seconds)), run_json(12), pictures=12)
+    return write(directory, frame.sample(frac=1, random_state=int(seconds)), about, pictures=12)
 
 
 @pytest.fixture
@@ -42,8 +45,9 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
-    """A run with its full report, and what `build` says that it has written."""
-    directory = small_run(tmp_path_factory.mktemp("reported") / "run")
+    """A run with its full report, and what `build` says that it has written. Titles are no markup of figures."""
+    titles = {"plain": "$x_1$", "fine": "_hidden", "twin": "a%b"}
+    directory = small_run(tmp_path_factory.mktemp("reported") / "run", titles=titles)
     return directory, build(directory)
 
 
@@ -69,6 +73,7 @@ def test_every_file_is_there_and_nothing_else(reported: tuple[Path, list[Path]])
                 assert min(picture.size) > 200 and len(set(picture.convert("L").tobytes())) > 8
 
 
+@pytest.mark.slow
 def test_the_same_rows_give_the_same_bytes_in_another_process(reported: tuple[Path, list[Path]]) -> None:
     directory, _ = reported
     first = contents(directory)

@@ -129,8 +129,9 @@ def test_distributions_show_quartiles_and_each_image(tmp_path: Path) -> None:
     assert [label.get_text() for label in axis.get_yticklabels()][1] == "Title of fine"
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn_whatever_names_are(tmp_path: Path) -> None:
-    """test_build_report.py draws such figures in two processes, with the same bytes."""
+    """test_build_report.py draws most of them, too, and again in another process, with the same bytes."""
     found = results(tmp_path, {"$x_1$": 0.5, "_hidden": 0.3, "a%b": 0.2}, edits=True)
     for image in ("im000", "im001"):
         paint(found, image, "target", 80)

@@ -68,7 +68,7 @@ def test_config_f_at_1024_px() -> None:
     case.assert_close("img_wplus", g.synthesis(case["in_wplus"]))
 
 
-@pytest.mark.parametrize("name", ["ros_64_small", "ros_32_cm2"])
+@pytest.mark.parametrize("name", ["ros_64_small", pytest.param("ros_32_cm2", marks=SLOW)])
 def test_config_f_gradients(name: str) -> None:
     case = parity.Case(name)
     g = config_f(case, name).requires_grad_(True)

@@ -139,7 +139,8 @@ def test_an_offline_run_is_read_back(directory: Path, capsys: pytest.CaptureFixt
             assert held[row[place]["path"]].read_bytes() == shown.read_bytes()
 
 
-def test_whatever_happens_to_the_service_is_a_warning(
+@pytest.mark.slow
+def test_a_service_that_is_not_there_is_a_warning(
     directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there, and there is no key
@@ -147,6 +148,10 @@ def test_whatever_happens_to_the_service_is_a_warning(
     text = caplog.text
     assert "not logged to Weights & Biases" in text and "are complete" in text and "--mode online" in text
 
+
+def test_a_process_that_hangs_or_cannot_start_is_a_warning(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def hang(process: subprocess.Popen[str], *_: Any, timeout: float) -> None:
         raise subprocess.TimeoutExpired(process.args, timeout)
 
@@ -198,6 +203,7 @@ def test_a_run_is_logged_while_it_goes_on(directory: Path) -> None:
     assert whole["axes"]["first_means/*"] == whole["axes"]["progress/*"] == "images"
 
 
+@pytest.mark.slow
 def test_what_follows_a_run_ends_with_it(
     directory: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
