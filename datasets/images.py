@@ -15,12 +15,13 @@ from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from inversion_bench.files import atomic
+from inversion_bench.files import write_bytes
 from inversion_bench.names import shown
 from inversion_bench.pictures import HEAD, TooLargeError, open_picture, problem
 
 # What Pillow's readers raise on broken files, beside OSError (its own errors are OSErrors too).
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error, zlib.error)
+COMPRESSION = 4  # of PNG files: at 1024 px in 0.4 of the time of 6, the usual level, and 9 % larger
 _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -146,10 +147,16 @@ def resized(images: Tensor, height: int, width: int = 0) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
 
 
+def encoded_png(image: Image.Image) -> bytes:
+    """An image as the bytes of a PNG file."""
+    data = io.BytesIO()
+    image.save(data, format="PNG", compress_level=COMPRESSION)
+    return data.getvalue()
+
+
 def save_png(image: Image.Image, path: str | Path) -> None:
     """Write a PNG atomically; its folder is made."""
-    with atomic(path) as temporary:
-        image.save(temporary, format="PNG")
+    write_bytes(path, encoded_png(image))
 
 
 def pixel_sha256(image: Image.Image) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -14,32 +15,52 @@ from datasets.base import Manifest, ManifestError
 from datasets.images import ImageError
 
 
-class _Item(NamedTuple):
+class Item(NamedTuple):
+    """One image [3, H, W], or None and why it cannot be read."""
+
     id: str
     image: Tensor | None
     failure: str
 
 
-class _Images(Dataset[_Item]):
+def load_item(manifest: Manifest, id: str) -> Item:
+    try:
+        return Item(id, manifest.image(id), "")
+    except ImageError as error:
+        return Item(id, None, str(error))
+
+
+def collate(manifest: Manifest, items: Sequence[Item]) -> dict[str, Any]:
+    """A batch of items: ids (list of N, each "data set/image"), images [N, 3, H, W] float32 in [-1, 1] and failures
+    (reason by id of the images that could not be read; they are missing from ids and images, and N may be 0)."""
+    side = manifest.resolution
+    good = [(item.id, item.image) for item in items if item.image is not None]
+    return {
+        "ids": [f"{manifest.name}/{id}" for id, _ in good],
+        "images": torch.stack([image for _, image in good]) if good else torch.empty(0, 3, side, side),
+        "failures": {f"{manifest.name}/{item.id}": item.failure for item in items if item.image is None},
+    }
+
+
+def require_root(manifest: Manifest) -> None:
+    """Check that a built set is still where its manifest says. Raises ManifestError."""
+    if not manifest.root.is_dir():
+        raise ManifestError(f"data set {manifest.name!r}: {manifest.root} is gone; load the set again")
+
+
+class _Images(Dataset[Item]):
     def __init__(self, manifest: Manifest, ids: Sequence[str]) -> None:
         self.manifest, self.ids = manifest, list(ids)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, index: int) -> _Item:
-        id = self.ids[index]
-        try:
-            return _Item(id, self.manifest.image(id), "")
-        except ImageError as error:
-            return _Item(id, None, str(error))
+    def __getitem__(self, index: int) -> Item:
+        return load_item(self.manifest, self.ids[index])
 
 
 class ImageDataModule(pl.LightningDataModule):
-    """The images of chosen ids, in their order, for Trainer.predict.
-
-    A batch is a dict: ids (list of N, each "data set/image"), images [N, 3, H, W] float32 in [-1, 1] and failures
-    (reason by id of the images that could not be read; they are missing from ids and images, and N may be 0).
+    """The images of chosen ids, in their order, for Trainer.predict; its batches are those of `collate`.
 
     Args:
         manifest: the data set.
@@ -60,23 +81,8 @@ class ImageDataModule(pl.LightningDataModule):
         self.manifest, self.image_ids, self.batch_size = manifest, list(ids), batch_size
 
     def prepare_data(self) -> None:
-        """Check that the built set is still where its manifest says."""
-        if not self.manifest.root.is_dir():
-            raise ManifestError(f"data set {self.manifest.name!r}: {self.manifest.root} is gone; load the set again")
+        require_root(self.manifest)
 
-    def predict_dataloader(self) -> DataLoader[_Item]:
+    def predict_dataloader(self) -> DataLoader[Item]:
         data = _Images(self.manifest, self.image_ids)
-        return DataLoader(data, batch_size=self.batch_size, shuffle=False, collate_fn=self.collate)
-
-    def collate(self, items: list[_Item]) -> dict[str, Any]:
-        side = self.manifest.resolution
-        good = [(item.id, item.image) for item in items if item.image is not None]
-        return {
-            "ids": [self._key(id) for id, _ in good],
-            "images": torch.stack([image for _, image in good]) if good else torch.empty(0, 3, side, side),
-            "failures": {self._key(item.id): item.failure for item in items if item.image is None},
-        }
-
-    def _key(self, id: str) -> str:
-        """What methods know an image by."""
-        return f"{self.manifest.name}/{id}"
+        return DataLoader(data, batch_size=self.batch_size, shuffle=False, collate_fn=partial(collate, self.manifest))

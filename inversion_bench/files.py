@@ -29,8 +29,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(MODE)  # some writers, as safetensors, make files that only their owner reads
         os.replace(temporary, path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

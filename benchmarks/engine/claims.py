@@ -1,6 +1,7 @@
 """Who works on what: claims in the output folder, by which any number of processes share a run.
 
     DIR/work/workers/<name>          a worker: locked while it lives, with a heartbeat that counts up
+    DIR/work/workers/<name>.claim    what its claims are links of
     DIR/work/workers/<name>.ended    why it ended, when it did not finish
     DIR/work/claims/<key>/<image>.<n>  the n-th claim of an image (of a group: of its first image)
 
@@ -63,6 +64,7 @@ class Heartbeat:
     def __init__(self, out: Path, name: str = ""):
         self.name = name or worker_name()
         self.path = out / "work" / "workers" / self.name
+        self.claim = self.path.with_name(f"{self.name}.claim")  # whole; each claim is a link of it
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         if fcntl:
@@ -87,6 +89,7 @@ class Heartbeat:
         self._stopped.set()
         self._thread.join()
         self.path.unlink(missing_ok=True)
+        self.claim.unlink(missing_ok=True)
         os.close(self._handle)
 
 
@@ -147,7 +150,7 @@ class Claims:
     def __init__(self, out: Path, key: str, heartbeat: Heartbeat, monitor: WorkerMonitor):
         self.folder = out / "work" / "claims" / key
         self.heartbeat, self.monitor = heartbeat, monitor
-        self.held: set[str] = set()
+        self.held: dict[str, int] = {}  # the number of this worker's claim of a unit
 
     def latest(self) -> dict[str, int]:
         """The number of the last claim of every unit that is claimed, by living workers or dead ones."""
@@ -163,16 +166,17 @@ class Claims:
         number = latest.get(unit, 0)
         if number and self._owner_lives(unit, number):
             return False
-        self.folder.mkdir(parents=True, exist_ok=True)
-        finished = self.folder / f".{uuid.uuid4().hex}.tmp"
+        path = self.folder / f"{unit}.{number + 1}"
         try:
-            finished.write_text(json.dumps({"worker": self.heartbeat.name, "machine": machine()}))
-            os.link(finished, self.folder / f"{unit}.{number + 1}")
+            try:
+                os.link(self.heartbeat.claim, path)
+            except FileNotFoundError:  # this worker's first claim
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_text(self.heartbeat.claim, json.dumps({"worker": self.heartbeat.name, "machine": machine()}))
+                os.link(self.heartbeat.claim, path)
         except FileExistsError:
             return False
-        finally:
-            finished.unlink(missing_ok=True)
-        self.held.add(unit)
+        self.held[unit] = number + 1
         return True
 
     def _owner_lives(self, unit: str, number: int) -> bool:
@@ -197,15 +201,11 @@ class Claims:
 
     def release(self, unit: str) -> None:
         """Remove the claims of a unit that is done, deaths included."""
-        for path in list(self.folder.iterdir()):
-            if path.name.rpartition(".")[0] == unit:
-                path.unlink(missing_ok=True)
-        self.held.discard(unit)
+        for number in range(1, self.held.pop(unit) + 1):
+            (self.folder / f"{unit}.{number}").unlink(missing_ok=True)
 
     def give_back(self) -> None:
         """Remove this worker's own claims of what is not done, as if they had never been made; deaths stay counted."""
-        for unit in list(self.held):
-            number = self.latest().get(unit, 0)
-            if number:
-                (self.folder / f"{unit}.{number}").unlink(missing_ok=True)
-            self.held.discard(unit)
+        for unit, number in self.held.items():
+            (self.folder / f"{unit}.{number}").unlink(missing_ok=True)
+        self.held.clear()

@@ -84,7 +84,7 @@ class WorkQueue(Generic[T]):
         """Claims chunks of what is free and ready now, each when it is asked for."""
         if self.parent:
             self.parent.refresh()
-        items: list[T] = []
+        claimed: list[list[T]] = []
         latest = self.claims.latest()
         for n, unit in enumerate(list(self.units)):
             name = self.name(unit[0])
@@ -92,22 +92,28 @@ class WorkQueue(Generic[T]):
                 continue
             if not self.claims.take(name, latest):
                 continue
-            self.tracker.refresh()
-            if all(map(self.tracker.done, unit)):  # by another worker, meanwhile
-                self.claims.release(name)
-                continue
             if deaths := latest.get(name, 0):
-                yield Chunk(unit, self._failure(name, deaths) if deaths > RETRIES else "")
+                if items := self._open([unit]):
+                    yield Chunk(items, self._failure(name, deaths) if deaths > RETRIES else "")
             else:
-                items += unit
-                if len(items) < self.size((len(self.units) - n) * len(unit)):
+                claimed.append(unit)
+                if sum(map(len, claimed)) < self.size((len(self.units) - n) * len(unit)):
                     continue
-                yield Chunk(items)
-                items = []
+                if items := self._open(claimed):
+                    yield Chunk(items)
+                claimed = []
             self.tracker.refresh()
             latest = self.claims.latest()
-        if items:
+        if items := self._open(claimed):
             yield Chunk(items)
+
+    def _open(self, claimed: Sequence[list[T]]) -> list[T]:
+        """The items of claimed units; those that another worker has done meanwhile are released."""
+        self.tracker.refresh()
+        done = [unit for unit in claimed if all(map(self.tracker.done, unit))]
+        for unit in done:
+            self.claims.release(self.name(unit[0]))
+        return [item for unit in claimed if unit not in done for item in unit]
 
     def _failure(self, name: str, deaths: int) -> str:
         causes = ", then ".join(dict.fromkeys(self.claims.causes(name, deaths)))
@@ -115,7 +121,7 @@ class WorkQueue(Generic[T]):
 
     def release(self, chunk: Chunk[T]) -> None:
         """Release the claims of a chunk whose rows are written."""
-        for name in self.claims.held & {self.name(item) for item in chunk.items}:
+        for name in self.claims.held.keys() & {self.name(item) for item in chunk.items}:
             self.claims.release(name)
 
 

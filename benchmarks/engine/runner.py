@@ -24,7 +24,7 @@ from benchmarks.engine.types import ImageKey, Resume, Row, Shard, WorkerOptions
 from benchmarks.engine.writer import InversionWriter, describe
 from benchmarks.errors import ConfigError
 from datasets.images import ImageError
-from datasets.module import ImageDataModule
+from datasets.module import collate, load_item, require_root
 from inversion_bench.files import write_text
 from methods.base import Inversion, Method
 
@@ -136,9 +136,9 @@ def load_batch(run: Run, stage_run: StageRun, images: list[str], parents: Mappin
         except (OSError, SafetensorError, ImageError, KeyError) as error:
             blocked[image] = f"the stage before cannot be read ({error}); run with --resume all"
     ready = [image for image in images if image not in blocked]
-    data = ImageDataModule(run.manifest(stage_run), ready, max(1, len(ready)))
-    data.prepare_data()
-    batch: dict[str, Any] = next(iter(data.predict_dataloader())) if ready else data.collate([])
+    manifest = run.manifest(stage_run)
+    require_root(manifest)
+    batch = collate(manifest, [load_item(manifest, image) for image in ready])
     init = [inits[key] for key in batch["ids"]] if inits else []
     return {**batch, "init": Inversion.concatenate(init) if init else None, "blocked": blocked}
 

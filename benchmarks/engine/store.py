@@ -13,26 +13,25 @@ A torn last line is ignored. Files appear complete or not at all (inversion_benc
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
 import uuid
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import safetensors.torch as safetensors
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.engine.types import STORE_VERSION, Row
 from benchmarks.errors import ConfigError
-from datasets.assets import sha256
-from datasets.images import read_rgb, save_png, to_image, to_tensor
-from inversion_bench.files import atomic
+from datasets.images import encoded_png, read_rgb, to_image, to_tensor
+from inversion_bench.files import write_bytes
 from methods.base import Inversion
 from methods.feature_maps import packed, unpacked
 from methods.synthesis import Weights
@@ -84,7 +83,7 @@ class JsonLines:
 
 def checksum(row: JsonRow) -> str:
     """What a row's line carries, by which a line that was changed is known: 16 hexadecimal digits of its content."""
-    return hashlib.sha256(_line(row).encode()).hexdigest()[:16]
+    return sha256(_line(row).encode()).hexdigest()[:16]
 
 
 def _line(row: JsonRow) -> str:
@@ -222,23 +221,22 @@ class InversionStore:
         )
         return latent, picture
 
-    def hashes(self, image: str) -> tuple[str, str]:
-        """SHA-256 of the latent's file and of the image's."""
-        return sha256(self.latent(image)), sha256(self.picture(image))
-
     def picture(self, image: str) -> Path:
         return self.folder / f"{image}.png"
 
     def latent(self, image: str) -> Path:
         return self.folder / f"{image}.safetensors"
 
-    def save(self, image: str, inversion: Inversion, keep_weights: bool) -> None:
+    def save(self, image: str, inversion: Inversion, keep_weights: bool) -> tuple[tuple[int, int], tuple[str, str]]:
         """Store an inversion of length 1: the latent first, the image last, as it marks it done.
 
         Args:
             image: its id.
             inversion: the inversion.
             keep_weights: whether its tuned weights and feature maps are stored, too.
+
+        Returns:
+            Bytes and SHA-256 of the latent's file and of the image's.
         """
         tensors: dict[str, Tensor] = {"latent": inversion.latent[0].detach().cpu().contiguous()}
         for i, level in enumerate(inversion.noise[0] or []):
@@ -249,9 +247,10 @@ class InversionStore:
         if keep_weights:
             maps, about = packed(inversion.features[0])
             tensors, metadata = tensors | maps, metadata | about
-        with atomic(self.latent(image)) as temporary:
-            save_file(tensors, temporary, metadata=metadata)
-        save_png(to_image(inversion.image[0].detach().cpu()), self.picture(image))
+        latent, picture = safetensors.save(tensors, metadata), encoded_png(to_image(inversion.image[0]))
+        write_bytes(self.latent(image), latent)
+        write_bytes(self.picture(image), picture)
+        return (len(latent), len(picture)), (sha256(latent).hexdigest(), sha256(picture).hexdigest())
 
     def load(self, image: str, image_id: str) -> Inversion:
         """The stored inversion, of length 1, under the id that stages know it by."""

@@ -82,10 +82,10 @@ class InversionWriter:
             with torch.inference_mode(False), torch.no_grad():
                 scores = tuple(measure_inline(self.run, self.stage_run, inversion))
             keep = self.run.plan.keeps_weights(self.stage_run, image)
-            self.store.save(image, inversion, keep)
+            files, sha256 = self.store.save(image, inversion, keep)
             yield self._row(
                 replace(used, image=image, seconds=seconds[name], steps=int(inversion.steps[0]),
-                        files=self.store.sizes(image), sha256=self.store.hashes(image),
+                        files=files, sha256=sha256,
                         weights_kept=keep or not inversion.more_than_codes, scores=scores)
             )  # fmt: skip
         for name, reason in outcome.failures.items():

@@ -16,6 +16,8 @@ from benchmarks.engine import store as storing
 from benchmarks.engine.store import InversionStore, JsonLines, check_version, finite, read_lines
 from benchmarks.engine.types import Provenance, Row, Score
 from benchmarks.errors import ConfigError
+from datasets.assets import sha256
+from inversion_bench.files import write_bytes
 from methods.base import Inversion
 
 ROWS = st.lists(
@@ -107,7 +109,8 @@ def test_ok_needs_its_files(tmp_path, lost, how):
 
 def test_round_trip(tmp_path):
     store, one = InversionStore(tmp_path, "key"), inversion()
-    store.save("i0", one, keep_weights=True)
+    saved = store.save("i0", one, keep_weights=True)
+    assert saved == (store.sizes("i0"), (sha256(store.latent("i0")), sha256(store.picture("i0"))))
     found = store.load("i0", "set/i0")
     assert found.ids == ("set/i0",) and found.space == "W+" and found.steps.tolist() == [7]
     assert torch.equal(found.latent, one.latent)
@@ -146,17 +149,19 @@ def test_results_of_another_version_are_refused(tmp_path, layout):
     assert layout.startswith("cells") or check_version(tmp_path) is None
 
 
-@pytest.mark.parametrize("breaks", ["save_file", "save_png"])
+@pytest.mark.parametrize("breaks", ["latent", "picture"])
 def test_failing_save_leaves_the_old_inversion(tmp_path, monkeypatch, breaks):
     store = InversionStore(tmp_path, "key")
     store.save("i0", inversion(), keep_weights=False)
     files = sorted(store.folder.iterdir())
     picture = store.picture("i0").read_bytes()
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(path: Path, data: bytes) -> None:
+        if path == getattr(store, breaks)("i0"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_bytes(path, data)
 
-    monkeypatch.setattr(storing, breaks, full)
+    monkeypatch.setattr(storing, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         store.save("i0", inversion(), keep_weights=False)
     assert sorted(store.folder.iterdir()) == files and store.picture("i0").read_bytes() == picture
