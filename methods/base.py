@@ -199,6 +199,28 @@ class Method(pl.LightningModule):
         """What a batch of `count` images is filled up to: the stage's fixed batch size where it pads."""
         return int(self.config.batch_size) if self.pads else count
 
+    @property
+    def batch_size(self) -> int:
+        """The fixed size of the stage's batches, which it pads; 1 for a stage that has none."""
+        return getattr(self.config, "batch_size", 1)
+
+    def limit_batches(self, size: int) -> None:
+        """Compute at most `size` images at once. On some devices the last digits of a result depend on it."""
+        if size < self.batch_size:
+            self.config = replace(self.config, batch_size=size)
+
+    def _halve_batches(self) -> bool:
+        if not (self.pads and self.shrinks and self.batch_size > 1):
+            return False
+        self.limit_batches(self.batch_size // 2)
+        logger.warning("%s: memory is short, %d images at once from now on", self.info.name, self.batch_size)
+        return True
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether short memory makes batches smaller for good: a GPU's does not come back, unlike a machine's."""
+        return self.device.type == "cuda"
+
     def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
         """Invert images [N, 3, R, R] in [-1, 1]. Needs grad mode. `init`: the stage before's result.
 
@@ -247,11 +269,14 @@ class Method(pl.LightningModule):
             return self._attempt(images, list(batch["ids"]), batch.get("init"))
 
     def _attempt(self, images: Tensor, ids: list[str], init: Inversion | None) -> Outcome:
-        """Invert a batch. Halves it while memory is short; after any other error each image is tried once alone."""
+        """Invert a batch. Halves it while memory is short; after any other error each image is tried once alone.
+
+        On a GPU a stage of fixed batches computes smaller ones from then on, as a padded batch has no smaller halves.
+        """
         if not ids:
             return Outcome(None, {})
         start, group = _now(self.device), self.group_size(self.config)
-        size, reason = 0, ""
+        size, reason, smaller = 0, "", False
         try:
             self.check(images, ids, init)
             inversion = self.invert(images, ids, init)
@@ -260,8 +285,11 @@ class Method(pl.LightningModule):
                 raise
             reason = f"{type(error).__name__}: {error}"
             logger.debug("%s failed with %s", self.info.name, ", ".join(ids), exc_info=True)
+            smaller = _out_of_memory(error) and self._halve_batches()
             # Images that share a generator stay together.
             size = -(-len(ids) // 2 // group) * group if _out_of_memory(error) else group
+        if smaller:
+            return self._attempt(images, ids, init)
         seconds = (_now(self.device) - start) / len(ids)
         if reason and len(ids) > group:  # no longer in the except block, whose traceback holds the batch's tensors
             parts = [slice(n, n + size) for n in range(0, len(ids), size)]

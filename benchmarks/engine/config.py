@@ -24,6 +24,7 @@ from metrics.registry import METRICS
 from reports import published
 
 SUITES = Path(__file__).parents[1] / "suites"
+BATCH = 8  # images that a worker claims and inverts together
 OF_METRICS = ("reconstruction", "interest_region", "set_distances")  # protocols with a setting `metrics`
 
 
@@ -44,6 +45,8 @@ class DatasetEntry:
 class SuiteConfig:
     """One suite.
 
+    batch_size: images that a worker claims and inverts together; 0 for as many as the stage computes at once, its own
+    batch_size. Where a GPU's memory is too small for those, the stage halves them until they fit.
     stage_settings: by stage name, what this suite sets for every pipeline that has the stage. workers: processes
     that invert side by side, one thread each on a CPU; 0 for one a core (one in all on an accelerator).
     published: tables of reports/published.yaml that reports set beside this suite's, where the recipe agrees.
@@ -69,7 +72,7 @@ class SuiteConfig:
     headline: list[str] = field(default_factory=list)
     seed: int = 0
     seeds: list[int] = field(default_factory=list)
-    batch_size: int = 8
+    batch_size: int = BATCH
     workers: int = 0
     save_weights: bool = False
     tf32: bool = False
@@ -212,8 +215,8 @@ def _contradictions(suite: SuiteConfig) -> Iterator[str]:
     for seed in suite.all_seeds:
         if not -(2**63) <= seed < 2**63:
             yield f"seed is {seed}, expected a number of at most 63 bits"
-    if suite.batch_size < 1:
-        yield f"batch_size is {suite.batch_size}, expected at least 1"
+    if suite.batch_size < 0:
+        yield f"batch_size is {suite.batch_size}, expected at least 0 (0: as many as the stage computes at once)"
     if suite.workers < 0:
         yield f"workers is {suite.workers}, expected at least 0 (0: as many as the machine has cores)"
     for kind in ("stage_settings", "protocols"):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from benchmarks.engine.config import BATCH
 from benchmarks.engine.plan import StageRun
 from benchmarks.engine.queue import Chunk, MadeRows, Worker, WorkQueue, chunk_size
 from benchmarks.engine.run import Run
@@ -47,7 +48,7 @@ def generate(
                 [[task] for task in tasks],
                 worker.claims(files.names.name),
                 MadeRows(files),
-                chunk_size(run.plan.suite.batch_size, protocol.parallel_images(stage_run), options.workers),
+                chunk_size(run.plan.suite.batch_size or BATCH, protocol.parallel_images(stage_run), options.workers),
                 lambda task: task.image,
             )
             jobs.append((queue, partial(_process, run, protocol, stage_run, files.writer(), worker)))

@@ -15,7 +15,8 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from benchmarks.engine.machine import Meter
+from benchmarks.engine.config import BATCH
+from benchmarks.engine.machine import Meter, device_name
 from benchmarks.engine.plan import StageRun
 from benchmarks.engine.queue import Chunk, Worker, WorkQueue, chunk_size
 from benchmarks.engine.run import Run
@@ -75,9 +76,13 @@ class _Inverter:
         batch = load_batch(
             self.run, stage_run, chunk.items, self.attempts[stage_run.parent].rows if stage_run.parent else {}
         )
+        fixed = method.batch_size
         with self.worker.watchdog.watching(len(batch["ids"])):
             with Meter(self.run.device) as meter:
                 outcome = method.predict_step(method.transfer_batch_to_device(batch, self.run.device, 0), 0)
+            if method.batch_size < fixed:
+                self.run.store(stage_run).limit_batches(device_name(self.run.device), method.batch_size)
+                writer.limit_batches(method.batch_size)
             writer.write(outcome, meter.usage)
         writer.write_failures({ImageKey.parse(name).image: reason for name, reason in batch["failures"].items()})
         writer.write_failures(batch["blocked"], "blocked")
@@ -91,6 +96,9 @@ class _Inverter:
             except (ValueError, FileNotFoundError) as error:  # weights that are none, or another generator's
                 raise ConfigError(f"{stage_run.stage.name}: {error}") from error
             method.debug = self.worker.options.debug
+            if size := self.run.store(stage_run).batch_limit(device_name(self.run.device)):
+                method.limit_batches(size)
+                self._writer(stage_run).limit_batches(size)
             self._method = stage_run.key, method
         return self._method[1]
 
@@ -150,8 +158,8 @@ def group_size(stage_run: StageRun) -> int:
 
 def batch_size(run: Run, stage_run: StageRun) -> int:
     """Images that are inverted at once; a group, so that an image that fails never moves others to another group."""
-    size = group_size(stage_run)
-    return size if size > 1 else run.plan.suite.batch_size
+    size, wanted = group_size(stage_run), run.plan.suite.batch_size
+    return size if size > 1 else wanted or getattr(stage_run.stage.config, "batch_size", BATCH)
 
 
 def pending(run: Run, stage_run: StageRun, resume: Resume, shard: Shard = ALL) -> list[str]:

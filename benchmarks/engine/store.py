@@ -1,6 +1,7 @@
 """Results on disk, written as soon as they exist, safe against kills and against several writers.
 
     DIR/inversions/<key>/stage.json            what the stage run is
+    DIR/inversions/<key>/batches.json          images at once that fit a device's memory, where a stage's own do not
     DIR/inversions/<key>/rows-<worker>.jsonl  one line an attempt at an image, append-only, one file a process
     DIR/inversions/<key>/<image>.png          the reconstruction, 8 bit, which everything is scored from
     DIR/inversions/<key>/<image>.safetensors  latent, own noise maps; tuned weights and feature maps when kept
@@ -31,7 +32,7 @@ from torch import Tensor
 from benchmarks.engine.types import STORE_VERSION, Row
 from benchmarks.errors import ConfigError
 from datasets.images import encoded_png, read_rgb, to_image, to_tensor
-from inversion_bench.files import write_bytes
+from inversion_bench.files import write_bytes, write_text
 from methods.base import Inversion
 from methods.feature_maps import packed, unpacked
 from methods.synthesis import Weights
@@ -220,6 +221,21 @@ class InversionStore:
             path.stat().st_size if path.exists() else 0 for path in (self.latent(image), self.picture(image))
         )
         return latent, picture
+
+    def batch_limit(self, device: str) -> int:
+        """How many images at once have fitted a device's memory; 0 where nothing is known."""
+        return int(self._batches().get(device, 0))
+
+    def limit_batches(self, device: str, size: int) -> None:
+        """Keep how many fit, so that whoever resumes the stage run on such a device computes as many."""
+        write_text(self.folder / "batches.json", json.dumps({**self._batches(), device: size}))
+
+    def _batches(self) -> dict[str, int]:
+        try:
+            found = json.loads((self.folder / "batches.json").read_bytes())
+        except (OSError, ValueError):  # absent, or torn by a power cut
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def picture(self, image: str) -> Path:
         return self.folder / f"{image}.png"

@@ -44,6 +44,10 @@ class InversionWriter:
                                      machine_name(threads))  # fmt: skip
         describe(run, stage_run)
 
+    def limit_batches(self, size: int) -> None:
+        """Say in rows that a stage computes at most `size` images at once, as there is no memory for more."""
+        self.provenance = replace(self.provenance, batch_size=min(size, self.provenance.batch_size))
+
     def write(self, outcome: Outcome, usage: Usage) -> None:
         """Store a batch and what it used; what was saved before an error gets its row, too."""
         rows: list[Row] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from benchmarks.cli import main
 from benchmarks.engine import export as results
@@ -19,6 +21,7 @@ from benchmarks.engine.config import load_suite
 from benchmarks.engine.executors import local as executor_local
 from benchmarks.engine.plan import Plan, expand
 from benchmarks.protocols.locality import Locality
+from methods.base import Method
 from methods.optimization.stage import WOptimization
 from methods.tuning.stage import PivotalTuning
 from metrics.base import SampleMetric
@@ -221,3 +224,25 @@ def test_failed_scores_are_computed_again(suite, tmp_path, reference, monkeypatc
         assert main(["run", suite, "--out", str(tmp_path)]) == 1
     assert "out of memory" in (tmp_path / "report" / "tables.md").read_text()
     assert main(["run", suite, "--out", str(tmp_path)]) == 0 and tables(tmp_path) == tables(reference)
+
+
+def test_batches_that_do_not_fit_are_halved_once_and_the_next_run_knows(suite, tmp_path, monkeypatch):
+    """On a CPU with a faked limit: memory for one image, where the suite's W computes two."""
+    sizes, whole = [], WOptimization._batch
+
+    def short(self, images, ids, init):
+        sizes.append(self.padded_size(len(ids)))
+        if sizes[-1] > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, images, ids, init)
+
+    monkeypatch.setattr(WOptimization, "_batch", short)
+    monkeypatch.setattr(Method, "shrinks", True)
+    part = ["--methods", "sg2_w", "--datasets", "folder", "batch_size=0", "--phase", "invert", "--resume", "all"]
+    arguments = ["run", suite, *part, "--out", str(tmp_path)]
+    for expected in ([2, 1, 1, 1], [1, 1, 1]):
+        assert main(arguments) == 0 and sizes == expected
+        sizes.clear()
+    found = [json.loads(line) for path in tmp_path.glob("inversions/*/rows-*") for line in path.open()]
+    assert [row["provenance"]["batch_size"] for row in found] == [1] * 2 * IMAGES
+    assert [json.loads(path.read_text()) for path in tmp_path.glob("inversions/*/batches.json")] == [{"cpu": 1}]

@@ -20,6 +20,11 @@ class Config:
     group: int = 1
 
 
+@dataclass(frozen=True)
+class Padding(Config):
+    batch_size: int = 8
+
+
 class Fails(Method):
     """Inverts batches that `error_of` has no error for, and notes what it is given."""
 
@@ -62,6 +67,20 @@ def test_only_memory_halves_a_batch(error: Exception, batches: list[int]) -> Non
     outcome = method.predict_step(BATCH, 0)
     assert method.batches == batches and not outcome.failures
     assert outcome.inversion is not None and list(outcome.inversion.ids) == IDS
+
+
+def test_a_gpus_short_memory_makes_fixed_batches_smaller_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = failing(lambda _: None)
+    method.config = Padding()
+    method.error_of = lambda _: torch.OutOfMemoryError("CUDA out of memory") if method.padded_size(1) > 2 else None
+    on_cpu = method.predict_step(BATCH, 0)
+    assert set(on_cpu.failures) == set(IDS) and method.batch_size == 8, "its halves are padded, too"
+    monkeypatch.setattr(Method, "shrinks", True)
+    method.batches = []
+    assert not method.predict_step(BATCH, 0).failures and method.batches == [8, 8, 8] and method.batch_size == 2
+    method.limit_batches(1)
+    method.limit_batches(4)
+    assert method.batch_size == 1
 
 
 def test_the_image_that_fails_fails_alone_and_groups_stay_together(caplog: pytest.LogCaptureFixture) -> None:

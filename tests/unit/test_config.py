@@ -101,7 +101,7 @@ def test_wrong_override_is_named(override, said):
         ("generator=''", "`generator` is empty"),
         ("methods=[pti, pti]", "method 'pti' is named twice"),
         ("datasets=[{name: orl}, {name: orl, limit: 2}]", "data set 'orl' is named twice"),
-        ("batch_size=0", "batch_size is 0, expected at least 1"),
+        ("batch_size=-1", "batch_size is -1, expected at least 0"),
         ("workers=-1", "workers is -1, expected at least 0"),
         ("stage_settings.w_optimization=3", "expected settings as key: value"),
         ("protocols.locality=3", "expected settings as key: value"),
