@@ -1,4 +1,4 @@
-"""LPIPS with AlexNet and with VGG16 features, at the images' own resolution."""
+"""LPIPS with AlexNet and with VGG16 features, and DISTS, at the images' own resolution."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from metrics.base import MetricInfo, SampleMetric
+from metrics.networks.dists import Dists, load_dists
 from metrics.networks.lpips import Lpips, load_lpips
 from metrics.target_cache import TargetCache
 
@@ -54,3 +55,19 @@ def lpips_alex() -> SampleMetric:
 
 def lpips_vgg() -> SampleMetric:
     return _lpips("vgg", "not NVIDIA's vgg16 feature distance of the StyleGAN2 projector")
+
+
+@cache
+def _dists(device: torch.device, dtype: torch.dtype) -> Dists:
+    return load_dists().to(device, dtype)
+
+
+def dists() -> SampleMetric:
+    info = MetricInfo(
+        name="dists", title="DISTS", direction="lower", unit="", range=(0.0, None), version=1,
+        recipe="1 - the weighted similarity of means (texture) and of covariances (structure) of the image in [0, 1] "
+        "and of five layers of VGG16 with L2 pooling, the authors' weights; at the images' own resolution, where the "
+        "authors' script resizes the shorter side to 256 px",
+        reference="Ding et al., arXiv 2004.07728; github.com/dingkeyan93/DISTS", digits=3,
+    )  # fmt: skip
+    return SampleMetric(info, lambda a, b: _dists(a.device, a.dtype)(a, b), asset="lpips_vgg")

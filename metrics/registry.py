@@ -29,6 +29,7 @@ SAMPLE_METRICS: dict[str, str] = {
     "ms_ssim_64": "metrics.pixel:ms_ssim_64",
     "lpips_alex": "metrics.perceptual:lpips_alex",
     "lpips_vgg": "metrics.perceptual:lpips_vgg",
+    "dists": "metrics.perceptual:dists",
     **{f"{name}_256": f"metrics.resized:metric:{name}" for name in ("mse", "psnr", "lpips_alex")},
     "id_sface": "metrics.identity:id_sface",
     "id_facenet": "metrics.identity:id_facenet",
