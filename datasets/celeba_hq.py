@@ -12,14 +12,16 @@ face_parsing/Data_preprocessing/g_partition.py); Liu et al., CelebA, arXiv 1411.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pyarrow.parquet as pq
 from PIL import Image
@@ -27,12 +29,13 @@ from PIL import Image
 from datasets import building, images
 from datasets.base import Manifest
 from datasets.scope import ALIGNED_FACES
+from inversion_bench.registry import near_miss
 
 VERSION = 1
 COUNT, TEST_COUNT = 30_000, 2_824
 FIRST_VALIDATION, FIRST_TEST = 162_771, 182_638  # values of orig_idx
 SPLITS = ("train", "validation", "test")
-MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
+MAPPING, ATTRIBUTES = "CelebA-HQ-to-CelebA-mapping.txt", "CelebAMask-HQ-attribute-anno.txt"
 TEST_LIST = Path(__file__).parent / "manifests" / "celeba_hq_test.txt"  # the mapping's lines of test images
 LICENCE = "CelebA-HQ and CelebAMask-HQ: non-commercial research only (CelebA's agreement)"
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -44,7 +47,9 @@ _NUMBER = re.compile(r"(?:imgHQ|img)?0*(\d+)")  # 123.jpg, 00123.png and imgHQ00
 Opener = Callable[[], Image.Image]
 
 
-def build(path: str, split: str = "test", mapping: str = "", resolution: int = 1024) -> Manifest:
+def build(
+    path: str, split: str = "test", mapping: str = "", resolution: int = 1024, attributes: Sequence[str] = ()
+) -> Manifest:
     """Images of CelebA-HQ under their original numbers, 0 to 29,999.
 
     Args:
@@ -52,23 +57,25 @@ def build(path: str, split: str = "test", mapping: str = "", resolution: int = 1
         split: one of SPLITS or "all".
         mapping: CelebAMask-HQ's mapping file, where it is not next to the images; not needed for the test split.
         resolution: in pixels.
+        attributes: of CelebA's forty, as Smiling, those that become labels of the images, 1 or 0; from the file
+            ATTRIBUTES, which comes with CelebAMask-HQ and has to be next to the images.
 
     Raises:
-        FileNotFoundError: path or mapping does not exist, or there are no such images.
-        ValueError: the split is unknown, or the images or the mapping are inconsistent.
+        FileNotFoundError: path, mapping or attributes do not exist, or there are no such images.
+        ValueError: the split or an attribute is unknown, or the images or a file of text are inconsistent.
     """
     if split not in (*SPLITS, "all"):
         raise ValueError(f"data set 'celeba_hq': split is {split!r}, expected one of {', '.join(SPLITS)} or all")
     source = Path(path).expanduser()
     if not source.exists():
         raise FileNotFoundError(f"data set 'celeba_hq': no {path!r}; `fetch celeba-hq` says where it comes from")
-    readers, text_near = _readers(source)
+    readers, near = _readers(source)
     if not readers:
         raise FileNotFoundError(f"data set 'celeba_hq': no numbered image in {path!r}, e.g. 123.jpg or 00123.png")
     readers = _from_zero(readers)
     origin: dict[int, int] = {}
     if split != "all":
-        text = Path(mapping).expanduser().read_text(encoding="utf-8") if mapping else text_near
+        text = Path(mapping).expanduser().read_text(encoding="utf-8") if mapping else near(MAPPING)
         if text is None and split == "test":
             text = TEST_LIST.read_text(encoding="utf-8")
             tests = read_mapping(text)
@@ -88,8 +95,15 @@ def build(path: str, split: str = "test", mapping: str = "", resolution: int = 1
         recipe=building.AS_IS, resolution=resolution, licence=LICENCE, domain="in", root=Path(), records=(),
         scope=ALIGNED_FACES,
     )  # fmt: skip
-    identity = {"split": split, "numbers": sorted(readers), "source": _fingerprint(source)}
-    candidates = partial(_candidates, readers, origin)
+    identity: dict[str, Any] = {"split": split, "numbers": sorted(readers), "source": _fingerprint(source)}
+    labels: dict[int, dict[str, int]] = {}
+    if attributes:
+        text = near(ATTRIBUTES)
+        if text is None:
+            raise FileNotFoundError(f"data set 'celeba_hq': attributes need {ATTRIBUTES}, which is not in {path!r}")
+        labels = read_attributes(text, attributes)
+        identity["attributes"] = hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest()
+    candidates = partial(_candidates, readers, origin, labels)
     return building.build(head, identity, candidates, len(readers), building.as_is, os.cpu_count() or 1)
 
 
@@ -114,6 +128,30 @@ def read_mapping(text: str) -> dict[int, int]:
     return origin
 
 
+def read_attributes(text: str, wanted: Sequence[str]) -> dict[int, dict[str, int]]:
+    """CelebA's attributes of images of CelebA-HQ, by number: 1 or 0 by name.
+
+    Args:
+        text: a line with the number of images, one with the names, then `0.jpg -1 1 ...` for each image.
+        wanted: names of attributes.
+
+    Raises:
+        ValueError: the text has another form, or no such attribute.
+    """
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    names = lines[1] if len(lines) > 1 else []
+    for name in wanted:
+        if name not in names:
+            raise ValueError(f"{ATTRIBUTES}: no attribute {name!r}: {near_miss(name, names)}known: {', '.join(names)}")
+    found = {}
+    for number, *values in lines[2:]:
+        match = _NUMBER.fullmatch(PurePosixPath(number).stem)
+        if not match or len(values) != len(names) or not set(values) <= {"-1", "1"}:
+            raise ValueError(f"{ATTRIBUTES}: expected `0.jpg` and {len(names)} of 1 and -1, found {number!r} ...")
+        found[int(match[1])] = {name: int(values[names.index(name)] == "1") for name in wanted}
+    return found
+
+
 def split_of(origin: Mapping[int, int], number: int) -> str:
     """The part of CelebA that an image of CelebA-HQ comes from. Raises ValueError for one that is not mapped."""
     if number not in origin:
@@ -122,10 +160,12 @@ def split_of(origin: Mapping[int, int], number: int) -> str:
     return "test" if index >= FIRST_TEST else "validation" if index >= FIRST_VALIDATION else "train"
 
 
-def _candidates(readers: Mapping[int, Opener], origin: Mapping[int, int]) -> Iterator[building.Candidate]:
+def _candidates(
+    readers: Mapping[int, Opener], origin: Mapping[int, int], attributes: Mapping[int, Mapping[str, int]]
+) -> Iterator[building.Candidate]:
     for number in sorted(readers):
         labels = {"celeba": origin[number]} if number in origin else {}
-        yield building.Candidate(f"{number:05d}", readers[number], labels)
+        yield building.Candidate(f"{number:05d}", readers[number], labels | dict(attributes.get(number, {})))
 
 
 def _from_zero(readers: dict[int, Opener]) -> dict[int, Opener]:
@@ -135,17 +175,18 @@ def _from_zero(readers: dict[int, Opener]) -> dict[int, Opener]:
     return readers
 
 
-def _readers(source: Path) -> tuple[dict[int, Opener], str | None]:
-    """Images by number, and the text of the mapping file if it is stored with them."""
+def _readers(source: Path) -> tuple[dict[int, Opener], Callable[[str], str | None]]:
+    """Images by number, and what gives the text of a file that is stored with them, by its name."""
     if source.is_dir():
+        near = partial(_text_near, source)
         tables = sorted(source.rglob("*.parquet"))
         if tables:
-            return _of_tables(tables), _mapping_near(source)
+            return _of_tables(tables), near
         # CelebAMask-HQ has masks and the mapping in the same folder.
         files = [file for file in source.rglob("*") if file.suffix.lower() in _SUFFIXES and _is_image(file.parts)]
-        return _numbered((file.name, partial(images.read_rgb, file)) for file in files), _mapping_near(source)
+        return _numbered((file.name, partial(images.read_rgb, file)) for file in files), near
     if source.suffix == ".parquet":
-        return _of_tables([source]), _mapping_near(source.parent)
+        return _of_tables([source]), partial(_text_near, source.parent)
     if zipfile.is_zipfile(source):
         return _of_zip(source)
     raise ValueError(f"data set 'celeba_hq': {source} is neither a folder nor a zip nor a parquet file")
@@ -168,25 +209,26 @@ def _numbered(named: Iterator[tuple[str, Opener]]) -> dict[int, Opener]:
     return numbered
 
 
-def _mapping_near(folder: Path) -> str | None:
-    """The mapping file in the folder or next to it, as in CelebAMask-HQ."""
+def _text_near(folder: Path, name: str) -> str | None:
+    """A file in the folder or next to it, as in CelebAMask-HQ."""
     for parent in (folder, folder.parent):
-        if (parent / MAPPING).is_file():
-            return (parent / MAPPING).read_text(encoding="utf-8")
+        if (parent / name).is_file():
+            return (parent / name).read_text(encoding="utf-8")
     return None
 
 
-def _of_zip(source: Path) -> tuple[dict[int, Opener], str | None]:
+def _of_zip(source: Path) -> tuple[dict[int, Opener], Callable[[str], str | None]]:
     """CelebAMask-HQ.zip: images below CelebA-HQ-img/, read from the archive."""
     try:
         with zipfile.ZipFile(source) as bundle:
             names = [info.filename for info in bundle.infolist() if not info.is_dir()]
-            mapping = next((name for name in names if PurePosixPath(name).name == MAPPING), None)
-            text = bundle.read(mapping).decode("utf-8") if mapping else None
+            members = {PurePosixPath(name).name: name for name in names if name.endswith(".txt")}
+            wanted = members.keys() & {MAPPING, ATTRIBUTES}
+            texts = {name: bundle.read(members[name]).decode("utf-8") for name in wanted}
     except _UNPACKING as error:
         raise ValueError(f"data set 'celeba_hq': {source} cannot be unpacked ({error}); fetch it again") from error
     chosen = [name for name in names if name.lower().endswith(_SUFFIXES) and _is_image(PurePosixPath(name).parts)]
-    return _numbered((PurePosixPath(name).name, partial(_read_member, source, name)) for name in chosen), text
+    return _numbered((PurePosixPath(name).name, partial(_read_member, source, name)) for name in chosen), texts.get
 
 
 def _read_member(source: Path, name: str) -> Image.Image:

@@ -49,21 +49,36 @@ def _frechet(gap: Tensor, root_a: Tensor, root_b: Tensor, singular_values: Tenso
 def frechet_influences(images: Tensor, targets: Tensor) -> Tensor:
     """Frechet distance plus the influence of each image on it, for features [n, D] and [n, D] -> [n]; float64.
 
+    Image i and target i are resampled together.
+    """
+    _checked(images, targets)
+    distance, of_images, of_targets = _frechet_parts(images, targets)
+    return distance + of_images + of_targets
+
+
+def frechet_to(images: Tensor, reference: Tensor) -> Tensor:
+    """As `frechet_influences`, to other images that stay as they are: features [n, D] and [m, D] -> [n]."""
+    distance, of_images, _ = _frechet_parts(images, reference)
+    return distance + of_images
+
+
+def _frechet_parts(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Frechet distance of features [n, D] and [m, D], and the influences on it of both sides, [n] and [m]; float64.
+
     With A and B the centred features over sqrt(n - 1) and A B^T = U S V^T, the derivative of tr (Ca Cb)^(1/2) by the
     weight of image i is n sum_k S_k U_ik^2 / 2: no matrix is inverted.
     """
-    n = _checked(images, targets)
     sides = [side.double() for side in (images, targets)]
     gap = sides[0].mean(dim=0) - sides[1].mean(dim=0)
-    centred = [side - side.mean(dim=0) for side in sides]
-    a, b = (side / (n - 1) ** 0.5 for side in centred)
+    a, b = ((side - side.mean(dim=0)) / (len(side) - 1) ** 0.5 for side in sides)
     (q_a, r_a), (q_b, r_b) = torch.linalg.qr(a), torch.linalg.qr(b)
-    u, s, vh = torch.linalg.svd(r_a @ r_b.T)
-    influence = 2 * (centred[0] - centred[1]) @ gap
-    for side, vectors in ((a, q_a @ u), (b, q_b @ vh.T)):
-        influence = influence + n * side.square().sum(dim=1) - side.square().sum()
-        influence = influence - n * vectors.square() @ s + s.sum()
-    return _frechet(gap, a, b, s) + influence
+    u, s, vh = torch.linalg.svd(r_a @ r_b.T, full_matrices=False)
+    influences = []
+    for side, away, vectors in ((a, gap, q_a @ u), (b, -gap, q_b @ vh.T)):
+        n = len(side)
+        influence = 2 * (n - 1) ** 0.5 * side @ away + n * side.square().sum(dim=1) - side.square().sum()
+        influences.append(influence - n * vectors.square() @ s + s.sum())
+    return _frechet(gap, a, b, s), influences[0], influences[1]
 
 
 def kernel_influences(images: Tensor, targets: Tensor) -> Tensor:

@@ -22,9 +22,11 @@ from benchmarks.engine.generate import pending
 from benchmarks.engine.plan import expand
 from benchmarks.engine.run import Run
 from benchmarks.engine.store import InversionStore, read_lines
+from benchmarks.protocols.editing import sets
 from benchmarks.protocols.editing.protocol import Editing
 from benchmarks.protocols.editing.store import EditStore, cut
 from datasets import assets
+from datasets.celeba_hq import ATTRIBUTES
 from datasets.images import read_rgb, to_tensor
 from methods.editing.directions import Direction, in_strengths
 from methods.editing.images import tiles
@@ -53,6 +55,16 @@ protocols:
 stage_settings:
   w_optimization: {steps: 2}
   pivotal_tuning: {steps: 2}
+"""
+
+FID = """datasets:
+  - {name: celeba_hq, options: {path: PATH/hq, split: all, resolution: 64, attributes: [Smiling]}}
+protocols:
+  reconstruction: {metrics: [mse]}
+  editing: {images: 8, directions: [light, warm], source: WORLD/directions.safetensors,
+            fid: [light=Smiling, -warm=-Smiling]}
+stage_settings:
+  w_optimization: {steps: 2}
 """
 
 
@@ -221,3 +233,37 @@ def test_a_part_of_the_methods_may_be_run(suite, tmp_path):
 def test_wrong_names_start_nothing(suite, setting, said, tmp_path, capsys):
     assert main(["run", suite, setting, "--out", str(tmp_path / "out")]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_fid_after_an_edit_is_of_the_images_without_the_label(suite, tmp_path, monkeypatch):
+    """CelebA-HQ as a folder of eight drawn faces, every other one with the label; two numbers as features."""
+    faces = sorted((Path(suite).parent / "faces").iterdir())[:8]
+    (tmp_path / "hq").mkdir()
+    for n, face in enumerate(faces):
+        shutil.copy(face, tmp_path / "hq" / f"{n}.png")
+    lines = ["8", "Smiling", *(f"{n}.jpg {1 if n % 2 else -1}" for n in range(8))]
+    (tmp_path / "hq" / ATTRIBUTES).write_text("\n".join(lines))
+    text = Path(suite).read_text().split("datasets:")[0].replace("[sg2_w, pti]", "[sg2_w]") + FID
+    (tmp_path / "fid.yaml").write_text(text.replace("PATH", str(tmp_path)).replace("WORLD", str(Path(suite).parent)))
+
+    def labelled(self, manifest, device):
+        self.manifest, self.device, self._known = manifest, device, {}
+        self.network = lambda images: images.mean(dim=(2, 3))[:, :2]
+
+    monkeypatch.setattr(sets.Labelled, "__init__", labelled)
+    monkeypatch.setattr(sets, "LEAST_FRECHET", 3)
+    monkeypatch.setattr(Editing, "missing", lambda _: {})
+    out = tmp_path / "out"
+    assert main(["run", str(tmp_path / "fid.yaml"), "--out", str(out)]) == 0
+    rows = pd.read_parquet(out / "results.parquet")
+    rows = rows[rows["metric"].str.startswith("edit_fid_")]
+    images = rows.groupby("protocol")["image"].agg(list).to_dict()
+    assert images == {
+        "edit_fid_brightness_more": ["00000", "00002", "00004", "00006"],
+        "edit_fid_warmth_less": ["00001", "00003", "00005", "00007"],
+    }
+    assert (rows["status"] == "ok").all() and rows.groupby("protocol")["value"].mean().min() > 0
+    said = (out / "report" / "tables.md").read_text()
+    assert "FID to Smiling" in said and "FID to no Smiling" in said
+    with pytest.raises(SystemExit, match="2"):
+        raise SystemExit(main(["plan", str(tmp_path / "fid.yaml"), "protocols.editing.fid=[light=Young]"]))

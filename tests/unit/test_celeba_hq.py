@@ -209,3 +209,28 @@ def test_a_column_of_text_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(ValueError, match=r"t\.parquet: no parquet file that can be read"):
         celeba_hq.build(str(tmp_path / "t.parquet"), "all")
+
+
+def test_attributes_become_labels(folder: Path) -> None:
+    """As CelebAMask-HQ has them: a count, the names, a line an image."""
+    lines = [f"{n}.jpg {1 if n % 4 else -1} {-1 if n < 10 else 1}" for n in ORIGINS]
+    (folder / celeba_hq.ATTRIBUTES).write_text("\n".join(["6", "Smiling Young", *lines]) + "\n")
+    found = celeba_hq.build(str(folder), resolution=16, attributes=["Young", "Smiling"])
+    assert {id: (r.labels["Smiling"], r.labels["Young"]) for id, r in found.by_id.items()} == {
+        "00004": (0, 0), "00010": (1, 1)
+    }  # fmt: skip
+    assert found.key != celeba_hq.build(str(folder), resolution=16).key
+    archive = folder.parent / "all.zip"
+    with zipfile.ZipFile(archive, "w") as bundle:
+        for file in folder.rglob("*"):
+            bundle.write(file, file.relative_to(folder.parent))
+    again = celeba_hq.build(str(archive), resolution=16, attributes=["Smiling"])
+    assert again.by_id["00010"].labels == {"celeba": ORIGINS[10], "Smiling": 1}
+    with pytest.raises(ValueError, match="no attribute 'Smilin': did you mean 'Smiling'"):
+        celeba_hq.build(str(folder), resolution=16, attributes=["Smilin"])
+    (folder / celeba_hq.ATTRIBUTES).write_text("6\nSmiling Young\n4.jpg 1 0\n")
+    with pytest.raises(ValueError, match=r"expected `0\.jpg` and 2 of 1 and -1, found '4\.jpg'"):
+        celeba_hq.build(str(folder), resolution=16, attributes=["Young"])
+    (folder / celeba_hq.ATTRIBUTES).unlink()
+    with pytest.raises(FileNotFoundError, match=r"attributes need CelebAMask-HQ-attribute-anno\.txt"):
+        celeba_hq.build(str(folder), resolution=16, attributes=["Young"])

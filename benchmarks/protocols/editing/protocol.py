@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,6 +30,7 @@ from benchmarks.protocols.base import (
     without_value,
 )
 from benchmarks.protocols.editing import sets
+from benchmarks.protocols.editing.config import EditingConfig
 from benchmarks.protocols.editing.curves import curves
 from benchmarks.protocols.editing.generate import edit_images
 from benchmarks.protocols.editing.store import (
@@ -50,8 +51,10 @@ from methods.editing.images import tiles
 from methods.editing.still import still_masks
 from methods.editing.weights import load_directions
 from methods.registry import names as method_names
-from metrics import attributes, edit_protocol
+from metrics import attributes, edit_fid, edit_protocol
+from metrics import registry as metrics_registry
 from metrics.base import MetricInfo
+from metrics.edit_fid import Toward
 from metrics.editing import SHEET, STRANGERS, STRENGTHS, Target
 
 if TYPE_CHECKING:
@@ -67,37 +70,13 @@ FRECHET = {"edit_frechet_alex": EDITS, "interpolation_frechet_alex": INTERPOLATI
 NO_IDENTITY = "no face found in the target: its identity cannot be read"
 
 
-@dataclass(frozen=True)
-class EditingConfig:
-    """How a suite measures editing.
-
-    Args:
-        images: how many of each data set are edited, spread evenly; 0 for none.
-        directions: names, in the order of the tables; all that are known when empty. The first three are edited in
-            sequence, and re-inversion is measured on the first one.
-        source: their file; "" for those that come with the suite's generator.
-        datasets: those of the suite's that take part; all when empty.
-        methods: those of the suite's that take part; all when empty.
-        reinversion_images: images of each data set that are edited, inverted again and undone, which costs a second
-            inversion.
-        reinversion_methods: the methods that do; all when empty.
-    """
-
-    images: int = 12
-    directions: list[str] = field(default_factory=list)
-    source: str = ""
-    datasets: list[str] = field(default_factory=list)
-    methods: list[str] = field(default_factory=list)
-    reinversion_images: int = 0
-    reinversion_methods: list[str] = field(default_factory=list)
-
-
 class Editing(GeneratingProtocol):
     """Edits of stored inversions.
 
     Attributes, once resolved: directions and targets in the order of the tables; images and reinverted, ids by data
-    set; keys and reinversion_keys, the stage runs whose images are edited and inverted again; references, the real
-    images that edited ones are compared with as sets, by data set; digest of what readings depend on.
+    set; keys and reinversion_keys, the stage runs whose images are edited and inverted again; references and real, the
+    images that edited ones are compared with as sets, and all of the set, by data set; towards, edits that lead to
+    images with a label, by table; digest of what readings depend on.
     """
 
     needs: ClassVar[Need] = Need.GENERATED | Need.SETS
@@ -117,8 +96,10 @@ class Editing(GeneratingProtocol):
         self.keys: tuple[str, ...] = ()
         self.reinversion_keys: tuple[str, ...] = ()
         self.references: dict[str, Manifest] = {}
+        self.real: dict[str, Manifest] = {}
+        self.towards: dict[str, Toward] = {}
         self.digest = ""
-        self._real: dict[str, sets.References] = {}
+        self._distances: dict[str, sets.Distances] = {}
         self._still: dict[str, Tensor] = {}
 
     def resolve(self, context: Context) -> None:
@@ -154,8 +135,13 @@ class Editing(GeneratingProtocol):
             self.images[name] = tuple(edited.ids)
             count = config.reinversion_images
             self.reinverted[name] = tuple(edited.subset(count).ids) if count else ()
-            self.references[name] = context.full_manifests[name].subset(REFERENCES)
+            self.real[name] = context.full_manifests[name]
+            self.references[name] = self.real[name].subset(REFERENCES)
         self.keys, self.reinversion_keys = tuple(dict.fromkeys(taken.values())), tuple(dict.fromkeys(again))
+        try:
+            self.towards = sets.towards(config.fid, self.directions, self.real.values())
+        except ValueError as error:
+            raise ValueError(f"protocols.{self.name}.fid: {error}") from error
         self.digest = self._digest()
 
     def _target(self, name: str, direction: Direction) -> Target:
@@ -178,17 +164,31 @@ class Editing(GeneratingProtocol):
         return digest.hexdigest()[:20]
 
     def metrics(self) -> Mapping[str, Sequence[MetricInfo]]:
-        return edit_protocol.infos(self.targets) if self.targets else {}
+        if not self.targets:
+            return {}
+        return edit_protocol.infos(self.targets) | {name: [each.info()] for name, each in self.towards.items()}
 
     def assets(self) -> Sequence[str]:
-        return ["lpips_alex", "sface", *(asset for t in self.targets if (asset := attributes.find(t.name).network))]
+        own = [asset for target in self.targets if (asset := attributes.find(target.name).network)]
+        return ["lpips_alex", "sface", *own, *(["inception_fid"] if self.config.fid else [])]
 
     def missing(self) -> Mapping[str, str]:
-        return {}  # predictors say themselves what they lack
+        # Predictors say themselves what they lack.
+        reason = metrics_registry.missing(edit_fid.FEATURES) if self.towards else None
+        return dict.fromkeys(self.towards, reason) if reason else {}
+
+    def _members(self, table: str, dataset: str) -> tuple[str, ...]:
+        """The images that a table is about."""
+        if table == edit_protocol.REINVERSION:
+            return self.reinverted.get(dataset, ())
+        edited = self.images.get(dataset, ())
+        if table not in self.towards:
+            return edited
+        labels = {image: self.real[dataset].by_id[image].labels for image in edited}
+        return tuple(image for image in edited if self.towards[table].leads_to(labels[image]) is False)
 
     def expected(self, dataset: str) -> Mapping[str, int]:
-        edited, again = len(self.images.get(dataset, ())), len(self.reinverted.get(dataset, ()))
-        counts = {table: again if table == edit_protocol.REINVERSION else edited for table in self.metrics()}
+        counts = {table: len(self._members(table, dataset)) for table in self.metrics()}
         return {table: count for table, count in counts.items() if count}
 
     def keeps_weights(self, stage_run: StageRun, image: str) -> bool:
@@ -247,12 +247,17 @@ class Editing(GeneratingProtocol):
         if stage_run.key not in self.keys:
             return []
         rows = self._rows(run, stage_run)
-        stamp = digest([sets.VERSION, self.references[stage_run.dataset].key,
-                        *([image, row["made"]] for image, row in rows.items())])  # fmt: skip
+        dataset, made = stage_run.dataset, [[image, row["made"]] for image, row in rows.items()]
+        stamp = digest([sets.VERSION, self.references[dataset].key, *made])
+        stamps = {name: (stamp, part, tuple(rows)) for name, part in FRECHET.items()}
+        for name, toward in self.towards.items():
+            stamp = digest([sets.VERSION, self.real[dataset].key, asdict(toward), *made])
+            stamps[name] = stamp, EDITS, self._members(name, dataset)
         return [
-            Item(stage_run, image, {name: stamp for name, part in FRECHET.items() if "reason" not in row[part]})
+            Item(stage_run, image, {name: stamp for name, (stamp, part, members) in stamps.items()
+                                    if image in members and "reason" not in row[part]})
             for image, row in rows.items()
-        ]
+        ]  # fmt: skip
 
     def measure(self, run: Run, items: Sequence[Item], device: torch.device) -> Iterable[Score]:
         stage_run = items[0].stage_run
@@ -263,17 +268,11 @@ class Editing(GeneratingProtocol):
                 if not images:
                     continue
                 try:
-                    if dataset not in self._real:
-                        names = [target.name for target in self.targets]
-                        self._real[dataset] = sets.References(
-                            names, self.references[dataset], run.plan.scope.frame, device
+                    if dataset not in self._distances:
+                        self._distances[dataset] = sets.Distances(
+                            self.directions, self.references[dataset], self.real[dataset], run.plan.scope.frame, device
                         )
-                    real = self._real[dataset]
-                    values = (
-                        sets.of_edits(store, images, self.directions, real)
-                        if FRECHET[info.name] == EDITS
-                        else sets.of_middles(store, images, real)
-                    )
+                    values = self._distances[dataset].of(self.towards.get(info.name, info.name), store, images)
                 except BROKEN as error:
                     yield from (without_value(table, info, image, *status_of(error)) for image in images)
                     continue
@@ -287,15 +286,15 @@ class Editing(GeneratingProtocol):
             return
         rows = self._rows(run, stage_run)
         for table, infos in self.metrics().items():
-            for image in self.images[stage_run.dataset]:
-                if table == edit_protocol.REINVERSION and not self._reinverts(stage_run, image):
-                    continue
+            if table == edit_protocol.REINVERSION and stage_run.key not in self.reinversion_keys:
+                continue
+            for image in self._members(table, stage_run.dataset):
                 part = rows.get(image, {}).get(PARTS.get(table, EDITS), without("missing", "not edited yet"))
-                values = self._values(table, part)
+                values = {} if table in self.towards else self._values(table, part)
                 for info in infos:
                     if "reason" in part:
                         yield without_value(table, info, image, part["status"], part["reason"])
-                    elif info.name in FRECHET:
+                    elif info.name in FRECHET or info.name in self.towards:
                         score = stored[info.name].get(image)
                         yield score or without_value(table, info, image, self.not_yet, self.unscored)
                     else:
