@@ -6,7 +6,7 @@ transformation, which corrects the skewness of few values (Hall, "On the removal
 It resamples nothing: no mark hangs on a draw, and the same values give the same bounds on every machine.
 
 Its coverage, by simulation (tests/unit/test_statistics.py): 93 to 97 % at 8, 12 and 30 groups of normal, uniform, t (3
-degrees), exponential and moderately lognormal values; 89 to 92 % where values are as skewed as a lognormal of sigma 1.
+degrees), exponential and moderately lognormal values; 88 to 92 % where values are as skewed as a lognormal of sigma 1.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.figures.charts import curves
+from reports.equal_time import curves
 from reports.frame import ReportError, Results, read
 from reports.markdown import listing
 from reports.statistics import paired_interval, sign
