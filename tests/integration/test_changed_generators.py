@@ -41,7 +41,7 @@ def test_tuning_goes_on_from_changed_weights_even_when_they_were_not_kept(suite:
     assert len(kept(first.latent("p0"))) == 9 and not kept(last.latent("p0"))
     assert {image: row.attempt for image, row in first.rows().items()} == {f"p{n}": 2 for n in range(IMAGES)}
     # What comes out is what the pipeline gives without a store.
-    settings = {"pivotal_tuning": {"steps": 2}, "hyperstyle": {"weights": "toy"}}
+    settings = {"pivotal_tuning": {"steps": 1}, "hyperstyle": {"weights": "toy"}}
     spec = load_pipeline("hyperstyle+pti", settings | {"hyperstyle_w_encoder": {"weights": "toy"}})
     manifest = plan.manifests[dataset]
     target = to_tensor(read_rgb(manifest.root / manifest.by_id["p0"].file))[None]

@@ -134,7 +134,7 @@ def test_wrong_device(
         (["smoke", "generator=toyy"], "toyy"),
         (["smoke", "generator=/nowhere/weights.pt"], "/nowhere/weights.pt"),
         (["smoke", "workers=-1"], "workers is -1, expected at least 0"),
-        (["smoke", "batch_size=0"], "batch_size is 0, expected at least 1"),
+        (["smoke", "batch_size=-1"], "batch_size is -1, expected at least 0"),
         (["smoke", "--methods", "pit"], "did you mean 'pti'"),
         (["smoke", "--methods", ","], "names with commas"),
         (["smoke", "--datasets", "olr"], "did you mean 'orl'"),

@@ -178,8 +178,8 @@ def test_save_png_is_whole_or_absent(tmp_path, photograph, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
     before = (tmp_path / "a.png").read_bytes()
 
-    def torn(self, path, format):
-        path.write_bytes(b"half")
+    def torn(self, file, format, compress_level):
+        file.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", torn)

@@ -11,6 +11,7 @@ from benchmarks.cli.report import intact
 from benchmarks.engine.store import SUM, InversionStore, JsonLines, read_lines
 from benchmarks.engine.types import Row
 from benchmarks.engine.verify import verify
+from datasets.assets import sha256
 
 
 def stored(out: Path) -> InversionStore:
@@ -19,7 +20,9 @@ def stored(out: Path) -> InversionStore:
     for name in ("a", "b"):
         store.latent(name).write_bytes(b"latent of " + name.encode())
         store.picture(name).write_bytes(b"picture of " + name.encode())
-        row = Row(name, "ok", 1, files=store.sizes(name), sha256=store.hashes(name))
+        row = Row(
+            name, "ok", 1, files=store.sizes(name), sha256=(sha256(store.latent(name)), sha256(store.picture(name)))
+        )
         store.writer().append(row.to_json())
     JsonLines(out / "scores" / "key" / "mse-v1.jsonl").append({"image": "a", "value": 0.5}, {"image": "b", "value": 1})
     return store

@@ -241,7 +241,7 @@ def test_the_exit_code_of_a_run_is_its_own(tmp_path: Path, monkeypatch: pytest.M
     # The rows are on disk already; a run has nothing else to say here.
     monkeypatch.setattr("benchmarks.engine.export.compact", lambda run: write(tmp_path, frame, run_json(3)))
     monkeypatch.setattr("benchmarks.engine.export.describe", lambda plan: run_json(3))
-    monkeypatch.setattr("reports.build.build", lambda *arguments: [])
+    monkeypatch.setattr("reports.build.build", lambda *arguments, **named: [])
     run: Any = SimpleNamespace(plan=None, out=tmp_path)
     written = report.write(run)
     for mode in ("", "offline"):
