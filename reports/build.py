@@ -20,7 +20,7 @@ from reports.listings import Listing, distinct, listings
 from reports.sections import sections
 from reports.summary import summary
 from reports.table import Table
-from reports.tabulate import costs, means, paired, part_reference
+from reports.tabulate import costs, differences, means
 
 EVERY_KIND = figures.Choice()
 
@@ -49,20 +49,19 @@ def build(
     choice.check(results)
     arranged = [(stem, one.compact, layout.arrange(results, one)) for stem, one in map(layout.load, layouts)]
     quality = [means(results, *part) for part in results.parts] if results.metrics else []
-    compared = [part for part in results.parts if quality and len(results.part_methods(*part)) > 1]
-    differences = [paired(results, *part, part_reference(results, part, reference)) for part in compared]
+    compared = differences(results, reference) if quality else []
     cost_tables = [costs(results, *part) for part in results.parts if not results.costs(*part).empty]
     at_equal_time = [table for part in results.parts if (table := equal_time(results, *part))]
     published = published_comparison.tables(results)
     shown = [part for table in quality for part in sections(table)]
-    printed = [*shown, *(part for table in differences for part in sections(table)), *published]
+    printed = [*shown, *(part for table in compared for part in sections(table)), *published]
     first = [summary(results)] if quality else []
     about = [*listings(results), *published_comparison.warnings(results)]
     texts = {
         "tables.md": tables_markdown(results.run, printed, about, first),
         "tables.tex": latex.document([*first, *(table for _, _, tables in arranged for table in tables)]),
         "recipes.tex": latex.recipes(printed),
-        "tables.csv": tables_csv.dumps([*quality, *differences, *published]),
+        "tables.csv": tables_csv.dumps([*quality, *compared, *published]),
         "costs.md": costs_markdown(results, [*at_equal_time, *cost_tables]),
         "costs.csv": tables_csv.dumps([*at_equal_time, *cost_tables]),
     }
@@ -81,7 +80,7 @@ def build(
         write_text(path, text)
     for stale in {path for name in ("layouts", "latex") for path in (folder / name).iterdir()} - set(written):
         stale.unlink()
-    drawn = figures.draw(results, quality, differences, cost_tables, reference, folder / "figures", choice)
+    drawn = figures.draw(results, quality, compared, cost_tables, reference, folder / "figures", choice)
     page = dashboard.write(results, quality, cost_tables, reference, about)
     return [*written, *drawn, page, page.with_name("share.html")]
 

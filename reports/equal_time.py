@@ -13,7 +13,7 @@ import pandas as pd
 
 from reports.frame import Results
 from reports.statistics import LEVEL
-from reports.table import Cell, Row, Table
+from reports.table import Cell, Column, Row, Table
 from reports.tabulate import column, difference_cell
 
 TIME = "cpu_seconds"
@@ -51,7 +51,7 @@ def equal_time(results: Results, dataset: str, protocol: str) -> Table | None:
     rows = []
     for point, other in pairs:
         labels = results.title("methods", point), _family(results, other[0]), f"{times[point]:.1f}"
-        cells = tuple(_cell(results, one.name, dataset, protocol, point, times[other], times[point]) for one in columns)
+        cells = tuple(_cell(results, one, dataset, protocol, point, times[other], times[point]) for one in columns)
         rows.append(Row(point, labels, cells))
     return Table(
         kind="paired", dataset=dataset, protocol=protocol, columns=columns, rows=tuple(rows),
@@ -71,15 +71,13 @@ def _family(results: Results, method: str) -> str:
 
 
 def _cell(
-    results: Results, metric: str, dataset: str, protocol: str, point: str, others: pd.Series, seconds: float
+    results: Results, metric: Column, dataset: str, protocol: str, point: str, others: pd.Series, seconds: float
 ) -> Cell:
-    values = results.values(metric, dataset, protocol)[[point, *others.index]].dropna()
+    values = results.values(metric.name, dataset, protocol)[[point, *others.index]].dropna()
     if values.empty:
         return Cell(reason="no image is ok for all points of both curves")
-    return difference_cell(
-        results, column(results, metric), dataset, values[point],
-        pd.Series(at_time(values[list(others.index)].to_numpy(), list(others), seconds), index=values.index),
-    )  # fmt: skip
+    interpolated = at_time(values[list(others.index)].to_numpy(), list(others), seconds)
+    return difference_cell(results, metric, dataset, values[point], pd.Series(interpolated, index=values.index))
 
 
 def at_time(values: np.ndarray, times: Sequence[float], seconds: float) -> np.ndarray:

@@ -79,10 +79,14 @@ def paired(results: Results, dataset: str, protocol: str, reference: str) -> Tab
     )  # fmt: skip
 
 
-def part_reference(results: Results, part: tuple[str, str], reference: str) -> str:
-    """The reference, or the part's first method where the suite does not run the reference."""
-    methods = results.part_methods(*part)
-    return reference if reference in methods else methods[0]
+def differences(results: Results, reference: str) -> list[Table]:
+    """The `paired` table of each part with more than one method.
+
+    reference: of all parts; one that lacks it compares with its first method.
+    """
+    parts = [(part, results.part_methods(*part)) for part in results.parts]
+    return [paired(results, *part, reference if reference in methods else methods[0])
+            for part, methods in parts if len(methods) > 1]  # fmt: skip
 
 
 def _columns(results: Results, dataset: str, protocol: str) -> tuple[Column, ...]:

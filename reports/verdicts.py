@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from reports import markdown
 from reports.frame import Results
 from reports.table import CellMark
-from reports.tabulate import paired, part_reference
+from reports.tabulate import differences
 
 SETTLED = {"better", "worse"}
 
@@ -45,14 +45,12 @@ def marks(results: Results, reference: str) -> dict[tuple[str, str, str, str], C
         results: the run.
         reference: the method that all others are compared with; a part without it compares with its first method.
     """
-    found = {}
-    for part in results.parts:
-        if len(results.part_methods(*part)) > 1:
-            table = paired(results, *part, part_reference(results, part, reference))
-            for row, column, cell in table.cells():
-                if cell.value is not None:
-                    found[*part, row.method, column.name] = cell.mark
-    return found
+    return {
+        (table.dataset, table.protocol, row.method, column.name): cell.mark
+        for table in differences(results, reference)
+        for row, column, cell in table.cells()
+        if cell.value is not None
+    }
 
 
 def verdicts(a: Results, b: Results) -> list[Verdict]:

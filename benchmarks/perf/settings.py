@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.equal_time import curves
+from reports.equal_time import TIME, curves
 from reports.frame import ReportError, Results, read
 from reports.markdown import listing
 from reports.statistics import paired_interval, sign
 
 MARGIN = 0.005  # that of LPIPS and of identity: a smaller difference has no meaning
 MEASURES = {"lpips_vgg": "reconstruction", "id_sface": "reconstruction", "change_far_lpips": "locality"}
-SECONDS = "cpu_seconds"
 
 
 def measured(results: Results, dataset: str, methods: list[str]) -> dict[str, pd.DataFrame]:
@@ -31,7 +30,7 @@ def measured(results: Results, dataset: str, methods: list[str]) -> dict[str, pd
     Raises ReportError where a candidate lacks a value on an image.
     """
     found = {}
-    for metric, protocol in {**MEASURES, SECONDS: "reconstruction"}.items():
+    for metric, protocol in {**MEASURES, TIME: "reconstruction"}.items():
         values = results.values(metric, dataset, protocol).reindex(columns=methods)
         if values.isna().all(axis=None) and protocol == "locality":
             continue
@@ -45,9 +44,9 @@ def measured(results: Results, dataset: str, methods: list[str]) -> dict[str, pd
 def points(results: Results, found: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The points [images, methods] of the rule, from what `measured` gives."""
     gains = [sign(results.info(metric)["direction"]) * values / MARGIN
-             for metric, values in found.items() if metric != SECONDS]  # fmt: skip
+             for metric, values in found.items() if metric != TIME]  # fmt: skip
     mean: pd.DataFrame = sum(gains[1:], gains[0]) / len(gains)
-    return mean - found[SECONDS]
+    return mean - found[TIME]
 
 
 def tables(results: Results) -> Iterator[str]:

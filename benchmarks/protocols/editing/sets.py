@@ -67,19 +67,17 @@ class Distances:
         frame: str,
         device: torch.device,
     ):
-        self.directions = directions
-        self._make = (
-            lambda: References([each.attribute for each in directions.values()], references, frame, device),
-            lambda: Labelled(real, device),
-        )
+        self.directions, self.frame, self.device = directions, frame, device
+        self._references, self._real = references, real
 
     @cached_property
     def references(self) -> References:
-        return self._make[0]()
+        names = [each.attribute for each in self.directions.values()]
+        return References(names, self._references, self.frame, self.device)
 
     @cached_property
     def labelled(self) -> Labelled:
-        return self._make[1]()
+        return Labelled(self._real, self.device)
 
     def of(self, metric: str | Toward, store: EditStore, images: Sequence[str]) -> Sequence[float]:
         """Values of edited images of a stage run, by the name of the metric or an edit toward a label."""
