@@ -4,8 +4,8 @@
     --share METHOD          the overhead in a run of a real method, 100 images of celeba64's openpeople
     --workers 2             a suite with one worker and with several, and their efficiency; needs as many idle cores
 
-Only the method that does nothing is specific to this module. The rest is the code of `run`: claims, decoding, rows,
-images and latents on disk.
+Only the method that does nothing (benchmarks/perf/null.py) is specific to it. The rest is the code of `run`: claims,
+decoding, rows, images and latents on disk.
 """
 
 from __future__ import annotations
@@ -14,88 +14,25 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, cast
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
-from benchmarks.engine.config import SuiteConfig, load_suite
+from benchmarks.engine.config import load_suite
 from benchmarks.engine.export import compact
 from benchmarks.engine.machine import resident_mb
 from benchmarks.engine.measure import score
-from benchmarks.engine.plan import Place, Plan, StageRun, expand, load_protocols, stage_run_key
+from benchmarks.engine.plan import expand
 from benchmarks.engine.run import Run
 from benchmarks.engine.runner import invert
 from benchmarks.engine.workers import Fleet, execute
-from datasets.base import Manifest, Record
-from datasets.images import pixel_sha256
-from methods.base import Inversion, Method, MethodInfo
-from methods.generators import load_generator
-from methods.generators.fingerprint import fingerprint
-from methods.registry import STAGES, PipelineSpec, StageSpec, stage_class
+from benchmarks.perf.null import Null, null_plan, simulated
 
 MARKS = (1_000, 5_000, 10_000)
 ONLY_RECONSTRUCTION = [f"protocols.{name}=null" for name in ("occlusion", "locality", "latent", "editing")]
 # A part of celeba64 that takes one worker about two minutes.
 PART = ["methods=[sg2_w,pti]", "datasets=[{name: openpeople, limit: 16}]", *ONLY_RECONSTRUCTION]
-
-
-@dataclass(frozen=True)
-class NullConfig:
-    """No settings."""
-
-
-class Null(Method):
-    """Returns the mean code and the target; records seconds and memory by number of images."""
-
-    info = MethodInfo("null", "Nothing", 1, "", 2026, "", "", "W+")
-    Config = NullConfig
-    passed: ClassVar[list[tuple[int, float, float, float]]] = []  # images, wall and processor seconds, MiB
-
-    def invert(self, images: Tensor, ids: Sequence[str], init: Inversion | None = None) -> Inversion:
-        count = (self.passed[-1][0] if self.passed else 0) + len(ids)
-        self.passed.append((count, time.perf_counter(), time.process_time(), resident_mb()))
-        latent = self.generator.latent_avg.expand(len(ids), self.generator.num_ws, -1)
-        return Inversion(tuple(ids), latent, "W+", images, torch.zeros(len(ids), dtype=torch.long))
-
-
-def simulated(folder: Path, count: int, side: int) -> Manifest:
-    """A data set of coarse noise.
-
-    Args:
-        folder: of the images.
-        count: number of images.
-        side: in pixels.
-    """
-    stream, records = np.random.default_rng(0), []
-    for n in range(count):
-        coarse = Image.fromarray(stream.integers(0, 256, (6, 6, 3), dtype=np.uint8))
-        image = coarse.resize((side, side), Image.Resampling.BICUBIC)
-        image.save(folder / f"{n:06}.png")
-        records.append(Record(f"{n:06}", f"{n:06}.png", pixel_sha256(image)))
-    return Manifest("simulated", "Noise", 1, "as drawn", side, "none", "out", folder, tuple(records))
-
-
-def null_plan(manifest: Manifest) -> Plan:
-    """One stage run of `null` on a data set, with the toy generator."""
-    STAGES.register("null", "benchmarks.perf.harness:Null")
-    generator = load_generator("toy")
-    stage = StageSpec("null", NullConfig())
-    suite = SuiteConfig(
-        name="null", generator="toy", methods=["null"], protocols={"reconstruction": {"metrics": ["mse"]}}
-    )
-    key = stage_run_key((stage,), fingerprint(generator), manifest.key, 0)
-    pipeline = PipelineSpec("null", "Nothing", (stage,))
-    return Plan(
-        suite, generator, fingerprint(generator), (pipeline,), {manifest.name: manifest},
-        (StageRun(key, (stage,), manifest.name, 0, None),), {Place("null", manifest.name, 0): key},
-        load_protocols(suite), {}, generator.scope, {},
-    )  # fmt: skip
 
 
 def own_cost(count: int) -> None:
@@ -108,11 +45,9 @@ def own_cost(count: int) -> None:
         assert invert(run) == count
         print("| images | ms / image since the row above: wall | processor | peak memory, MiB |")
         print("| --: | --: | --: | --: |")
-        # `python -m` imports this module as __main__, which is another module object.
-        passed = cast(type[Null], stage_class("null")).passed
         last = (0, wall, spent, 0.0)
         for mark in [mark for mark in MARKS if mark < count] + [count]:
-            now = next(record for record in passed if record[0] >= mark)
+            now = next(record for record in Null.passed if record[0] >= mark)
             wall, spent = (1000 * (now[n] - last[n]) / (now[0] - last[0]) for n in (1, 2))
             print(f"| {now[0]:,} | {wall:.2f} | {spent:.2f} | {now[3]:.0f} |")
             last = now
