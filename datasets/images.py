@@ -129,11 +129,11 @@ def to_image(tensor: Tensor) -> Image.Image:
     """
     if tensor.ndim != 3 or tensor.shape[0] != 3:
         raise ValueError(f"expected a tensor [3, H, W], found {list(tensor.shape)}")
-    values = tensor.detach().cpu().double()
+    values = tensor.detach().cpu()
     if values.isnan().any():
         raise ValueError("expected values in [-1, 1], found NaN; the image's computation diverged")
-    levels = (values.clamp(-1, 1) * 127.5 + 128).clamp(0, 255).byte()
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
+    levels = values.permute(1, 2, 0).to(torch.float64, memory_format=torch.contiguous_format).clamp(-1, 1)
+    return Image.fromarray(levels.mul_(127.5).add_(128).clamp_(0, 255).byte().numpy())
 
 
 def resized(images: Tensor, height: int, width: int = 0) -> Tensor:

@@ -47,6 +47,9 @@ class MetricInfo:
     domains: tuple[str, ...] = ()
 
 
+Prepared = Callable[[], tuple[Tensor, Tensor]]
+
+
 @dataclass(frozen=True)
 class SampleMetric:
     """A metric with one value per image.
@@ -57,6 +60,8 @@ class SampleMetric:
         region: name of the region's parser in metrics.regions; "" without a region.
         undefined: targets [N, 3, H, W] -> the reasons why the metric is undefined (its value is NaN), "" where it is
             defined; None for a metric that is always defined.
+        prepare: images and targets -> what `function` takes in their place, for a metric that begins with work on the
+            CPU: a run does it ahead, in threads.
     """
 
     info: MetricInfo
@@ -64,9 +69,14 @@ class SampleMetric:
     asset: str = ""
     region: str = ""
     undefined: Callable[[Tensor], list[str]] | None = None
+    prepare: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
-    def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, targets: Tensor, prepared: Prepared | None = None) -> Tensor:
         """Values [N] of images compared with targets, both [N, 3, H, W] in [-1, 1], float32 or float64.
+
+        Args:
+            images, targets: the two.
+            prepared: gives what `prepare` made of them, on any device, where it was called already.
 
         Raises:
             ValueError: other shapes or ranges.
@@ -91,7 +101,8 @@ class SampleMetric:
                 )
         if images.dtype != targets.dtype:
             raise TypeError(f"{name}: images are {images.dtype} and targets {targets.dtype}; expected one type")
-        values = self.function(images, targets)
+        pair = prepared() if prepared else self.prepare(images, targets) if self.prepare else (images, targets)
+        values = self.function(*(part.to(images) for part in pair))
         assert values.shape == images.shape[:1], f"{name} returned {list(values.shape)} for {len(images)} images"
         return values
 

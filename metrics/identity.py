@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 
 import torch
@@ -12,6 +14,7 @@ from datasets.images import to_image
 from datasets.scope import FACES, FFHQ, TIGHT
 from metrics.base import MetricInfo, SampleMetric, SetMetric
 from metrics.networks import IdentityNetwork, load_identity
+from metrics.networks.arcface import detected_faces
 from metrics.networks.sface import SFace, crop_transform
 from metrics.target_cache import TargetCache
 
@@ -57,17 +60,30 @@ def _faceless(targets: Tensor) -> list[str]:
 _targets = TargetCache()
 
 
-def cosine(images: Tensor, targets: Tensor, network: str) -> Tensor:
+def cosine(images: Tensor, targets: Tensor, network: str, vectors: Callable[..., Tensor] = embed) -> Tensor:
     """Cosine similarity [N] of the embeddings of two batches; those of the targets are cached.
 
     Args:
         images, targets: [N, 3, H, W] in [-1, 1].
         network: name of an identity network.
+        vectors: gives the embeddings, as `embed` does.
     """
-    cached = _targets((network, targets.device), targets, lambda new: [(vector,) for vector in embed(new, network)])
-    a = embed(images, network, targets)
+    name = network, vectors, targets.device
+    cached = _targets(name, targets, lambda new: [(vector,) for vector in vectors(new, network)])
+    a = vectors(images, network, targets)
     b = torch.stack([vector for (vector,) in cached]) if cached else a
     return (a * b).sum(dim=1).clamp(-1, 1)  # rounding may leave [-1, 1]
+
+
+def _of_crops(crops: Tensor, network: str, at: Tensor | None = None) -> Tensor:
+    """As `embed`, for what `_crops` gives."""
+    return _network(network, crops.device, crops.dtype).embed(crops)
+
+
+def _crops(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The detected faces of both, as CurricularFace takes them; those of the targets are cached."""
+    cached = _targets("faces", targets, lambda new: [(crop,) for crop in detected_faces(new)])
+    return detected_faces(images), torch.stack([crop for (crop,) in cached])
 
 
 def _identity(
@@ -133,10 +149,12 @@ def id_ir_se50() -> SampleMetric:
 
 
 def id_curricularface() -> SampleMetric:
-    return _identity(
+    metric = _identity(
         "curricularface", "CurricularFace",
         "IR-101 (CurricularFace_Backbone.pth); in each image facenet-pytorch's MTCNN finds the largest face, which "
         "one similarity takes to ArcFace's five points at 112 px, bilinear; an image without a face is a failure (the "
         "released script uses another copy of MTCNN and drops such images silently)",
         "Huang et al., CurricularFace, arXiv 2004.00288; eladrich/pixel2style2pixel, scripts/calc_id_loss_parallel.py",
     )  # fmt: skip
+    function = partial(cosine, network="curricularface", vectors=_of_crops)
+    return replace(metric, function=function, prepare=_crops)

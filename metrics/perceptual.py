@@ -12,6 +12,7 @@ from metrics.networks.dists import Dists, load_dists
 from metrics.networks.lpips import Lpips, load_lpips
 from metrics.target_cache import TargetCache
 
+LARGEST = 256  # px; the features of few larger targets would fill the cache, and be gone when they are needed again
 _TRUNKS = {"alex": "AlexNet", "vgg": "VGG16"}
 
 
@@ -34,6 +35,8 @@ def _distance(images: Tensor, targets: Tensor, net: str) -> Tensor:
 
     if not len(targets):
         return lpips(images, targets)
+    if targets.shape[-1] > LARGEST:
+        return lpips.between(lpips.layers(images), lpips.layers(targets))
     cached = _targets((net, targets.device), targets, layers_of)
     return lpips.between(lpips.layers(images), [torch.stack(maps) for maps in zip(*cached, strict=True)])
 

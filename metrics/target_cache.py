@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -14,11 +15,12 @@ BYTES = 2**28
 
 
 class TargetCache:
-    """Results by a hash of the target's pixels, with LRU eviction above a number of bytes."""
+    """Results by a hash of the target's pixels, with LRU eviction above a number of bytes; threads may share it."""
 
     def __init__(self) -> None:
         self.entries: OrderedDict[Hashable, tuple[Any, ...]] = OrderedDict()
         self.bytes = 0
+        self._lock = threading.Lock()
 
     def __call__(
         self, name: Hashable, targets: Tensor, function: Callable[[Tensor], Sequence[tuple[Any, ...]]],
@@ -36,23 +38,25 @@ class TargetCache:
             N tuples.
         """
         keys = [
-            (name, tuple(target.shape), str(target.dtype), hashlib.blake2b(target.numpy().tobytes()).digest())
+            (name, tuple(target.shape), str(target.dtype), hashlib.sha256(target.numpy()).digest())
             for target in targets.detach().cpu().contiguous()
         ]
-        new = {key: i for i, key in enumerate(keys) if key not in self.entries}
-        if new:
+        with self._lock:
+            found = {key: self.entries[key] for key in keys if key in self.entries}
+            for key in found:
+                self.entries.move_to_end(key)
+        if new := {key: i for i, key in enumerate(keys) if key not in found}:
             # The unchanged batch where none is cached: results are the same to the bit as without a cache.
             uncached = targets if len(new) == len(keys) else targets[list(new.values())]
             with torch.no_grad():
                 computed = function(uncached.detach())
-            self.entries.update(zip(new, computed, strict=True))
-            self.bytes += sum(map(_bytes, computed))
-        for key in keys:
-            self.entries.move_to_end(key)
-        results = [self.entries[key] for key in keys]
-        while len(self.entries) > 1 and self.bytes > max_bytes:
-            self.bytes -= _bytes(self.entries.popitem(last=False)[1])
-        return results
+            found |= zip(new, computed, strict=True)
+            with self._lock:
+                self.bytes += sum(_bytes(found[key]) for key in new.keys() - self.entries.keys())
+                self.entries.update((key, found[key]) for key in new)
+                while len(self.entries) > 1 and self.bytes > max_bytes:
+                    self.bytes -= _bytes(self.entries.popitem(last=False)[1])
+        return [found[key] for key in keys]
 
 
 def _bytes(parts: tuple[Any, ...]) -> int:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from benchmarks.engine.ahead import ahead, attempted, readers
 from benchmarks.engine.plan import load_protocols
 from benchmarks.engine.types import Score
 from benchmarks.protocols.base import BROKEN, Item, Protocol, score_of, status_of, without_value
 from benchmarks.protocols.registry import protocol_of
 from metrics import registry as metrics_registry
-from metrics.base import MetricInfo, SampleMetric, Undefined
+from metrics.base import MetricInfo, Prepared, SampleMetric, Undefined
 
 if TYPE_CHECKING:
     from benchmarks.engine.config import SuiteConfig
@@ -71,14 +73,22 @@ class Reconstruction(RegisteredMetrics):
     kind = "reconstruction"
 
     def measure(self, run: Run, items: Sequence[Item], device: torch.device) -> Iterable[Score]:
-        for item in items:
+        for item, read in zip(items, ahead(items, partial(attempted, self._read, run), readers(device)), strict=True):
             metrics = [self.loaded[name] for name in item.stamps]
             try:
-                pair = run.reconstruction(item.stage_run, item.image), run.target(item.stage_run, item.image)
+                pair, prepared = read()
             except BROKEN as error:
                 yield from (without_value(TABLE, m.info, item.image, *status_of(error)) for m in metrics)
                 continue
-            yield from (measure(metric, item.image, *(image.to(device) for image in pair)) for metric in metrics)
+            image, target = (each.to(device) for each in pair)
+            yield from (measure(m, item.image, image, target, prepared.get(m.info.name)) for m in metrics)
+
+    def _read(self, run: Run, item: Item) -> tuple[tuple[Tensor, Tensor], dict[str, Prepared]]:
+        """An item's stored image and target, and what metrics make of them on the CPU, by metric."""
+        pair = run.reconstruction(item.stage_run, item.image), run.target(item.stage_run, item.image)
+        makers = {name: self.loaded[name].prepare for name in item.stamps}
+        batches = [image[None] for image in pair]
+        return pair, {name: attempted(make, *batches) for name, make in makers.items() if make}
 
 
 class InterestRegion(Reconstruction):
@@ -89,7 +99,9 @@ class InterestRegion(Reconstruction):
 
 
 @torch.no_grad()
-def measure(metric: SampleMetric, image: str, reconstruction: Tensor, target: Tensor) -> Score:
+def measure(
+    metric: SampleMetric, image: str, reconstruction: Tensor, target: Tensor, prepared: Prepared | None = None
+) -> Score:
     """Score of one image.
 
     Images are measured one by one: the last digits of a network depend on the size of its batch, and a score must not
@@ -100,10 +112,11 @@ def measure(metric: SampleMetric, image: str, reconstruction: Tensor, target: Te
         image: the image's id.
         reconstruction: [3, H, W] in [-1, 1].
         target: [3, H, W] in [-1, 1].
+        prepared: gives what the metric's own `prepare` made of the two, where it was called already.
     """
 
     def compute() -> Tensor:
-        value = metric(reconstruction[None], target[None])[0]
+        value = metric(reconstruction[None], target[None], prepared)[0]
         if metric.undefined and not value.isfinite() and (reason := metric.undefined(target[None])[0]):
             raise Undefined(reason)
         return value

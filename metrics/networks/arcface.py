@@ -65,14 +65,19 @@ class CurricularFace(_Backbone):
         super().__init__(UNITS_100, excited=False, scaled=False)
 
     def crop(self, images: Tensor) -> Tensor:
-        """Images [N, 3, S, S] -> [N, 3, 112, 112]: faces detected by MTCNN and aligned to ArcFace's five points.
+        """The `detected_faces` of images [N, 3, S, S]."""
+        return detected_faces(images)
 
-        The released metric has its own copy of MTCNN; this is facenet-pytorch's. Not differentiable. Raises NoFaceError
-        for an image without a face.
-        """
-        faces = [to_image(image) for image in images.detach().float().cpu()]
-        crops = [to_tensor(template_crop(face, find_face(face), SIDE)) for face in faces]
-        return torch.stack(crops).to(images) if crops else images.new_zeros(0, 3, SIDE, SIDE)
+
+def detected_faces(images: Tensor) -> Tensor:
+    """Images [N, 3, S, S] -> [N, 3, 112, 112]: faces detected by MTCNN and aligned to ArcFace's five points.
+
+    The released metric has its own copy of MTCNN; this is facenet-pytorch's. Computed on the CPU; not differentiable.
+    Raises NoFaceError for an image without a face.
+    """
+    faces = [to_image(image) for image in images.detach().float().cpu()]
+    crops = [to_tensor(template_crop(face, find_face(face), SIDE)) for face in faces]
+    return torch.stack(crops).to(images) if crops else images.new_zeros(0, 3, SIDE, SIDE)
 
 
 def load_ir_se50(path: str | Path | None = None) -> IRSE50:

@@ -1,0 +1,99 @@
+"""Work ahead in threads: the same results in the same order, errors where they belong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.engine.ahead import ahead, attempted
+from benchmarks.engine.measure import measured
+from benchmarks.engine.run import Run
+from benchmarks.engine.types import Row, Score
+from benchmarks.perf.null import null_plan
+from benchmarks.protocols import reconstruction
+from datasets.base import Manifest, Record
+from datasets.images import pixel_sha256, save_png, to_tensor
+from methods.base import Inversion
+from metrics import identity
+from tests.drawn_faces import face_picture
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_results_are_in_order_and_few_are_begun(threads: int) -> None:
+    begun: list[int] = []
+
+    def slow(n: int) -> tuple[int, bool]:
+        begun.append(n)
+        time.sleep(0.002 * (n % 3))
+        return n * n, threading.current_thread() is threading.main_thread()
+
+    seen = []
+    for n, (square, main) in enumerate(ahead(iter(range(20)), slow, threads)):
+        assert main == (not threads)
+        assert max(begun) <= n + threads, "what nobody waits for takes memory"
+        seen.append(square)
+    assert seen == [n * n for n in range(20)]
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+def test_an_error_is_raised_where_its_result_is_due(threads: int) -> None:
+    cores, seen = torch.get_num_threads(), []
+    with pytest.raises(ZeroDivisionError):
+        for result in ahead(range(-3, 9), lambda n: 6 // n, threads):
+            seen.append(result)
+    assert seen == [-2, -3, -6]
+    assert torch.get_num_threads() == cores
+    kept = attempted(lambda n: 6 // n, 0)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            kept()
+    assert attempted(lambda n: 6 // n, 2)() == 3
+
+
+class Pixels:
+    """In place of an identity network."""
+
+    def embed(self, crops: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(crops.flatten(1), dim=1)
+
+
+def test_scores_are_the_same_with_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    skins = [(0.4 + 0.04 * n, 0.1, -0.1) for n in range(5)]
+    pictures = {f"{n}": face_picture(skin, side=96) for n, skin in enumerate(skins)}
+    pictures["no-face"] = face_picture(side=96).point(lambda _: 90)
+    for name, picture in pictures.items():
+        save_png(picture, tmp_path / f"{name}.png")
+    records = tuple(Record(name, f"{name}.png", pixel_sha256(picture)) for name, picture in pictures.items())
+    manifest = Manifest("simulated", "Faces", 1, "as drawn", 96, "none", "out", tmp_path, records)
+    protocols = {"reconstruction": {"metrics": ["mse", "id_curricularface", "psnr"]}}
+    run = Run(null_plan(manifest, protocols), tmp_path / "out")
+    (stage_run,), (protocol,) = run.plan.stage_runs, run.plan.protocols
+    store = run.store(stage_run)
+    for name, picture in pictures.items():
+        image = to_tensor(picture)[None] * 0.9
+        inversion = Inversion((name,), torch.zeros(1, 2, 8), "W+", image, torch.zeros(1, dtype=torch.long))
+        files, _ = store.save(name, inversion, False)
+        store.writer().append(Row(name, "ok", 1, files=files).to_json())
+    items = protocol.items(run, stage_run)
+    store.picture("3").write_bytes(store.picture("3").read_bytes()[:900])  # torn behind its row
+    monkeypatch.setattr(identity, "_network", lambda *_: Pixels())
+
+    def scores(threads: int) -> list[Score]:
+        identity._targets.entries.clear()
+        monkeypatch.setattr(reconstruction, "readers", lambda device: threads)
+        return list(measured(run, protocol, items))
+
+    alone, beside = scores(0), scores(4)
+    assert alone == beside and len(alone) == 3 * len(pictures)
+    status = {(one.image, one.metric): one.status for one in alone}
+    assert {key for key, value in status.items() if value != "ok"} == {
+        ("3", "mse"), ("3", "psnr"), ("3", "id_curricularface"), ("no-face", "id_curricularface")
+    }  # fmt: skip
+    assert status["3", "mse"] == "failed" and status["no-face", "id_curricularface"] == "undefined"
+    values = [one.value for one in alone if one.metric == "id_curricularface" and one.value]
+    assert all(0.9 < value <= 1 for value in values)
