@@ -35,33 +35,30 @@ ROWS = (  # "part: title" of the suite's own form in float32; of two for one bat
 
 
 class Work(NamedTuple):
-    """What a stage computes. what: as ROWS have it; batch: images at once; steps: how often what a row has timed."""
+    """What a stage computes. what: as ROWS have it; batch: images at once; steps: how often what a row has timed;
+    renders: whether an image is rendered beside that, which takes an optimiser less than a step and is not counted."""
 
     what: str
     batch: int = 1
     steps: float = 1
+    renders: bool = False
 
 
-# Of an encoder's image, at most: a step of ReStyle on one image renders it, too. An optimiser's result takes less than
-# one of its hundreds of steps, which is not counted.
-RENDERING = Work("restyle_psp", 1, 1 / ITERATIONS)
-
-
-def works(stage: StageSpec) -> tuple[Work, ...]:
-    """What a stage computes, the largest first. Rows of ReStyle and HyperStyle are of all steps as published."""
+def work_of(stage: StageSpec) -> Work:
+    """What a stage computes. Rows of ReStyle and HyperStyle are of all steps as published."""
     config, size = stage.config, stage.config.batch_size
     match stage.name:
         case "w_optimization" | "w_plus_optimization":
-            return (Work("W" if stage.name == "w_optimization" else "W+", size, config.steps),)
+            return Work("W" if stage.name == "w_optimization" else "W+", size, config.steps)
         case "pivotal_tuning":
-            return (Work(f"{'with' if config.locality.weight else 'without'} locality", size, config.steps),)
+            return Work(f"{'with' if config.locality.weight else 'without'} locality", size, config.steps)
         case "psp" | "e4e" | "hyperstyle_w_encoder":  # the last has fewer heads than the network that is measured
-            return Work("channels_last", size), RENDERING
+            return Work("channels_last", size, renders=True)
         case "restyle_psp" | "restyle_e4e":
-            return Work("restyle_psp", size, (config.iterations or ITERATIONS) / ITERATIONS), RENDERING
+            return Work("restyle_psp", size, (config.iterations or ITERATIONS) / ITERATIONS, renders=True)
         case "hyperstyle":
-            return (Work("hyperstyle", size, config.steps / STEPS),)
-    return (Work(f"{stage.name}, which has no rows"),)
+            return Work("hyperstyle", size, config.steps / STEPS)
+    return Work(f"{stage.name}, which has no rows")
 
 
 class Measured:
@@ -90,10 +87,16 @@ class Measured:
     def seconds(self, stages: Iterable[StageSpec], most: int | None = None) -> float:
         """Of an image, at the largest measured batches up to the stages' own (or `most`); NaN where one is absent."""
         total = 0.0
-        for work in (work for stage in stages for work in works(stage)):
+        for work in map(work_of, stages):
             ms = self.of(work, "ms").loc[: most or work.batch]
             total += work.steps * ms.iloc[-1] / ms.index[-1] / 1000 if len(ms) else nan
+            total += self.rendering() * work.renders
         return total
+
+    def rendering(self) -> float:
+        """Seconds of an image at most: steps of ReStyle and of tuning render one, too. NaN where both are absent."""
+        ms = pd.concat([self.of(Work("restyle_psp"), "ms") / ITERATIONS, self.of(Work("without locality"), "ms")])
+        return float(ms[ms.index == 1].min()) / 1000
 
 
 def fitting(memory: pd.Series[float], card: int) -> str:
@@ -108,9 +111,10 @@ def report(path: Path) -> Iterator[str]:
     measured, suite = Measured(path), load_suite("celeba-hq")
     methods = [load_pipeline(name, suite.stage_settings) for name in suite.methods]
     yield f"{measured.devices[0]}, float32 without TF32; MiB: the most that torch has allocated."
+    yield f"An encoder's image takes at most {figure(1000 * measured.rendering())} ms to render, beside its network."
     users: dict[Work, dict[str, None]] = {}
     for stage in (stage for method in methods for stage in method.stages):
-        users.setdefault(works(stage)[0], {})[f"`{stage.name}`"] = None
+        users.setdefault(work_of(stage), {})[f"`{stage.name}`"] = None
     lines = []
     for work, names in users.items():
         ms, memory = measured.of(work, "ms"), measured.of(work, "MiB")
@@ -123,7 +127,7 @@ def report(path: Path) -> Iterator[str]:
     once = dict.fromkeys(method.stages[:end] for method in known for end in range(1, len(method.stages) + 1))
     lines = []
     for method in methods:
-        peaks = [measured.of(work, "MiB").loc[work.batch :].head(1).max() for work, *_ in map(works, method.stages)]
+        peaks = [measured.of(work, "MiB").loc[work.batch :].head(1).max() for work in map(work_of, method.stages)]
         lines.append((method.title, *times(measured.seconds(method.stages)), figure(float(np.max(peaks)))))
     name = f"all {len(known)}" if known == methods else f"the {len(known)} that are measured"
     lines.append((f"{name}, what they share once", *times(measured.seconds(stages[-1] for stages in once)), ""))

@@ -49,7 +49,9 @@ def test_time_is_steps_by_milliseconds_and_what_methods_share_counts_once(tmp_pa
     # W: 450 steps of 160 ms for 8 images; 2,824 x 9 s are 7.06 h
     assert methods["SG2 W"] == ["9", "7.06", "0.882", "0.11", "20,000"]
     assert methods["PTI"][:2] == ["44", "34.5"]  # 9 s, and 350 steps of 100 ms; not the "memory" row's 999 ms
-    assert methods["pSp"][0] == methods["e4e"][0] == "0.06"  # 80 ms for 8, and at most 250 / 5 to render each
+    assert (
+        methods["pSp"][0] == methods["e4e"][0] == "0.06"
+    )  # 80 ms for 8, and at most 250 / 5 to render each, less than a tuning step
     assert methods["e4e + PTI"][0] == "35.1" and methods["e4e + PTI"][-1] == "30,000"
     assert methods["ReStyle (pSp)"][0] == methods["ReStyle (e4e)"][0] == "0.15"
     # W, two encoders, two ReStyle, and four tunings: 9 + 2 x 0.06 + 2 x 0.15 + 4 x 35
@@ -61,7 +63,7 @@ def test_what_was_skipped_or_failed_is_not_measured(tmp_path: Path) -> None:
     methods, stages = table(path, "| method"), table(path, "| stages")
     assert set(methods["SG2 W+"]) == set(methods["HyperStyle"]) == {"not measured"}
     assert stages["`w_plus_optimization`"] == ["450", "8", *["not measured"] * 5]
-    left_out = ("W: suite", "W, batch 8", "restyle_psp, float32, batch 1")
+    left_out = ("W: suite", "W, batch 8", "restyle_psp, float32, batch 1", "without locality: suite")
     absent = table(written(tmp_path, [row for row in ROWS if row["title"] not in left_out]), "| method")
     assert absent["pSp"][0] == "not measured"  # as nothing bounds what rendering takes
     assert absent["SG2 W"][0] == absent["PTI"][0] == "not measured"
