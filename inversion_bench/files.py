@@ -23,7 +23,8 @@ MODE = _mode()
 def atomic(path: str | Path) -> Iterator[Path]:
     """A temporary path in the same folder, which takes the place of `path` when the block ends without an error."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}.tmp")
     try:
         yield temporary

@@ -1,4 +1,4 @@
-"""Work that is done in threads before it is asked for: a GPU does not wait while files are read."""
+"""Work that is done in threads before it is asked for: a GPU does not wait while files are read and written."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ def attempted(function: Callable[..., Result], *arguments: object) -> Callable[[
     return lambda: result
 
 
-def readers(device: torch.device) -> int:
-    """Threads that read ahead for a device: none for a CPU, whose cores have enough to do."""
+def threads_beside(device: torch.device) -> int:
+    """Threads that read and write files for a device: none beside a CPU, whose cores have enough to do."""
     return 0 if device.type == "cpu" else min(MOST, torch.get_num_threads())

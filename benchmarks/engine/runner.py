@@ -15,6 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from benchmarks.engine.ahead import ahead, threads_beside
 from benchmarks.engine.config import BATCH
 from benchmarks.engine.machine import Meter, device_name
 from benchmarks.engine.plan import StageRun
@@ -146,7 +147,7 @@ def load_batch(run: Run, stage_run: StageRun, images: list[str], parents: Mappin
     ready = [image for image in images if image not in blocked]
     manifest = run.manifest(stage_run)
     require_root(manifest)
-    batch = collate(manifest, [load_item(manifest, image) for image in ready])
+    batch = collate(manifest, list(ahead(ready, partial(load_item, manifest), threads_beside(run.device))))
     init = [inits[key] for key in batch["ids"]] if inits else []
     return {**batch, "init": Inversion.concatenate(init) if init else None, "blocked": blocked}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from inversion_bench.names import is_safe
@@ -110,7 +110,7 @@ class Row:
         return self.status == "ok", self.attempt
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return vars(self) | {"provenance": vars(self.provenance), "scores": [vars(score) for score in self.scores]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Row:

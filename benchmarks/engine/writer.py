@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import BasePredictionWriter
 
+from benchmarks.engine.ahead import ahead, threads_beside
 from benchmarks.engine.machine import BUSY, Meter, Usage, commit, device_name, machine_name
 from benchmarks.engine.measure import measure_inline
 from benchmarks.engine.plan import StageRun
@@ -19,7 +20,7 @@ from benchmarks.engine.run import Run
 from benchmarks.engine.store import Attempts, finite
 from benchmarks.engine.types import STORE_VERSION, ImageKey, Provenance, Row, Status
 from inversion_bench.files import write_text
-from methods.base import Outcome
+from methods.base import Inversion, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -72,29 +73,30 @@ class InversionWriter:
         return replace(row, attempt=self.attempts.count.get(row.image, 0) + 1, provenance=self.provenance)
 
     def _rows(self, outcome: Outcome, usage: Usage) -> Iterator[Row]:
-        """Save each image of a batch; its row once it is saved."""
+        """Save each image of a batch, in threads beside a GPU; its row once it is saved."""
         count = len(outcome.seconds)
         cpu = finite(round(usage.cpu_seconds / max(1, count), 6))
         used = Row("", "ok", 0, peak_memory_mb=finite(usage.memory), cpu_seconds=cpu, load=finite(usage.load),
                    batch_images=count)  # fmt: skip
         seconds = {name: round(value, 6) for name, value in outcome.seconds.items()}
-        for n in range(len(outcome.inversion) if outcome.inversion is not None else 0):
-            assert outcome.inversion is not None
-            inversion = outcome.inversion[n : n + 1]
-            name = inversion.ids[0]
-            image = ImageKey.parse(name).image
+        batch = outcome.inversion
+        each = [batch[n : n + 1] for n in range(len(batch))] if batch is not None else []
+        for inversion, saved in zip(each, ahead(each, self._save, threads_beside(self.run.device)), strict=True):
             with torch.inference_mode(False), torch.no_grad():
                 scores = tuple(measure_inline(self.run, self.stage_run, inversion))
-            keep = self.run.plan.keeps_weights(self.stage_run, image)
-            files, sha256 = self.store.save(image, inversion, keep)
-            yield self._row(
-                replace(used, image=image, seconds=seconds[name], steps=int(inversion.steps[0]),
-                        files=files, sha256=sha256,
-                        weights_kept=keep or not inversion.more_than_codes, scores=scores)
-            )  # fmt: skip
+            steps = int(inversion.steps[0])
+            yield self._row(replace(used, seconds=seconds[inversion.ids[0]], steps=steps, scores=scores, **saved))
         for name, reason in outcome.failures.items():
             image = ImageKey.parse(name).image
             yield self._row(replace(used, image=image, status="failed", reason=reason, seconds=seconds[name]))
+
+    def _save(self, inversion: Inversion) -> dict[str, Any]:
+        """Save an inversion of length 1; what its row says of the files."""
+        image = ImageKey.parse(inversion.ids[0]).image
+        keep = self.run.plan.keeps_weights(self.stage_run, image)
+        files, sha256 = self.store.save(image, inversion, keep)
+        kept = keep or not inversion.more_than_codes
+        return {"image": image, "files": files, "sha256": sha256, "weights_kept": kept}
 
 
 class ResultWriter(BasePredictionWriter):

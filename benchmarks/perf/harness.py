@@ -11,6 +11,7 @@ decoding, rows, images and latents on disk.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -21,7 +22,7 @@ import torch
 
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.export import compact
-from benchmarks.engine.machine import resident_mb
+from benchmarks.engine.machine import pick_device, resident_mb
 from benchmarks.engine.measure import score
 from benchmarks.engine.plan import expand
 from benchmarks.engine.run import Run
@@ -35,12 +36,18 @@ ONLY_RECONSTRUCTION = [f"protocols.{name}=null" for name in ("occlusion", "local
 PART = ["methods=[sg2_w,pti]", "datasets=[{name: openpeople, limit: 16}]", *ONLY_RECONSTRUCTION]
 
 
-def own_cost(count: int) -> None:
-    """Print seconds and memory of a run of `null` at its marks, and of scoring and export."""
+def own_cost(count: int, side: int, device: torch.device) -> None:
+    """Print seconds and memory of a run of `null` at its marks, and of scoring and export.
+
+    Args:
+        count: number of images.
+        side: in pixels.
+        device: of the method, which only moves images; threads read and write beside a GPU.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root, out = Path(folder) / "images", Path(folder) / "out"
         root.mkdir()
-        run = Run(null_plan(simulated(root, count, 64)), out)
+        run = Run(null_plan(simulated(root, count, side)), out, device)
         wall, spent = time.perf_counter(), time.process_time()
         assert invert(run) == count
         print("| images | ms / image since the row above: wall | processor | peak memory, MiB |")
@@ -109,18 +116,21 @@ def main(arguments: list[str] | None = None) -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("overrides", nargs="*", default=PART, help="settings of the suite, for --workers")
     parser.add_argument("--images", type=int, help="default: 10,000 without a method, 100 with --share")
+    parser.add_argument("--side", type=int, default=64, help="of the images, in pixels, for a method that does nothing")
+    parser.add_argument("--device", default="cpu", help="for a method that does nothing")
     parser.add_argument("--share", metavar="METHOD")
     parser.add_argument("--workers", type=int, metavar="N")
     parser.add_argument("--suite", default="celeba64", help="for --workers")
     parser.add_argument("--repeats", type=int, default=3, help="for --workers")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    device = pick_device(options.device)
+    torch.set_num_threads(1 if device.type == "cpu" else os.cpu_count() or 1)
     if options.workers:
         efficiency(options.suite, options.overrides, options.workers, options.repeats)
     elif options.share:
         share(options.share, options.images or 100)
     else:
-        own_cost(options.images or MARKS[-1])
+        own_cost(options.images or MARKS[-1], options.side, device)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from torch import Tensor
 from benchmarks.engine.config import SuiteConfig
 from benchmarks.engine.machine import resident_mb
 from benchmarks.engine.plan import Place, Plan, StageRun, load_protocols, stage_run_key
+from benchmarks.perf.synthetic import random_generator
 from datasets.base import Manifest, Record
 from datasets.images import pixel_sha256
 from methods.base import Inversion, Method, MethodInfo
-from methods.generators import load_generator
 from methods.generators.fingerprint import fingerprint
 from methods.registry import STAGES, PipelineSpec, StageSpec
 
@@ -63,9 +63,9 @@ def simulated(folder: Path, count: int, side: int) -> Manifest:
 
 
 def null_plan(manifest: Manifest, protocols: Mapping[str, Any] = ONLY_MSE) -> Plan:
-    """One stage run of `null` on a data set, with the toy generator. protocols: their settings, as a suite has them."""
+    """One stage run of `null` on a data set, with a small generator. protocols: their settings, as a suite has them."""
     STAGES.register("null", "benchmarks.perf.null:Null")
-    generator = load_generator("toy")
+    generator = random_generator(manifest.resolution, width=16)
     stage = StageSpec("null", NullConfig())
     suite = SuiteConfig(name="null", generator="toy", methods=["null"], protocols=dict(protocols))
     key = stage_run_key((stage,), fingerprint(generator), manifest.key, 0)

@@ -229,7 +229,7 @@ def score(metric: SampleMetric, images: Tensor, targets: Tensor) -> Tensor:
 @contextmanager
 def empty_caches() -> Iterator[None]:
     """Metrics use empty caches of targets inside the block; their own caches stay as they are."""
-    stores = ((perceptual_metrics, "_targets"), (identity, "_targets"), (region, "_masks"))
+    stores = ((perceptual_metrics, "_targets"), (identity, "_targets"), (identity, "_faces"), (region, "_masks"))
     before = [getattr(module, name) for module, name in stores]
     for module, name in stores:
         setattr(module, name, TargetCache())

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.machine import pick_device
-from benchmarks.engine.measure import score
+from benchmarks.engine.measure import CHUNK, score
 from benchmarks.engine.run import Run
 from benchmarks.engine.types import Row, Score
 from benchmarks.perf.null import null_plan
@@ -46,7 +46,8 @@ from metrics import identity, perceptual
 from metrics.networks.arcface import CurricularFace
 
 SUITE, IMAGES = "celeba-hq", 2824
-WARM, PORTION = 2, 16  # images of the first call of `score`, which is not timed, and of each later one
+WARM, PORTION = 2, CHUNK  # images of the first call of `score`, which is not timed, and of each later one
+ALONE = 16  # images whose decoding and detection are timed by themselves
 FINE = 0.02  # standard deviation of the fine noise, about 2.5 levels of 255: PNG files take half of their pixels' bytes
 
 
@@ -161,9 +162,9 @@ def measure(bench: Bench, run: Run, rows: Sequence[Row]) -> None:
         bench.add(name, ms=[1000 * value for value in values])
 
     def one_by_one(action: Callable[[str], object]) -> tuple[list[float], list[object]]:
-        """Milliseconds and results of the first portion's images, in this thread."""
+        """Milliseconds and results of some images, in this thread."""
         marks, found = [time.perf_counter()], []
-        for row in shown[:PORTION]:
+        for row in shown[:ALONE]:
             found.append(action(row.image))
             marks.append(time.perf_counter())
         return [1000 * (b - a) for a, b in pairwise(marks)], found
@@ -181,16 +182,15 @@ def measure(bench: Bench, run: Run, rows: Sequence[Row]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.perf.scoring", description=__doc__)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--images", type=int, default=64, help="at most; scored in portions while there is time")
+    parser.add_argument("--images", type=int, default=WARM + PORTION, help="at most")
     parser.add_argument("--resolution", type=int, default=1024)
-    parser.add_argument("--seconds", type=float, default=40, help="after which no further portion is begun")
+    parser.add_argument("--seconds", type=float, default=40, help="after which no more images are begun")
     parser.add_argument("--out", type=Path, required=True, help="folder of scoring.jsonl")
     options = parser.parse_args(arguments)
     end = time.perf_counter() + options.seconds
     device = pick_device(options.device)
     options.out.mkdir(parents=True, exist_ok=True)
-    if device.type == "cpu":
-        torch.set_num_threads(1)
+    torch.set_num_threads(1 if device.type == "cpu" else os.cpu_count() or 1)  # as `run` does with one worker
     bench = Bench(device, options.out / "scoring.jsonl", end, {"scoring": 1})
     bench.begin("scoring")
     with tempfile.TemporaryDirectory() as folder, weights(bench):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from benchmarks.engine.ahead import ahead, attempted, readers
+from benchmarks.engine.ahead import ahead, attempted, threads_beside
 from benchmarks.engine.plan import load_protocols
 from benchmarks.engine.types import Score
 from benchmarks.protocols.base import BROKEN, Item, Protocol, score_of, status_of, without_value
@@ -73,7 +73,8 @@ class Reconstruction(RegisteredMetrics):
     kind = "reconstruction"
 
     def measure(self, run: Run, items: Sequence[Item], device: torch.device) -> Iterable[Score]:
-        for item, read in zip(items, ahead(items, partial(attempted, self._read, run), readers(device)), strict=True):
+        found = ahead(items, partial(attempted, self._read, run), threads_beside(device))
+        for item, read in zip(items, found, strict=True):
             metrics = [self.loaded[name] for name in item.stamps]
             try:
                 pair, prepared = read()

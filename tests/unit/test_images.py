@@ -178,7 +178,7 @@ def test_save_png_is_whole_or_absent(tmp_path, photograph, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
     before = (tmp_path / "a.png").read_bytes()
 
-    def torn(self, file, format, compress_level):
+    def torn(self, file, format, **options):
         file.write(b"half")
         raise OSError("disk full")
 
