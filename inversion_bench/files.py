@@ -22,10 +22,11 @@ MODE = _mode()
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """A temporary path in the same folder, which takes the place of `path` when the block ends without an error."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}.tmp")
+    folder, name = os.path.split(path)
+    stem, suffix = os.path.splitext(name)
+    if folder and not os.path.isdir(folder):
+        os.makedirs(folder, exist_ok=True)
+    temporary = Path(folder, f".{stem}.{uuid.uuid4().hex}{suffix}.tmp")
     try:
         yield temporary
         temporary.chmod(MODE)  # some writers, as safetensors, make files that only their owner reads

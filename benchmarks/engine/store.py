@@ -24,8 +24,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import safetensors.torch as safetensors
 import torch
+from safetensors import numpy as safetensors
 from safetensors import safe_open
 from torch import Tensor
 
@@ -263,7 +263,8 @@ class InversionStore:
         if keep_weights:
             maps, about = packed(inversion.features[0])
             tensors, metadata = tensors | maps, metadata | about
-        latent, picture = safetensors.save(tensors, metadata), encoded_png(to_image(inversion.image[0]))
+        latent = safetensors.save({name: tensor.numpy() for name, tensor in tensors.items()}, metadata)
+        picture = encoded_png(to_image(inversion.image[0]))
         write_bytes(self.latent(image), latent)
         write_bytes(self.picture(image), picture)
         return (len(latent), len(picture)), (sha256(latent).hexdigest(), sha256(picture).hexdigest())
