@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
+from inversion_bench.version import version
 from reports.frame import Results
 
 PATH = Path(__file__).parent / "references.bib"
@@ -32,7 +32,7 @@ def citation(results: Results) -> str:
 def suite() -> str:
     """The entry of this suite."""
     entry = "@misc{inversionbench, title={Inversion Bench}, author={{Inversion Bench developers}}, "
-    return f"{entry}note={{Version {version('inversion-bench')}}}}}\n"
+    return f"{entry}note={{Version {version()}}}}}\n"
 
 
 def cited(results: Results) -> str:

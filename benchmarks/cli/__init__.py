@@ -15,7 +15,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from types import ModuleType
 
 from benchmarks.cli import logs
@@ -23,6 +22,7 @@ from benchmarks.cli.parsing import Parser
 from benchmarks.errors import ConfigError, StoppedError
 from inversion_bench.errors import SetupError
 from inversion_bench.registry import UnknownNameError, unknown
+from inversion_bench.version import version
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(named(HELP.format(commands=listed)))
         return 0 if words else 2
     if words[0] == "--version":
-        print(f"inversion-bench {version('inversion-bench')}")
+        print(f"inversion-bench {version()}")
         return 0
     logs.set_up("--quiet" in words)
     debug = "--debug" in words

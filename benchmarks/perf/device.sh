@@ -4,7 +4,9 @@
 #   benchmarks/perf/device.sh pack      here: wheels and assets, into .device/
 #   benchmarks/perf/device.sh probe OUT there, a minute: does every training run, and how fast with which batch
 #   benchmarks/perf/device.sh run OUT   there: install, train, test; results as archives of at most 16 MiB in OUT
-#   benchmarks/perf/device.sh measure OUT there, two minutes: benchmarks/perf/gpu.py
+#   benchmarks/perf/device.sh measure OUT there, two minutes: benchmarks/perf/gpu.py, then scoring.py
+#   benchmarks/perf/device.sh check OUT   there, a minute: contract tests on the GPU, and a suite on the CPU and on the GPU
+#   benchmarks/perf/device.sh front OUT   there: networks around the bundled encoders
 #   benchmarks/perf/device.sh unpack F  here: the archives in folder F into the folders of weights
 #
 # Settings of `run`: DEVICE=cuda, MINUTES=2.8 of the generator, PASSES of each other network, DEADLINE=560 seconds for
@@ -20,24 +22,22 @@ pack() {
   echo '*' > "$PACKED/.gitignore" # it holds photographs of CelebA: no commit may take them, whatever its own .gitignore says
   "$PYTHON" -m pip wheel --quiet --no-deps --wheel-dir "$PACKED/wheels" \
     "omegaconf>=2.3" "antlr4-python3-runtime==4.9.3" lpips "facenet-pytorch>=2.5.3" platformdirs
-  # Assets that trainings read; SFace in half precision, as all has to travel in 64 MiB.
+  # Assets that trainings and checks read; networks in half precision, as all has to travel in 64 MiB.
   "$PYTHON" - "$PACKED/cache" <<'P'
 import shutil, sys
 from pathlib import Path
 from safetensors.torch import load_file, save_file
-from datasets import assets, celeba
+from datasets import assets, celeba, openpeople
 celeba.load_training_photographs(64)
 source, target = assets.cache_dir(), Path(sys.argv[1])
 for name in ("sface", "lpips_alex"):
     path = assets.ensure(name)
     copy = target / path.relative_to(source)
     copy.parent.mkdir(parents=True, exist_ok=True)
-    if name == "sface":
-        save_file({k: v.half() if v.is_floating_point() else v for k, v in load_file(path).items()}, copy)
-    else:
-        shutil.copy(path, copy)
-test = celeba.build("test").root  # for the generator's card, which looks for copies
-shutil.copytree(test, target / test.relative_to(source))
+    save_file({k: v.half() if v.is_floating_point() else v for k, v in load_file(path).items()}, copy)
+# openpeople for the suite of `check`, CelebA's test images for the generator's card, which looks for copies.
+for folder in (openpeople.build().root, celeba.build("test").root):
+    shutil.copytree(folder, target / folder.relative_to(source))
 for path in (source / "datasets").glob(f"celeba-train-64-{assets.sha256(celeba.INDEX)[:12]}.safetensors"):
     shutil.copy(path, target / "datasets")
 P
@@ -154,14 +154,65 @@ measure() {
   mkdir -p "$out"
   THREADS=8 prepare
   timeout "${MEASURE_SECONDS:-150}" "$PYTHON" -m benchmarks.perf.gpu --device "${DEVICE:-cuda}" --seconds "${SECONDS_OF_GPU:-100}" \
-    --out "$out" ${MEASURE:-} 2>&1 | tee "$out/gpu.log"
+    --out "$out" ${MEASURE:-} 2>&1 | tee "$out/gpu.log" || true
+  [ -z "${WHOLE-45}" ] || timeout "${WHOLE:-45}" "$PYTHON" -m benchmarks.perf.gpu --device "${DEVICE:-cuda}" --part whole \
+    --seconds 20 --out "$out" 2>&1 | tee "$out/whole.log" || true
+  [ -z "${SCORING-1}" ] || timeout "${SCORING:-60}" "$PYTHON" -m benchmarks.perf.scoring --device "${DEVICE:-cuda}" \
+    --seconds "$((${SCORING:-60} - 20))" --out "$out" 2>&1 | tee "$out/scoring.log" || true
+}
+
+# A small suite from images to scores, on the CPU and with two workers on the GPU, compared; beside it the contract tests.
+check() {
+  local out=$1 scratch=${SCRATCH:-/tmp}/check
+  mkdir -p "$out" "$scratch"
+  prepare
+  mkdir -p "$scratch/plotly/package_data" # the dashboard's script, which is too large to travel: an empty one
+  touch "$scratch/plotly/__init__.py" "$scratch/plotly/package_data/plotly.min.js"
+  export PYTHONPATH=$PYTHONPATH:$scratch
+  timeout "${CHECK_SECONDS:-150}" "$PYTHON" -m pytest -q tests/contract -k "${TESTS_OF:-cuda}" -p no:cacheprovider \
+    > "$out/tests.log" 2>&1 &
+  small cpu cpu "${CHECK_WORKERS:-8}" &
+  small "${DEVICE:-cuda}" "${DEVICE:-cuda}" 2 &
+  wait
+  [ "${CHECK_WORKERS:-8}" = 0 ] || "$PYTHON" -m benchmarks compare "$scratch/cpu" "$scratch/${DEVICE:-cuda}" --out "$out/compared.md" || true
+  tar -C "$scratch" -czf "$out/checked.tgz" --exclude=images --exclude=inversions --exclude=plotly . || true
+  tail -qn 5 "$out"/check-*.log "$out/tests.log"
+}
+small() { # small NAME DEVICE WORKERS: none for 0
+  [ "$3" != 0 ] || return 0
+  timeout "${CHECK_SECONDS:-150}" "$PYTHON" -m benchmarks run celeba64 --device "$2" --workers "$3" --out "$scratch/$1" \
+    --datasets openpeople --limit "${CHECK_IMAGES:-4}" --methods sg2_w,sg2_w_plus,e4e,pti,e4e+pti --quiet $CHECKED \
+    > "$out/check-$1.log" 2>&1 || echo "$1: exit status $?"
+}
+CHECKED="protocols.interest_region=null protocols.occlusion=null protocols.editing=null protocols.set_distances=null
+  protocols.reconstruction.metrics=[mse,psnr,ms_ssim_64,lpips_alex,id_sface]"
+
+# Networks around the bundled encoders, which stay as they are, side by side for MINUTES. FRONT: NAME:BATCH:PASSES each.
+front() {
+  local out=$1 world=${SCRATCH:-/tmp}/front entry name batch passes minutes=${MINUTES:-2}
+  mkdir -p "$out" "$world"
+  prepare
+  for entry in ${FRONT:-hyperstyle:64:160000 styleres:48:68000}; do
+    IFS=: read -r name batch passes <<< "$entry"
+    {
+      timeout --signal=INT --kill-after=5 "$(awk "BEGIN{print int(60 * $minutes + 60)}")" \
+        "$PYTHON" -m benchmarks train "$name" data=celeba align=ffhq synthetic=0.5 losses.identity_images=8 lr=1.5e-3 \
+        batch="$batch" budget="$passes" --minutes "$minutes" --device "${DEVICE:-cuda}" --quiet --out "$world/$name" \
+        > "$world/$name.log" 2>&1 || echo "$name: exit status $?: $(tail -1 "$world/$name.log")"
+      (cd "$world" && find "$name" -maxdepth 1 -type f | tar -czf "$out/$name.tgz" -T -)
+      tr '\r' '\n' < "$world/$name.log" | grep "it/s" | tail -1 || true
+    } &
+  done
+  wait
 }
 
 case "${1:-}" in
+  check) check "${2:?folder of the results}" ;;
+  front) front "${2:?folder of the results}" ;;
   pack) pack ;;
   probe) probe "${2:?folder of the results}" ;;
   run) run "${2:?folder of the results}" ;;
   measure) measure "${2:?folder of the results}" ;;
   unpack) unpack "${2:?folder of the archives}" ;;
-  *) sed -n '2,11p' "$0"; exit 2 ;;
+  *) sed -n '2,13p' "$0"; exit 2 ;;
 esac

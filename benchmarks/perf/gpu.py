@@ -2,8 +2,8 @@
 
 Parts, the most valuable first: ceiling (rates of the card), numbers (CPU against GPU), tuning (a step of pivotal tuning
 in the released code's form, in the suite's, and with each lever of benchmarks/perf/levers.py), projection (W and W+),
-encoders, busy (the GPU's share of a step), memory (batches that fit). Each has a share of the time; what does not fit
-is listed as skipped. Rows go to FOLDER/gpu.jsonl as soon as they are measured.
+encoders, busy (the GPU's share of a step), memory (batches that fit); whole (PTI of one image). Each has a share of the
+time; what does not fit is listed as skipped. Rows go to FOLDER/gpu.jsonl as soon as they are measured.
 
 Weights are random, of the official shapes: config-f at --resolution, IR-SE50 encoders, and LPIPS-VGG16 for the
 projector's network. On a CPU the networks have a sixteenth of the width: a rehearsal, not a measurement.
@@ -28,15 +28,13 @@ from torch import Tensor
 
 from benchmarks.engine.machine import pick_device
 from benchmarks.perf import plain
-from benchmarks.perf.captured import graphed, pass_of, profiled
-from benchmarks.perf.levers import CHANNELS_LAST, CUDA_ONLY, tf32
+from benchmarks.perf.gpu_encoders import encoders
+from benchmarks.perf.kernels import profiled
+from benchmarks.perf.levers import CUDA_ONLY, tf32
 from benchmarks.perf.recorder import Bench, floor, form, relative, summary
 from benchmarks.perf.synthetic import inputs, random_generator, random_lpips
 from methods import features
 from methods.base import Inversion, Method
-from methods.encoders.designs import DESIGNS
-from methods.encoders.encoder import Encoder
-from methods.encoders.networks import EncoderConfig
 from methods.generators import load_generator
 from methods.generators.stylegan2 import Generator
 from methods.optimization.stage import LatentOptimizationConfig, WOptimization, WPlusOptimization
@@ -46,27 +44,20 @@ from methods.tuning.stage import PivotalTuning, PivotalTuningConfig
 from methods.tuning.tune import tunable
 from metrics.networks import load_identity
 
-SHARES = {"ceiling": 5, "numbers": 15, "tuning": 44, "projection": 12, "encoders": 9, "busy": 6, "memory": 9}
-OPTIONAL = {"compiled": 100}  # minutes of compilation: only where --part asks for it
+SHARES = {"ceiling": 2, "numbers": 13, "tuning": 46, "projection": 20, "encoders": 14, "busy": 7, "memory": 13}
+OPTIONAL = {"compiled": 100, "whole": 40}  # minutes, and half of one: only where --part asks for them
 RELEASED, SUITE = ("plain", "Adam of today"), ()
-BF16 = ("bf16 maps", "TF32", "fused Adam", "channels_last")
+TF32, BF16 = (*RELEASED, "TF32"), ("bf16 maps", "TF32", "fused Adam", "channels_last")
 TUNING = (  # levers of a tuning step, combined by row: whether with locality, and the rows
-    (False, (SUITE, RELEASED)),
-    (True, (SUITE, RELEASED)),
-    (False, (("TF32",), ("fused Adam",), ("channels_last",), ("grouped",), ("blur in one pass",), ("no waiting",),
-             ("fused Adam", "graph"), ("TF32", "fused Adam", "channels_last"), ("TF32", "grouped", "fused Adam"),
-             ("TF32", "grouped", "fused Adam", "graph"), ("bf16 maps",), BF16, (*BF16, "graph"),
-             ("bf16 maps, grouped", "TF32", "fused Adam", "graph"))),
-    (True, ((*RELEASED, "one by one"), ("grouped",), ("TF32", "fused Adam", "channels_last"),
-            ("TF32", "fused Adam", "graph"), BF16, (*BF16, "graph"),
-            ("bf16 maps, grouped", "TF32", "fused Adam", "graph"), (*RELEASED, "TF32"))),
-    (False, (("bf16 autocast",), ("fp16 autocast",), ("fp16 maps",), (*RELEASED, "TF32"), ("plain", "Adam in a loop"),
-             ("cudnn.benchmark",), ("cudnn.benchmark", "TF32", "fused Adam", "channels_last"),
-             ("cudnn.benchmark", *BF16, "graph"))),
-    (True, (("cudnn.benchmark", *BF16, "graph"), ("cudnn.benchmark", "TF32", "fused Adam", "channels_last"))),
+    (True, (SUITE, RELEASED, TF32, ("TF32",))),
+    (False, (SUITE, RELEASED, TF32, ("TF32",))),
+    (True, (("no graphs",), ("scaled maps",), ("TF32", "scaled maps"), ("bf16 maps, grouped", "TF32"),
+            ("cudnn.benchmark",), ("cudnn.benchmark", "TF32"), ("channels_last", "TF32"), (*RELEASED, "one by one"))),
+    (False, (("no graphs",), ("scaled maps",), ("TF32", "scaled maps"), ("bf16 maps, grouped", "TF32"),
+             ("cudnn.benchmark",), ("bf16 autocast",), ("fp16 autocast",), ("plain", "Adam in a loop"))),
 )  # fmt: skip
-PROJECTION = (SUITE, RELEASED, ("TF32",), ("fused Adam",), ("channels_last",), ("grouped",), BF16,
-              ("cudnn.benchmark", "TF32", "fused Adam", "channels_last"))  # fmt: skip
+PROJECTION = (SUITE, RELEASED, TF32, ("TF32",), ("no graphs",), ("scaled maps",), ("TF32", "scaled maps"),
+              ("bf16 maps, grouped", "TF32"), ("cudnn.benchmark",), ("channels_last", "TF32"))  # fmt: skip
 COMPILED = (("compiled", "fused Adam"), ("compiled", *BF16))
 
 
@@ -177,9 +168,8 @@ def compare(
             continue
 
         def one(levers: Sequence[str] = levers) -> dict[str, Any]:
-            measure = partial(graphed, bench) if "graph" in levers else bench.steps
             with tf32(False):
-                row = measure(levers, stage, images, init)
+                row = bench.steps(levers, stage, images, init)
             result = row.pop("result")
             if not levers:
                 bench.expected[name] = result
@@ -192,7 +182,7 @@ def projection(bench: Bench, until: float, generator: Generator) -> None:
     """Steps in W and W+ on one image, with LPIPS-VGG16 of random weights."""
     targets, init = inputs(generator, 1)
     with stand_in("vgg", features):
-        for name, kind, forms in (("W", WOptimization, PROJECTION), ("W+", WPlusOptimization, PROJECTION[:2])):
+        for name, kind, forms in (("W", WOptimization, PROJECTION), ("W+", WPlusOptimization, PROJECTION[:4])):
 
             def made(steps: int, kind: type[Method] = kind) -> Method:
                 return kind(generator, LatentOptimizationConfig(steps=steps, batch_size=1))
@@ -205,45 +195,10 @@ def projection(bench: Bench, until: float, generator: Generator) -> None:
             compare(bench, until, name, made(bench.warm + bench.repeat), targets, init, forms)
 
 
-def encoders(bench: Bench, until: float, width: int) -> None:
-    """A forward pass of e4e's network, which is pSp's, too; "change": from float32 in the contiguous layout."""
-    torch.manual_seed(0)
-    cuda = bench.device.type == "cuda"
-    config = EncoderConfig() if cuda else EncoderConfig(64, widths=(8, 16, 32, 32), style_width=512 // width)
-    with torch.device(bench.device):
-        encoder = Encoder(DESIGNS["e4e"], config).eval().requires_grad_(False)
-        images = torch.rand(8, 3, config.resolution, config.resolution) * 2 - 1
-    expected: dict[int, Tensor] = {}
-
-    def make(steps: int) -> Callable[[], object]:
-        return lambda: [encoder(images) for _ in range(steps)]
-
-    bench.attempt("floor, batch 8", until, partial(floor, bench, make, 0))
-    for order, layout in (("contiguous", torch.contiguous_format), ("channels_last", CHANNELS_LAST)):
-        for precision in ("float32", "TF32", "bf16")[:: 1 if cuda else 2]:
-            network = copy.deepcopy(encoder).to(memory_format=layout)
-            network = network.to(torch.bfloat16) if precision == "bf16" else network
-            for batch in (1, 8):
-                x = images[:batch].to(network.latent_avg.dtype).contiguous(memory_format=layout)
-                for captured in (False, True)[: 1 + (cuda and order == "channels_last")]:
-                    title = f"{precision}, {order}, batch {batch}{', graph' * captured}"
-                    bench.attempt(title, until, partial(one_pass, bench, network, x, captured, precision, expected))
-
-
-def one_pass(
-    bench: Bench, network: Encoder, x: Tensor, captured: bool, precision: str, expected: dict[int, Tensor]
-) -> dict[str, Any]:
-    with torch.inference_mode(), tf32(precision == "TF32"), bench.measured() as used:
-        action, result = pass_of(network, x, captured)
-        ms = bench.timed(action)
-        change = relative(result, expected.setdefault(len(x), result))
-    return {"ms": ms, **used, "change": change}
-
-
 def busy(bench: Bench, until: float, generator: Generator) -> None:
     """The share of a tuning step in which the GPU computes or copies, and its longest kernels."""
     targets, init = inputs(generator, 1)
-    for locality, levers in ((True, ()), (False, ()), (True, ("TF32", "fused Adam", "channels_last"))):
+    for locality, levers in ((True, ()), (True, ("TF32",)), (False, ()), (True, RELEASED)):
         name = f"{'with' if locality else 'without'} locality: {' + '.join(levers) or 'suite'}"
         if bench.device.type != "cuda":
             bench.add(name, skipped="needs a GPU")
@@ -255,17 +210,33 @@ def busy(bench: Bench, until: float, generator: Generator) -> None:
 
 def memory(bench: Bench, until: float, generator: Generator) -> None:
     """Peak memory of batches; ms are those of a step of the whole batch."""
-    short = replace(bench, warm=2, repeat=3)
-    for batch in (1, 2, 4):
+    short = replace(bench, repeat=3)
+    for batch in (4, 1, 2):
         targets, init = inputs(generator, batch)
         for locality in (True, False):
             stage = tuning_of(short, generator, locality, batch=batch)
             title = f"tuning {'with' if locality else 'without'} locality, batch {batch}"
             bench.attempt(title, until, partial(without_result, short, stage, targets, init))
         with stand_in("vgg", features):
-            search = WOptimization(generator, LatentOptimizationConfig(steps=5, batch_size=2 * batch))
+            search = WOptimization(generator, LatentOptimizationConfig(steps=short.warm + 3, batch_size=2 * batch))
             both = inputs(generator, 2 * batch)
             bench.attempt(f"W, batch {2 * batch}", until, partial(without_result, short, search, *both))
+
+
+def whole(bench: Bench, until: float, generator: Generator) -> None:
+    """PTI of one image at its published numbers of steps: W, then tuning with locality."""
+    targets, _ = inputs(generator, 1)
+
+    def run(allowed: bool) -> dict[str, Any]:
+        with tf32(allowed), stand_in("vgg", features):
+            start, ids = bench.seconds(), ("synthetic/0",)
+            pivot = WOptimization(generator, LatentOptimizationConfig(batch_size=1)).invert(targets, ids)
+            between = bench.seconds()
+            PivotalTuning(generator, PivotalTuningConfig(stop_lpips=0.0)).invert(targets, ids, pivot)
+            return {"seconds": bench.seconds() - start, "seconds of W": between - start}
+
+    for allowed in (True, False):
+        bench.attempt(f"PTI of one image, 450 + 350 steps{', TF32' * allowed}", until, partial(run, allowed))
 
 
 def without_result(bench: Bench, stage: Method, images: Tensor, init: Inversion) -> dict[str, Any]:
@@ -321,9 +292,10 @@ def main(arguments: list[str] | None = None) -> None:
         "numbers": partial(numbers, width=width),
         "tuning": partial(tuning, generator=generator),
         "projection": partial(projection, generator=generator),
-        "encoders": partial(encoders, width=width),
+        "encoders": partial(encoders, generator=generator, width=width),
         "busy": partial(busy, generator=generator),
         "memory": partial(memory, generator=generator),
+        "whole": partial(whole, generator=generator),
         "compiled": partial(tuning, generator=generator, forms=((False, COMPILED), (True, COMPILED))),
     }
     with absent_alex():

@@ -19,8 +19,9 @@ from torch.nn import functional as F
 
 from benchmarks.engine.machine import allow_tf32
 from benchmarks.perf import plain
-from methods.generators.stylegan2 import Blur, Generator, ModulatedConv, StyledConv
-from methods.tuning import tune
+from methods import replay
+from methods.generators.layers import Blur, ModulatedConv
+from methods.generators.stylegan2 import Generator, StyledConv
 
 Lever = Callable[[], AbstractContextManager[object]]
 CHANNELS_LAST = torch.channels_last
@@ -89,9 +90,9 @@ def _scaled(dtype: torch.dtype, conv: ModulatedConv, x: Tensor, w: Tensor) -> Te
 
 
 def _grouped(dtype: torch.dtype, conv: ModulatedConv, x: Tensor, w: Tensor) -> Tensor:
-    """`plain.modulated` with convolutions in `dtype`."""
+    """`ModulatedConv.by_filters` with convolutions in `dtype`."""
     with torch.autocast(x.device.type, dtype, cache_enabled=False):
-        return plain.modulated(conv, x.to(dtype), w)
+        return conv.by_filters(x.to(dtype), w)
 
 
 def _styled(layer: StyledConv, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
@@ -131,9 +132,9 @@ def compiled() -> AbstractContextManager[object]:
     return patch.object(Generator, "synthesis", torch.compile(Generator.synthesis, dynamic=False))
 
 
-def no_waiting() -> AbstractContextManager[object]:
-    """Tuning that never reads a loss, so that the CPU runs ahead of the GPU; only where the stopping rule is off."""
-    return patch.multiple(tune, create=True, float=lambda _: 1.0, bool=lambda _: True)
+def no_graphs() -> AbstractContextManager[object]:
+    """Every step kernel by kernel."""
+    return patch.object(replay, "enabled", lambda: False)
 
 
 LEVERS: dict[str, Lever] = {
@@ -142,16 +143,17 @@ LEVERS: dict[str, Lever] = {
     "Adam in a loop": partial(adam, foreach=False),
     "Adam of today": partial(adam, foreach=None),  # for the released code's form: torch's default, foreach on a GPU
     "fused Adam": partial(adam, foreach=None, fused=True),
-    "grouped": partial(patch.object, ModulatedConv, "forward", plain.modulated),
-    "blur in one pass": partial(patch.object, Blur, "forward", plain.blurred),
+    "grouped": partial(patch.object, ModulatedConv, "forward", ModulatedConv.by_filters),
+    "scaled maps": partial(patch.object, ModulatedConv, "forward", ModulatedConv.by_maps),
+    "blur in one pass": partial(patch.object, Blur, "forward", Blur.in_one_pass),
     "bf16 autocast": partial(autocast, torch.bfloat16),
     "fp16 autocast": partial(autocast, torch.float16),
     "bf16 maps": partial(low_maps, torch.bfloat16),
     "fp16 maps": partial(low_maps, torch.float16),
     "bf16 maps, grouped": partial(low_maps, torch.bfloat16, grouped=True),
-    "no waiting": no_waiting,
+    "no graphs": no_graphs,
     "channels_last": channels_last,
     "one by one": partial(patch.object, plain, "synthesis", Generator.synthesis),  # plain tuning, suite's layers
     "compiled": compiled,
 }
-CUDA_ONLY = ("TF32", "cudnn.benchmark", "graph")
+CUDA_ONLY = ("TF32", "cudnn.benchmark", "no graphs")

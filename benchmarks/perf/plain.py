@@ -26,7 +26,7 @@ from datasets.images import resized
 from methods.base import Inversion, Method
 from methods.encoders.stage import EncoderStage
 from methods.features import perceptual, projector_features
-from methods.generators.stylegan2 import Blur, Generator, ModulatedConv, Noise, StyledConv, ToRGB
+from methods.generators.stylegan2 import Generator, Noise, StyledConv, ToRGB
 from methods.optimization.projector import StreamDraws, learning_rate, noise_autocorrelation, w_statistics
 from methods.optimization.stage import WPlusOptimization, _LatentOptimization
 from methods.resizing import pooled
@@ -40,31 +40,8 @@ from metrics.base import SampleMetric
 from metrics.target_cache import TargetCache
 
 
-def blurred(blur: Blur, x: Tensor) -> Tensor:
-    kernel: Any = blur.kernel
-    before, after = blur.padding
-    weight = kernel.flip(0, 1).expand(x.shape[1], 1, -1, -1).to(x.dtype)
-    return F.conv2d(F.pad(x, (before, after, before, after)), weight, groups=x.shape[1])
-
-
-def modulated(conv: ModulatedConv, x: Tensor, w: Tensor) -> Tensor:
-    """A convolution with weights per image: [N, I, h, w] -> [N, O, h', w']."""
-    n, inputs, height, width = x.shape
-    weight = conv.scale * conv.weight * conv.modulation(w)[:, None, :, None, None]  # [N, O, I, k, k]
-    if conv.demod_eps is not None:
-        weight = weight * torch.rsqrt(weight.square().sum(dim=(2, 3, 4), keepdim=True) + conv.demod_eps)
-    outputs, k = weight.shape[1], weight.shape[-1]
-    x = x.reshape(1, n * inputs, height, width)
-    if conv.upsample:
-        shared = weight.transpose(1, 2).reshape(n * inputs, outputs, k, k)
-        x = F.conv_transpose2d(x, shared, stride=2, groups=n)
-        return blurred(conv.blur, x.reshape(n, outputs, *x.shape[2:]))
-    x = F.conv2d(x, weight.reshape(n * outputs, inputs, k, k), padding=k // 2, groups=n)
-    return x.reshape(n, outputs, *x.shape[2:])
-
-
 def styled(layer: StyledConv, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-    x = modulated(layer.conv, x, w)
+    x = layer.conv.by_filters(x, w)
     if noise is not None:
         x = x + layer.noise.weight * noise
     x = F.leaky_relu(x + layer.activate.bias[:, None, None], 0.2) * sqrt(2)
@@ -72,13 +49,13 @@ def styled(layer: StyledConv, x: Tensor, w: Tensor, noise: Tensor | None) -> Ten
 
 
 def coloured(layer: ToRGB, x: Tensor, w: Tensor, skip: Tensor | None) -> Tensor:
-    rgb = modulated(layer.conv, x, w) + layer.bias
+    rgb = layer.conv.by_filters(x, w) + layer.bias
     rgb = rgb if layer.clamp is None else rgb.clamp(-layer.clamp, layer.clamp)
     if skip is None:
         return rgb
     n, c, height, width = skip.shape
     spread = F.pad(skip.reshape(n, c, height, 1, width, 1), (0, 1, 0, 0, 0, 1)).reshape(n, c, 2 * height, 2 * width)
-    return rgb + blurred(layer.upsample, spread)
+    return rgb + layer.upsample.in_one_pass(spread)
 
 
 def synthesis(generator: Generator, w_plus: Tensor, noise: Noise = "const") -> Tensor:

@@ -43,7 +43,7 @@ class Bench:
     end: float
     shares: Mapping[str, float]
     warm: int = 5
-    repeat: int = 15
+    repeat: int = 10
     rows: list[dict[str, Any]] = field(default_factory=list)
     expected: dict[str, Tensor] = field(default_factory=dict)
     part: str = ""

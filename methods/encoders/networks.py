@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock
 
-from methods.generators.stylegan2 import EqualLinear
+from methods.generators.layers import EqualLinear
 from metrics.networks.irse import UNITS_50, WIDTHS, input_layer, residual_body
 
 COARSE, MIDDLE = 3, 7  # the first W+ layer that comes from the middle and from the fine level of a pyramid

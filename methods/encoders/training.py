@@ -97,6 +97,12 @@ class EncoderTraining(EmaTraining):
         """Layers that have a delta by now; None for all."""
         return deltas_in_use(self.progress, self.generator.num_ws) if self.config.progressive else None
 
+    @property
+    def replayable(self) -> bool:  # type: ignore[override]
+        """Layers in use change with progress; masks and known codes are chosen by values."""
+        config = self.config
+        return not (config.progressive or config.latent or config.interest.needs_masks)
+
     def further_optimizers(self) -> list[torch.optim.Optimizer]:
         if not self.config.adversarial:
             return []

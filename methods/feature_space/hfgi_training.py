@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.transforms import RandomPerspective
+from torch.nn import functional as F
 
 from datasets.images import resized
 from methods.encoders.encoder import Encoder
@@ -58,13 +58,13 @@ class HfgiTraining(EmaTraining):
     """The networks and their average; generator and e4e are frozen."""
 
     network_name = "networks"
+    replayable = True
     networks: HfgiNetworks
     config: HfgiTrainingConfig
 
     def __init__(self, config: HfgiTrainingConfig, generator: Generator):
         super().__init__(config, generator, fresh(generator, config.layer, config.seed))
         self.encoder = encoder_of(config, generator)
-        self.perspective = RandomPerspective(config.distortion, config.distorted)
 
     @property
     def default_name(self) -> str:
@@ -77,16 +77,17 @@ class HfgiTraining(EmaTraining):
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         codes, image, target = self._start(batch["images"])
         residual = target - image
-        aligned = self.networks.grid_align(self.distort(residual), image)
+        aligned = self.networks.grid_align(in_perspective(residual, batch["perspectives"]), image)
         inverted = self._changed(codes, self.networks.residue(aligned))
         terms = reconstruction_terms(pooled(inverted, target.shape[-1]), target, self.config.losses)
         return terms | {"alignment": self.config.alignment * (aligned - residual).abs().mean()}
 
-    def distort(self, residual: Tensor) -> Tensor:
-        """Details [N, 3, R, R], each in a perspective of its own, which step and process alone decide."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.step_seed)
-            return torch.stack([self.perspective(each) for each in residual])
+    def draws(self, count: int) -> dict[str, Tensor]:
+        """A perspective of its own for the details of each image [N, 3, 3], which step and process alone decide."""
+        random, reach = torch.Generator().manual_seed(self.step_seed), self.config.distortion / 2
+        inwards = reach * torch.rand(count, 4, 2, dtype=torch.float64, generator=random)
+        distorted = torch.rand(count, generator=random) < self.config.distorted
+        return {"perspectives": perspectives(inwards * distorted[:, None, None]).to(self.device)}
 
     def reconstruct(self, network: HfgiNetworks | None, images: Tensor) -> Reconstruction:
         """Without a network: the image of the code alone."""
@@ -116,3 +117,29 @@ class HfgiTraining(EmaTraining):
     def _changed(self, codes: Tensor, change: dict[str, Tensor]) -> Tensor:
         edit = FeatureEdit(self.shape.layer, "affine", change)
         return self.generator.synthesis(codes, change=change_of([edit]))
+
+
+def perspectives(inwards: Tensor) -> Tensor:
+    """From places of the result to those of an image whose corners move inwards.
+
+    inwards: how far each corner goes, as parts of the side [N, 4, 2] (x, y; from the upper left one clockwise).
+    Returns homogeneous matrices [N, 3, 3] of coordinates from 0 to 1, float32.
+    """
+    corners = torch.tensor([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=inwards.dtype)
+    (x, y), (u, v) = (corners + (1 - 2 * corners) * inwards).unbind(2), corners.unbind(1)
+    one, nil = torch.ones_like(x), torch.zeros_like(x)
+    # u = (a x + b y + c) / (g x + h y + 1), v likewise: two equations a corner
+    rows = [
+        torch.stack([x, y, one, nil, nil, nil, -u * x, -u * y], dim=2),
+        torch.stack([nil, nil, nil, x, y, one, -v * x, -v * y], dim=2),
+    ]
+    found = torch.linalg.solve(torch.cat(rows, dim=1), torch.cat([u, v]).expand(len(inwards), -1))
+    return F.pad(found, (0, 1), value=1.0).view(-1, 3, 3).float()
+
+
+def in_perspective(images: Tensor, matrices: Tensor) -> Tensor:
+    """Images [N, C, R, R] as their `perspectives` [N, 3, 3] show them; zero where none of an image comes to lie."""
+    line = torch.linspace(0, 1, images.shape[-1], device=images.device, dtype=images.dtype)
+    places = torch.stack([*torch.meshgrid(line, line, indexing="xy"), torch.ones_like(line).expand(len(line), -1)], 2)
+    moved = torch.einsum("nij,yxj->nyxi", matrices.to(images), places)
+    return F.grid_sample(images, 2 * moved[..., :2] / moved[..., 2:] - 1, align_corners=True)

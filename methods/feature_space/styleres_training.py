@@ -90,6 +90,7 @@ class StyleResTraining(EmaTraining):
     """The networks, their average and the discriminator; generator and e4e are frozen."""
 
     network_name = "networks"
+    replayable = True
     networks: StyleResNetworks
     config: StyleResTrainingConfig
 
@@ -113,7 +114,7 @@ class StyleResTraining(EmaTraining):
         images, config = batch["images"], self.config
         with torch.no_grad():
             codes = self.encoder(self.encoder.preprocess(images))
-            steps = self.edits(codes)
+            steps = self.edits(codes, batch["z"], batch["parts"])
         image, added = self._changed(self.networks, images, codes, codes + steps)
         edited = slice(1, None, 2)
         found = self.encoder(self.encoder.preprocess(image[edited]))
@@ -128,13 +129,17 @@ class StyleResTraining(EmaTraining):
         self._judged = images, image.detach()
         return terms
 
-    def edits(self, codes: Tensor) -> Tensor:
-        """The steps of a batch [N, num_ws, w_dim], drawn by step and process alone; zero for every second image."""
-        random, config, count = torch.Generator().manual_seed(self.step_seed), self.config, len(codes)
-        z = torch.randn(count, self.generator.z_dim, generator=random).to(codes)
+    def draws(self, count: int) -> dict[str, Tensor]:
+        """What edits move to, z [N, z_dim], and the part of the way there [N]; zero for every second image."""
+        random, config = torch.Generator().manual_seed(self.step_seed), self.config
+        z = torch.randn(count, self.generator.z_dim, generator=random)
         tenths = config.nearest + (config.farthest - config.nearest) * torch.rand(count, generator=random)
         tenths[::2] = 0
-        steps: Tensor = (tenths / 10).to(codes)[:, None, None] * (self.generator.mapping(z) - codes)
+        return {"z": z.to(self.device), "parts": tenths.to(self.device) / 10}
+
+    def edits(self, codes: Tensor, z: Tensor, parts: Tensor) -> Tensor:
+        """The steps of a batch [N, num_ws, w_dim] from its codes towards those of z."""
+        steps: Tensor = parts.to(codes)[:, None, None] * (self.generator.mapping(z.to(codes)) - codes)
         return steps
 
     def after_step(self, optimizers: list[Any]) -> None:

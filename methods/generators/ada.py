@@ -7,7 +7,8 @@ import re
 import torch
 from torch import Tensor
 
-from methods.generators.stylegan2 import BINOMIAL, GeneratorConfig
+from methods.generators.layers import BINOMIAL
+from methods.generators.stylegan2 import GeneratorConfig
 
 STYLERES = "modify_feature_"  # networks of another method in a generator's block begin so
 STYLERES_CLAMP = 256.0  # of the generators that hold them

@@ -3,9 +3,7 @@
 Reference: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", arXiv 1912.04958.
 Parameter names and shapes are those of the config-f checkpoints that the encoders ship
 (rosinality/stylegan2-pytorch, commit bef283a); StyleGAN2-ADA weights map onto them one to one
-(`methods.generators.ada`). Differences from that code, all without effect on the values: modulation and
-demodulation scale the input and the output of one shared convolution instead of building a grouped one
-(equal by linearity, and several times faster on a CPU), and the 4x4 binomial filter runs as two 1-D passes.
+(`methods.generators.ada`). Its layers are those of `methods.generators.layers`.
 """
 
 from __future__ import annotations
@@ -20,14 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datasets.scope import Scope
-from methods.generators.convolution import convolution, doubling_convolution
+from methods.generators.layers import EqualLinear, ModulatedConv, PixelNorm, Upsample
 
 NoiseMode = Literal["const", "none", "random"]
 Noise = NoiseMode | Sequence[Tensor]
 # Takes k and the map f[k] [N, C, r, r] (`methods.feature_maps`), returns what the next convolution gets.
 MapChange = Callable[[int, Tensor], Tensor]
-
-BINOMIAL = (1.0, 3.0, 3.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -68,97 +64,6 @@ def official_config(resolution: int, channel_multiplier: int = 2) -> GeneratorCo
     widths |= {r: 16384 // r * channel_multiplier for r in (64, 128, 256, 512, 1024)}
     sizes = [2**i for i in range(2, int(log2(resolution)) + 1)]
     return GeneratorConfig(resolution, tuple(widths[size] for size in sizes))
-
-
-class PixelNorm(nn.Module):
-    """Scale each row of z to unit mean square."""
-
-    def forward(self, z: Tensor) -> Tensor:
-        return z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
-
-
-class EqualLinear(nn.Module):
-    """Linear layer with equalised learning rate: stored weights are N(0, 1) / lr_mul, scaled when used."""
-
-    def __init__(self, in_dim: int, out_dim: int, bias: float = 0.0, lr_mul: float = 1.0, activate: bool = False):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_dim, in_dim) / lr_mul)
-        self.bias = nn.Parameter(torch.full((out_dim,), bias))
-        self.lr_mul = lr_mul
-        self.scale = lr_mul / sqrt(in_dim)
-        self.activate = activate
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = F.linear(x, self.weight * self.scale, self.bias * self.lr_mul)
-        return F.leaky_relu(out, 0.2) * sqrt(2) if self.activate else out
-
-
-class Blur(nn.Module):
-    """Depth-wise binomial low-pass filter. `kernel` is kept for the checkpoint layout and is read from it."""
-
-    def __init__(self, gain: float, padding: tuple[int, int]):
-        super().__init__()
-        taps = torch.tensor(BINOMIAL) / sum(BINOMIAL)
-        self.register_buffer("kernel", torch.outer(taps, taps) * gain)
-        self.padding = padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        # The kernel is an outer product of one vector with itself; sqrt of its diagonal is that vector.
-        taps = self.kernel.diagonal().sqrt().flip(0).to(x.dtype)  # type: ignore[operator]
-        channels, size = x.shape[1], len(taps)
-        before, after = self.padding
-        row = taps.view(1, 1, 1, size).expand(channels, 1, 1, size)
-        column = taps.view(1, 1, size, 1).expand(channels, 1, size, 1)
-        if before == after:
-            x = F.conv2d(x, row, padding=(0, before), groups=channels)
-            return F.conv2d(x, column, padding=(before, 0), groups=channels)
-        x = F.pad(x, (before, after, before, after))
-        return F.conv2d(F.conv2d(x, row, groups=channels), column, groups=channels)
-
-
-class Upsample(Blur):
-    """Doubling of an RGB image: zeros between the samples, then the filter at gain 4."""
-
-    def __init__(self) -> None:
-        super().__init__(gain=4.0, padding=(2, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        x = F.pad(x.reshape(n, c, h, 1, w, 1), (0, 1, 0, 0, 0, 1)).reshape(n, c, 2 * h, 2 * w)
-        return super().forward(x)
-
-
-class ModulatedConv(nn.Module):
-    """Convolution whose input channels are scaled by an affine map of w, optionally demodulated and doubled."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        w_dim: int,
-        demod_eps: float | None,
-        upsample: bool = False,
-    ):
-        super().__init__()
-        self.scale = 1 / sqrt(in_channels * kernel**2)
-        self.weight = nn.Parameter(torch.randn(1, out_channels, in_channels, kernel, kernel))
-        if upsample:
-            self.blur = Blur(gain=4.0, padding=(1, 1))
-        self.modulation = EqualLinear(w_dim, in_channels, bias=1.0)
-        self.demod_eps = demod_eps
-        self.upsample = upsample
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        style = self.modulation(w)  # [N, I]
-        weight = self.weight[0] * self.scale  # [O, I, k, k]
-        x = x * style[:, :, None, None]
-        x = self.blur(doubling_convolution(x, weight)) if self.upsample else convolution(x, weight)
-        if self.demod_eps is None:
-            return x
-        energy = weight.square().sum(dim=(2, 3))  # [O, I]
-        demodulation = torch.rsqrt(style.square() @ energy.t() + self.demod_eps)  # [N, O]
-        return x * demodulation[:, :, None, None]
 
 
 class _NoiseWeight(nn.Module):

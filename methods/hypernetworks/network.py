@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.encoders.networks import EncoderConfig, Trunk
-from methods.generators.stylegan2 import EqualLinear
+from methods.generators.layers import EqualLinear
 from methods.resizing import middle, preprocessed
 
 RESNET34 = (3, 4, 6, 3)

@@ -52,6 +52,7 @@ class HyperStyleTraining(EmaTraining):
     """The hypernetwork and its average; generator and W encoder are frozen."""
 
     network_name = "hypernet"
+    replayable = True
     hypernet: Hypernetwork
     config: HyperStyleTrainingConfig
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from methods.generators.stylegan2 import Generator
+from methods.replay import Replay
 
 FeatureFunction = Callable[[Tensor], Tensor]
 
@@ -141,12 +142,11 @@ def projection(
         parameters += noise
     wanted = features(targets).detach()
     optimiser = torch.optim.Adam(parameters, lr=config.lr, betas=(0.9, 0.999))
-    for step in range(config.steps):
-        t = step / config.steps
-        optimiser.param_groups[0]["lr"] = learning_rate(t, config)
-        strength = config.w_noise * max(0.0, 1.0 - t / config.w_noise_until) ** 2
-        moved = w + draws.perturbation(step, tuple(w.shape)).to(w) * (deviation * strength)
-        image = generator.synthesis(moved.expand(-1, generator.num_ws, -1), noise)
+    perturbation = torch.empty_like(w, requires_grad=False)
+
+    def gradients() -> Tensor:
+        """Gradients of the losses; feature distances and losses [2, N]."""
+        image = generator.synthesis((w + perturbation).expand(-1, generator.num_ws, -1), noise)
         distance = (features(image) - wanted).square().sum(dim=1)
         loss = distance
         if config.l2:
@@ -155,10 +155,22 @@ def projection(
             loss = loss + config.noise_regularisation * noise_autocorrelation(noise)
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
+        return torch.stack([distance, loss]).detach()
+
+    @torch.no_grad()
+    def normalise_noise() -> None:
+        for level in noise:
+            level -= level.mean(dim=(1, 2, 3), keepdim=True)
+            level *= level.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
+
+    compute, settle = Replay(gradients, w.device, parameters), Replay(normalise_noise, w.device)
+    for step in range(config.steps):
+        t = step / config.steps
+        optimiser.param_groups[0]["lr"] = learning_rate(t, config)
+        strength = config.w_noise * max(0.0, 1.0 - t / config.w_noise_until) ** 2
+        perturbation.copy_(draws.perturbation(step, tuple(w.shape)).to(w) * (deviation * strength))
+        distance, loss = compute().clone()
         optimiser.step()
         if config.optimise_noise:
-            with torch.no_grad():
-                for level in noise:
-                    level -= level.mean(dim=(1, 2, 3), keepdim=True)
-                    level *= level.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
-        yield ProjectionStep(w.detach().clone(), [m.detach().clone() for m in noise], distance.detach(), loss.detach())
+            settle()
+        yield ProjectionStep(w.detach().clone(), [m.detach().clone() for m in noise], distance, loss)

@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from datasets.scope import FACES
 from methods.generators.stylegan2 import Generator
+from methods.replay import Replay
 from methods.training.count import Count
 from methods.training.distributed import share_batch_norms
 from methods.training.losses import LossWeights, identity_distance
@@ -107,6 +108,7 @@ class EmaTraining(pl.LightningModule, ABC):
     """
 
     network_name: ClassVar[str]
+    replayable = False  # whether `losses` is a function of the batch's tensors alone, as methods.replay needs it
 
     def __init__(self, config: NetworkTrainingConfig, generator: Generator, network: nn.Module):
         super().__init__()
@@ -119,6 +121,7 @@ class EmaTraining(pl.LightningModule, ABC):
         self.ema.requires_grad_(False).eval()
         self.ema.n_averaged.fill_(1)  # the first update averages, too
         self.steps = Count()
+        self._recorded: Replay[dict[str, Tensor]] | None = None
 
     @property
     def network(self) -> nn.Module:
@@ -142,6 +145,10 @@ class EmaTraining(pl.LightningModule, ABC):
     @abstractmethod
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weighted loss terms of a batch {"images" [N, 3, R, R], "w" [N, w_dim], "known" [N]}, scalars by name."""
+
+    def draws(self, count: int) -> dict[str, Tensor]:
+        """Random tensors that `losses` finds in the batch of so many images, decided by `step_seed`."""
+        return {}
 
     @abstractmethod
     def reconstruct(self, network: Any, images: Tensor) -> Reconstruction:
@@ -190,20 +197,35 @@ class EmaTraining(pl.LightningModule, ABC):
     def training_step(self, batch: dict[str, Tensor], index: int) -> None:
         optimizers = self.optimizers()
         optimizers = cast(list[Any], optimizers if isinstance(optimizers, list) else [optimizers])
-        terms = self.losses(batch)
-        total = torch.stack(list(terms.values())).sum()
-        optimizers[0].zero_grad()
-        self.manual_backward(total)
+        terms = self._gradients({**batch, **self.draws(len(batch["images"]))}, optimizers[0])
         optimizers[0].step()
         self.after_step(optimizers)
         self.ema.update_parameters(self.network)
-        self.log_dict({name: value.detach() for name, value in terms.items()}, sync_dist=True)
-        self.log("loss", total.detach(), prog_bar=True, sync_dist=True)
+        self.log_dict({name: value.clone() for name, value in terms.items()}, sync_dist=True)
+        self.log("loss", torch.stack(list(terms.values())).sum(), prog_bar=True, sync_dist=True)
         self.steps += 1
         cast(LRScheduler, self.lr_schedulers()).step()
         self.log("images", float(int(self.steps)) * self.config.batch * self.trainer.world_size, prog_bar=True)
         if int(self.steps) >= self.total_steps:
             self.trainer.should_stop = True
+
+    def _gradients(self, batch: dict[str, Tensor], optimizer: Any) -> dict[str, Tensor]:
+        """Gradients of the summed terms of a batch; the terms."""
+        if self._recorded is None:
+            self._inputs = {name: value.clone() for name, value in batch.items()}
+
+            def gradients() -> dict[str, Tensor]:
+                terms = self.losses(self._inputs)
+                optimizer.zero_grad()
+                self.manual_backward(torch.stack(list(terms.values())).sum())
+                return {name: value.detach() for name, value in terms.items()}
+
+            alone = self.trainer.world_size == 1 and self.config.precision == "32-true"
+            device = self.device if self.replayable and alone else torch.device("cpu")
+            self._recorded = Replay(gradients, device, list(self.network.parameters()))
+        for name, value in batch.items():
+            self._inputs[name].copy_(value)
+        return self._recorded()
 
     def validation_step(self, batch: tuple[Tensor], index: int) -> None:
         result = self.reconstruct(self.average, batch[0])

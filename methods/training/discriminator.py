@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datasets.checkpoints import describe, fill, part, read_safetensors, reading
-from methods.generators.stylegan2 import Blur, EqualLinear
+from methods.generators.layers import Blur, EqualLinear
 
 # Feature maps by the side of the maps; the last width holds for all finer ones.
 CHANNELS = {4: 192, 8: 192, 16: 96, 32: 48, 64: 32, 128: 16}

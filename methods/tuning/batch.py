@@ -7,7 +7,9 @@ and the optimizer works on each generator by itself, so that images do not influ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch import Tensor
 from methods.feature_maps import Features, at_codes, stacked
 from methods.features import mean_square
 from methods.generators.stylegan2 import Generator
+from methods.replay import Replay
 from methods.synthesis import Weights, synthesise_each
 from methods.tuning.locality import neighbour_code
 from methods.tuning.optimizers import learning_rate_factor, make_optimizer
@@ -61,13 +64,13 @@ def tune_batch(
     with torch.no_grad():
         target_features = network.features(targets)
     maps = stacked([at_codes(edits, pivots[i : i + 1], frozen) for i, edits in enumerate(features)]) if features else ()
-    stopped: dict[int, tuple[Weights, int]] = {}
-    for step in range(config.steps):
-        with_locality = bool(locality.weight) and step % locality.interval == 0
+    z = pivots.new_empty(locality.samples, count, frozen.z_dim)
+
+    def gradients(with_locality: bool) -> Tensor:
+        """Gradients of the summed losses in all weights; losses and LPIPS [2, N]."""
         codes = pivots[:, None]  # [N, 1 + samples, num_ws, w_dim]
         if with_locality:
-            neighbours = [neighbour_code(frozen, pivots, draw_z(), locality) for _ in range(locality.samples)]
-            codes = torch.stack([pivots, *neighbours], dim=1)
+            codes = torch.stack([pivots, *(neighbour_code(frozen, pivots, sample, locality) for sample in z)], dim=1)
         noise = noise_of_pivot_only(frozen, codes.shape[1] - 1)
         images = synthesise_each(frozen, codes, weights, noise, maps)  # [N, 1 + samples, 3, R, R]
         seen = network.features(images.flatten(0, 1)).unflatten(0, images.shape[:2])
@@ -80,20 +83,28 @@ def tune_batch(
             squares = (images[:, 1:] - original.unflatten(0, (count, locality.samples))).square().mean(dim=(2, 3, 4))
             change = locality.l2 * squares + locality.lpips * _squared_distance(seen[:, 1:], original_features)
             loss = loss + locality.weight * change.mean(dim=1)
-        finite = loss.isfinite().tolist()
-        for i, lpips in enumerate(distance.tolist()):
+        optimizer.zero_grad(set_to_none=True)
+        loss.sum().backward()
+        return torch.stack([loss, distance]).detach()
+
+    recorded = cache(lambda near: Replay(partial(gradients, near), pivots.device, parameters))
+    stopped: dict[int, tuple[Weights, int]] = {}
+    for step in range(config.steps):
+        with_locality = bool(locality.weight) and step % locality.interval == 0
+        if with_locality:
+            z.copy_(torch.stack([draw_z() for _ in range(locality.samples)]))
+        losses, distances = recorded(with_locality)().tolist()
+        for i, (loss, lpips) in enumerate(zip(losses, distances, strict=True)):
             if i in stopped:
                 continue
-            if not finite[i]:
-                raise FloatingPointError(f"the loss became {float(loss[i].detach())} at tuning step {step}; lower lr")
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"the loss became {loss} at tuning step {step}; lower lr")
             if lpips <= config.stop_lpips:
                 stopped[i] = of_image(weights, i), step
         if len(stopped) == count:
             break
         factor = learning_rate_factor(config.optimizer, (step + 0.5) / config.steps)
         optimizer.param_groups[0]["lr"] = config.lr * factor
-        optimizer.zero_grad(set_to_none=True)
-        loss.sum().backward()
         optimizer.step()
     ends = [stopped.get(i) or (of_image(weights, i), config.steps) for i in range(count)]
     return [end for end, _ in ends], [taken for _, taken in ends]

@@ -6,8 +6,10 @@ Reference: Roich et al., arXiv 2106.05744, section 3.2 and 3.3; danielroich/PTI 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch import Tensor
 from methods.feature_maps import Features, at_codes, change_of, option
 from methods.features import mean_square
 from methods.generators.stylegan2 import Generator, MapChange
+from methods.replay import Replay
 from methods.tuning.locality import LocalityConfig, PairDistance, locality_loss, neighbour_code
 from methods.tuning.optimizers import OptimizerConfig, learning_rate_factor, make_optimizer
 
@@ -100,25 +103,34 @@ def tune_shared(
         for i, edits in enumerate(features or ((),) * len(pivots))
     ]
     locality, count, total_steps = config.locality, 0, config.steps * len(pivots)
+    z = pivots.new_empty(locality.samples, 1, frozen.z_dim)
+
+    def gradients(i: int, with_locality: bool) -> Tensor:
+        """Gradients of image i's loss in the parameters; the loss and its parts [4]."""
+        pivot, codes = pivots[i : i + 1], pivots[:0]
+        if with_locality:
+            codes = torch.cat([neighbour_code(frozen, pivot, sample, locality) for sample in z])
+        parts = step_losses(frozen, tuned, pivot, codes, targets[i : i + 1], lpips, config, changes[i])
+        optimizer.zero_grad(set_to_none=True)
+        parts[0].backward()
+        return torch.stack(parts).detach()
+
+    recorded = cache(lambda i, near: Replay(partial(gradients, i, near), pivots.device, parameters))
     for _ in range(config.steps):
         for i in range(len(pivots)):
-            pivot, target = pivots[i : i + 1], targets[i : i + 1]
-            codes = pivot[:0]
-            if locality.weight and count % locality.interval == 0:
-                codes = torch.cat([neighbour_code(frozen, pivot, draw_z(), locality) for _ in range(locality.samples)])
-            loss, l2, distance, near = step_losses(frozen, tuned, pivot, codes, target, lpips, config, changes[i])
-            stop = len(pivots) == 1 and float(distance.detach()) <= config.stop_lpips
-            if not bool(loss.isfinite()):
-                raise FloatingPointError(f"the loss became {float(loss.detach())} at tuning step {count}; lower lr")
+            with_locality = bool(locality.weight) and count % locality.interval == 0
+            if with_locality:
+                z.copy_(torch.stack([draw_z() for _ in range(locality.samples)]))
+            loss, l2, distance, near = recorded(i, with_locality)().tolist()
+            stop = len(pivots) == 1 and distance <= config.stop_lpips
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"the loss became {loss} at tuning step {count}; lower lr")
             if not stop:
                 factor = learning_rate_factor(config.optimizer, (count + 0.5) / total_steps)
                 optimizer.param_groups[0]["lr"] = config.lr * factor
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
                 optimizer.step()
                 count += 1
-            total, error, perceptual, local = (float(value.detach()) for value in (loss, l2, distance, near))
-            yield TuningStep(count, i, total, error, perceptual, local, taken=not stop)
+            yield TuningStep(count, i, loss, l2, distance, near, taken=not stop)
             if stop:
                 return
 

@@ -6,6 +6,7 @@ Reference: Zhong et al., "SFace: Sigmoid-constrained hypersphere loss for robust
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,20 @@ def crop_transform(landmarks: np.ndarray | None = None, frame_side: int = FRAME_
     return np.array([[inverse.real, -inverse.imag, shift.real], [inverse.imag, inverse.real, shift.imag]])
 
 
+MEAN_FACE = torch.from_numpy(crop_transform())
+
+
+def _values(transform: Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, transform.tolist()))
+
+
+@lru_cache(maxsize=64)
+def _copied(values: tuple[tuple[float, ...], ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """A transform on a device: kept there, as a copy to a GPU waits for it, which a recorded step must not do."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=torch.float64).to(device, dtype)
+
+
 class Layer(nn.Module):
     """Convolution, batch norm, PReLU."""
 
@@ -68,7 +83,7 @@ class SFace(IdentityNetwork):
         self.norm = nn.BatchNorm2d(width, eps=2e-5)
         self.linear = nn.Linear(width * 7 * 7, 128)
         self.output_norm = nn.BatchNorm1d(128, eps=2e-5)
-        self.register_buffer("transform", torch.from_numpy(crop_transform()), persistent=False)
+        self.register_buffer("transform", MEAN_FACE.clone(), persistent=False)
 
     def crop(self, images: Tensor, transform: Tensor | None = None) -> Tensor:
         """Faces [N, 3, S, S] -> [N, 3, 112, 112], bilinear; black outside the image, as OpenCV's warp.
@@ -85,14 +100,13 @@ class SFace(IdentityNetwork):
         # Average large images first, so that no input pixel is skipped. `area` keeps the frame's edges aligned where
         # the factor does not divide the side.
         side = images.shape[-1]
-        own = self.transform if transform is None else transform
+        own = MEAN_FACE if transform is None else transform.cpu()
         step = float(own[:, 0].norm()) * side / SIDE  # input pixels for one output pixel
         if step >= 2:
             small = round(side / int(step))
             images = F.interpolate(images, size=(small, small), mode="area")
-        grid = F.affine_grid(
-            own.to(images).expand(len(images), 2, 3), [len(images), 3, SIDE, SIDE], align_corners=False
-        )
+        there = self.transform.to(images) if transform is None else _copied(_values(own), images.device, images.dtype)
+        grid = F.affine_grid(there.expand(len(images), 2, 3), [len(images), 3, SIDE, SIDE], align_corners=False)
         crops = F.grid_sample(images + 1, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         if transform is not None:
             mean = F.affine_grid(self.transform.to(images)[None], [1, 3, SIDE, SIDE], align_corners=False)

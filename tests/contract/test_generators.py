@@ -61,8 +61,10 @@ def test_noise_is_fixed_absent_drawn_or_given(generator: Generator, z: Tensor) -
         if name.endswith("noise.weight"):
             parameter.fill_(0.3)  # the toy generator has none
     fixed, absent = generator.synthesis(codes), generator.synthesis(codes, "none")
-    assert torch.equal(fixed, generator.synthesis(codes)) and torch.equal(absent, generator.synthesis(codes, "none"))
-    assert not torch.equal(fixed, absent)
+    last_digits = 1e-5 * fixed.is_cuda  # cuDNN's sums come in another order each time
+    torch.testing.assert_close(generator.synthesis(codes), fixed, rtol=0, atol=last_digits)
+    torch.testing.assert_close(generator.synthesis(codes, "none"), absent, rtol=0, atol=last_digits)
+    assert float((fixed - absent).abs().max()) > 1e-3
     assert not torch.equal(generator.synthesis(codes, "random"), generator.synthesis(codes, "random"))
     torch.testing.assert_close(generator.synthesis(codes, generator.noise_buffers()), fixed)
     zeros = [torch.zeros_like(level) for level in generator.noise_buffers()]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms.functional import perspective
 
 from benchmarks.engine.store import InversionStore
 from methods.base import Inversion, render, rendered, synthesise_at
@@ -16,7 +17,7 @@ from methods.feature_maps import at_codes, change_of
 from methods.feature_space import hfgi, weights
 from methods.feature_space.hfgi import Hfgi, HfgiStageConfig
 from methods.feature_space.hfgi_network import HfgiConfig, seen
-from methods.feature_space.hfgi_training import HfgiTraining, HfgiTrainingConfig
+from methods.feature_space.hfgi_training import HfgiTraining, HfgiTrainingConfig, in_perspective, perspectives
 from methods.generators import Generator, load_generator
 from methods.training.losses import LossWeights
 from methods.training.registry import load_training
@@ -169,7 +170,7 @@ def test_every_part_learns_and_the_loss_falls(start: tuple[Generator, Tensor, In
     adam = torch.optim.Adam(module.networks.parameters(), lr=5e-3)
     losses = []
     for _ in range(6):
-        terms = module.losses({"images": start[1]})
+        terms = module.losses({"images": start[1], **module.draws(len(start[1]))})
         assert list(terms) == ["l2", "alignment"]
         adam.zero_grad()
         total = terms["l2"] + terms["alignment"]
@@ -183,12 +184,30 @@ def test_every_part_learns_and_the_loss_falls(start: tuple[Generator, Tensor, In
 
 def test_details_are_distorted_by_step_alone() -> None:
     module, residual = training(distorted=1.0), torch.rand(2, 3, 64, 64)
-    first, again = module.distort(residual), module.distort(residual)
+
+    def distorted(module: HfgiTraining) -> Tensor:
+        return in_perspective(residual, module.draws(2)["perspectives"])
+
+    first, again = distorted(module), distorted(module)
     assert torch.equal(first, again) and not torch.equal(first, residual)
     torch.rand(1)
     module.steps += 1
-    assert not torch.equal(module.distort(residual), first)
-    assert torch.equal(training(distorted=0.0).distort(residual), residual)
+    assert not torch.equal(distorted(module), first)
+    torch.testing.assert_close(distorted(training(distorted=0.0)), residual)
+
+
+def test_a_perspective_moves_as_torchvisions() -> None:
+    """Inside the image; torchvision's solution is of pixel corners, this one of pixel centres."""
+    rows = torch.linspace(0, 3, 64)
+    image = (rows.sin()[:, None] * (2 * rows).cos()).expand(1, 3, -1, -1)
+    inwards = torch.tensor([[[5, 3], [2, 4], [1, 0], [6, 2]]], dtype=torch.float64) / 63
+    whole, moved = [[0, 0], [63, 0], [63, 63], [0, 63]], [[5, 3], [61, 4], [62, 63], [6, 61]]
+    difference = in_perspective(image, perspectives(inwards)) - perspective(image, whole, moved)
+    assert (
+        float(difference[..., 8:-8, 8:-8].abs().max())
+        < 0.02
+        < float((perspective(image, whole, moved) - image).abs().max())
+    )
 
 
 def test_an_untrained_network_begins_near_the_code(start: tuple[Generator, Tensor, Inversion]) -> None:

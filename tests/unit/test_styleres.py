@@ -91,12 +91,16 @@ def training(**settings: object) -> StyleResTraining:
     return StyleResTraining(config, load_generator("toy"))
 
 
+def batch_of(module: StyleResTraining, images: Tensor) -> dict[str, Tensor]:
+    return {"images": images, **module.draws(len(images))}
+
+
 def test_every_part_learns_and_the_loss_falls(start: tuple[Generator, Tensor, Inversion]) -> None:
     module = training()
     learned = [p for p in module.networks.parameters() if p.requires_grad]
     adam, losses = torch.optim.Adam(learned, lr=2e-3), []
     for _ in range(6):
-        terms = module.losses({"images": start[1]})
+        terms = module.losses(batch_of(module, start[1]))
         assert list(terms) == ["residual", "inversion_l2", "cycle_l2", "adversarial"]
         adam.zero_grad()
         terms["adversarial"].backward(retain_graph=True)
@@ -114,11 +118,11 @@ def test_every_part_learns_and_the_loss_falls(start: tuple[Generator, Tensor, In
 def test_the_cycle_passes_a_gradient_through_the_encoder(start: tuple[Generator, Tensor, Inversion]) -> None:
     """The second image depends on the networks by the edited one, which is encoded again."""
     module = training()
-    cycle = module.losses({"images": start[1]})["cycle_l2"]
+    cycle = module.losses(batch_of(module, start[1]))["cycle_l2"]
     (whole,) = torch.autograd.grad(cycle, [module.networks.alignment.out_layer.bias])
     seen = module.encoder.forward
     module.encoder.forward = lambda images: seen(images.detach())  # type: ignore[method-assign, assignment]
-    cycle = module.losses({"images": start[1]})["cycle_l2"]
+    cycle = module.losses(batch_of(module, start[1]))["cycle_l2"]
     (cut,) = torch.autograd.grad(cycle, [module.networks.alignment.out_layer.bias])
     assert (whole - cut).abs().max() > 1e-3 * whole.abs().max()
 
@@ -126,13 +130,13 @@ def test_the_cycle_passes_a_gradient_through_the_encoder(start: tuple[Generator,
 def test_every_second_code_moves_to_a_random_one_by_step_alone() -> None:
     module = training()
     codes = module.generator.mapping(torch.randn(6, module.generator.z_dim))
-    first, again = module.edits(codes), module.edits(codes)
+    first, again = (module.edits(codes, **module.draws(6)) for _ in range(2))
     assert torch.equal(first, again) and not bool(first[::2].any())
     z = torch.randn(6, module.generator.z_dim, generator=torch.Generator().manual_seed(module.step_seed))
     parts = (first / (module.generator.mapping(z) - codes))[1::2]
     assert bool(((parts > 0.399) & (parts < 0.501)).all())
     module.steps += 1
-    assert not torch.equal(module.edits(codes), first)
+    assert not torch.equal(module.edits(codes, **module.draws(6)), first)
 
 
 def test_an_untrained_network_begins_near_the_code(start: tuple[Generator, Tensor, Inversion]) -> None:
@@ -146,7 +150,8 @@ def test_the_discriminator_begins_as_the_generators(tmp_path: Path) -> None:
     assert module.resolution == 64 and len(module.blocks) == 3
     with torch.no_grad():
         faces = load_generator("celeba64")(torch.randn(8, 100, generator=torch.Generator().manual_seed(0)))
-        assert float(module(faces).mean()) > float(module(torch.rand(8, 3, 64, 64) * 2 - 1).mean())
+        noise = 2 * torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)) - 1
+        assert float(module(faces).mean()) > float(module(noise).mean())
     weights.save(styleres.toy(load_generator("toy")), StyleResConfig(), "styleres", load_generator("toy"),
                  tmp_path / "n.safetensors", half=False, card={})  # fmt: skip
     with pytest.raises(ValueError, match=r"n\.safetensors: no state of a generator's training"):

@@ -1,0 +1,71 @@
+"""Recorded steps, with a stand-in for CUDA's graph where there is no GPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from methods import replay
+from methods.replay import EAGER, Replay
+
+
+class Recorded:
+    """As a CUDA graph: writes into the tensors of the recording."""
+
+    def __init__(self, gradient: torch.Tensor, result: torch.Tensor):
+        self.gradient, self.result, self.replays = gradient, result, 0
+
+    def replay(self) -> None:
+        self.replays += 1
+        self.gradient.fill_(self.replays)
+        self.result.fill_(10 * self.replays)
+
+
+def test_on_a_cpu_the_function_itself_runs() -> None:
+    calls: list[int] = []
+    step = Replay(lambda: calls.append(1) or len(calls), torch.device("cpu"))  # type: ignore[func-returns-value]
+    assert [step() for _ in range(EAGER + 2)] == [1, 2, 3, 4, 5]
+
+
+def test_a_replay_gives_gradients_back_that_somebody_took() -> None:
+    """Lightning sets gradients to None before a validation; an optimizer would skip the parameters from then on."""
+    weight = torch.zeros(2, requires_grad=True)
+    step = Replay(lambda: weight.detach(), torch.device("cpu"), [weight])
+    gradient, result = torch.zeros(2), torch.zeros(1)
+    step.graph, step.gradients, step.result = Recorded(gradient, result), [gradient], result  # type: ignore[assignment]
+    step.stream = object()  # type: ignore[assignment]
+    assert float(step()) == 10 and weight.grad is gradient
+    weight.grad = None
+    assert float(step()) == 20
+    assert weight.grad is not None and weight.grad.tolist() == [2, 2]
+
+
+def test_recording_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert replay.enabled()
+    monkeypatch.setenv("INVERSION_BENCH_GRAPHS", "0")
+    assert not replay.enabled()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+def test_a_recorded_step_trains_as_an_eager_one() -> None:
+    """With gradients taken away in between."""
+    found = []
+    for device in (torch.device("cuda"), torch.device("cpu")):
+        weight = torch.ones(3, device="cuda", requires_grad=True)
+        optimizer = torch.optim.SGD([weight], lr=0.1)
+
+        def gradients(weight: torch.Tensor = weight, optimizer: torch.optim.SGD = optimizer) -> torch.Tensor:
+            loss = (weight.square() * torch.arange(3.0, device="cuda")).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            return loss.detach()
+
+        step = Replay(gradients, device, [weight])
+        losses = []
+        for n in range(8):
+            losses.append(float(step()))
+            optimizer.step()
+            if n % 2:
+                optimizer.zero_grad()
+        found.append((losses, weight.tolist()))
+    assert found[0] == pytest.approx(found[1])
