@@ -1,8 +1,8 @@
 """`python -m benchmarks.perf.celeba_hq GPU.jsonl`: what the suite celeba-hq costs on the GPU of a measurement.
 
 GPU.jsonl is what `benchmarks.perf.gpu` wrote. Methods, steps and batches are those of the suite; no weights are needed.
-Prints Markdown for docs/scale.md: the stages as measured, then time and memory of the methods. A row that is absent,
-skipped or an error makes "not measured" of all that depends on it.
+Prints Markdown for docs/scale.md, in float32 and with `tf32=true`: the stages as measured, then time and memory of the
+methods. A row that is absent, skipped or an error makes "not measured" of all that depends on it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from math import isnan, nan
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from benchmarks.engine.config import load_suite
@@ -22,15 +21,14 @@ from methods.checkpoints.encoders import ITERATIONS
 from methods.hypernetworks.network import STEPS
 from methods.registry import StageSpec, load_pipeline
 
-GPUS, CARDS = (1, 8, 64), (24, 16, 12)  # how many of the device; GiB of other cards
-RESERVE = 1024  # MiB of a card that the rows do not count: CUDA's own, and gaps between tensors
+GPUS, PRECISIONS = (1, 8, 64), ("float32", "TF32")
 ABSENT = "not measured"
-ROWS = (  # "part: title" of the suite's own form in float32; of two for one batch, the first counts
-    r"tuning: (?P<what>with(?:out)? locality): suite",
-    r"projection: (?P<what>W\+?): suite",
+ROWS = (  # "part: title" of the suite's own form; of two for one batch, the first counts
+    r"projection: (?P<what>W): (?P<tf32>TF32 \+ )?scaled maps",  # what a GPU computes where codes alone are optimised
+    r"(?:projection|tuning): (?P<what>W\+?|with(?:out)? locality): (?:suite|(?P<tf32>TF32))",
     r"memory: (?:tuning )?(?P<what>.+), batch (?P<batch>\d+)",
-    r"encoders: float32, (?P<what>channels_last), batch (?P<batch>\d+)",  # the layout of the stages' encoders
-    r"encoders: (?P<what>\w+), float32, batch (?P<batch>\d+)",
+    r"encoders: (?:float32|(?P<tf32>TF32)), (?P<what>contiguous), batch (?P<batch>\d+)",
+    r"encoders: (?P<what>\w+), (?:float32|(?P<tf32>TF32)), batch (?P<batch>\d+)",
 )
 
 
@@ -53,7 +51,7 @@ def work_of(stage: StageSpec) -> Work:
         case "pivotal_tuning":
             return Work(f"{'with' if config.locality.weight else 'without'} locality", size, config.steps)
         case "psp" | "e4e" | "hyperstyle_w_encoder":  # the last has fewer heads than the network that is measured
-            return Work("channels_last", size, renders=True)
+            return Work("contiguous", size, renders=True)
         case "restyle_psp" | "restyle_e4e":
             return Work("restyle_psp", size, (config.iterations or ITERATIONS) / ITERATIONS, renders=True)
         case "hyperstyle":
@@ -62,33 +60,21 @@ def work_of(stage: StageSpec) -> Work:
 
 
 class Measured:
-    """A file's rows: all, and those of ROWS by batch. Raises ValueError where they are not of one device."""
+    """The rows of ROWS in one precision, by batch."""
 
-    def __init__(self, path: Path):
-        try:
-            found = pd.read_json(path, lines=True)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: {error}; expected the gpu.jsonl of benchmarks.perf.gpu") from error
-        found = found.reindex(columns=["part", "title", "ms", "MiB", "seconds", "device"])
-        found = found.dropna(subset=["ms", "seconds"], how="all")
-        self.all = found.drop_duplicates(["part", "title"], keep="last")  # of a part that was measured twice
-        self.devices = sorted(set(self.all.device.dropna()))
-        if len(self.devices) != 1:
-            raise ValueError(f"{path}: expected measured rows of one device, found {', '.join(self.devices) or 'none'}")
-        names = self.all.part + ": " + self.all.title
-        table = pd.concat([names.str.extract(f"^{pattern}$").join(self.all[["ms", "MiB"]]) for pattern in ROWS])
-        table = table.dropna(subset=["what", "ms"]).assign(batch=lambda t: t.batch.astype(float).fillna(1).astype(int))
-        self.rows = table.drop_duplicates(["what", "batch"]).sort_values("batch").set_index("batch")
+    def __init__(self, rows: pd.DataFrame, precision: str):
+        chosen = rows[rows.tf32.notna() == (precision == "TF32")]
+        self.rows = chosen.drop_duplicates(["what", "batch"]).sort_values("batch").set_index("batch")
 
     def of(self, work: Work, column: str) -> pd.Series[float]:
-        """The "ms" of a step of the whole batch, or the "MiB", by batch."""
-        return self.rows.loc[self.rows.what == work.what, column].dropna().astype(float)
+        """The "ms" of a step of the whole batch, or the "MiB", by batch up to the stage's own."""
+        return self.rows.loc[self.rows.what == work.what, column].dropna().astype(float).loc[: work.batch]
 
-    def seconds(self, stages: Iterable[StageSpec], most: int | None = None) -> float:
-        """Of an image, at the largest measured batches up to the stages' own (or `most`); NaN where one is absent."""
+    def seconds(self, stages: Iterable[StageSpec]) -> float:
+        """Of an image, at the largest measured batches up to the stages' own; NaN where one is absent."""
         total = 0.0
         for work in map(work_of, stages):
-            ms = self.of(work, "ms").loc[: most or work.batch]
+            ms = self.of(work, "ms")
             total += work.steps * ms.iloc[-1] / ms.index[-1] / 1000 if len(ms) else nan
             total += self.rendering() * work.renders
         return total
@@ -96,46 +82,56 @@ class Measured:
     def rendering(self) -> float:
         """Seconds of an image at most: steps of ReStyle and of tuning render one, too. NaN where both are absent."""
         ms = pd.concat([self.of(Work("restyle_psp"), "ms") / ITERATIONS, self.of(Work("without locality"), "ms")])
-        return float(ms[ms.index == 1].min()) / 1000
+        return float(ms.min()) / 1000
+
+    def memory(self, stages: Iterable[StageSpec]) -> float:
+        """MiB at most, at the batches of `seconds`."""
+        peaks = [self.of(work, "MiB") for work in map(work_of, stages)]
+        return max(float(peak.iloc[-1]) for peak in peaks) if all(map(len, peaks)) else nan
 
 
-def fitting(memory: pd.Series[float], card: int) -> str:
-    """The largest measured batch on a card of so many GiB. memory: MiB by batch."""
-    fit = memory.index[memory + RESERVE <= 1024 * card]
-    least = [f"batch {batch} needs {figure(value)} MiB" for batch, value in memory.head(1).items()]
-    return str(fit[-1]) if len(fit) else "".join(least) or ABSENT
+def read(path: Path) -> tuple[str, dict[str, Measured]]:
+    """The device of a file, and its rows by precision. Raises ValueError where they are not of one device."""
+    try:
+        found = pd.read_json(path, lines=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}; expected the gpu.jsonl of benchmarks.perf.gpu") from error
+    found = found.reindex(columns=["part", "title", "ms", "MiB", "device"]).dropna(subset=["ms"])
+    found = found.drop_duplicates(["part", "title"], keep="last")  # of a part that was measured twice
+    devices = sorted(set(found.device.dropna()))
+    if len(devices) != 1:
+        raise ValueError(f"{path}: expected measured rows of one device, found {', '.join(devices) or 'none'}")
+    names = found.part + ": " + found.title
+    rows = pd.concat([names.str.extract(f"^{pattern}$").join(found[["ms", "MiB"]]) for pattern in ROWS])
+    rows = rows.dropna(subset=["what"]).assign(batch=lambda t: t.batch.astype(float).fillna(1).astype(int))
+    return devices[0], {precision: Measured(rows, precision) for precision in PRECISIONS}
 
 
 def report(path: Path) -> Iterator[str]:
-    """The text, a paragraph or table at a time. Raises ValueError as `Measured`."""
-    measured, suite = Measured(path), load_suite("celeba-hq")
+    """The text, a paragraph or table at a time. Raises ValueError as `read`."""
+    (device, both), suite = read(path), load_suite("celeba-hq")
     methods = [load_pipeline(name, suite.stage_settings) for name in suite.methods]
-    yield f"{measured.devices[0]}, float32 without TF32; MiB: the most that torch has allocated."
-    yield f"An encoder's image takes at most {figure(1000 * measured.rendering())} ms to render, beside its network."
+    rendering = " and ".join(f"{figure(1000 * one.rendering())} ms ({name})" for name, one in both.items())
+    yield f"{device}. An encoder's image takes at most {rendering} to render, beside its network."
     users: dict[Work, dict[str, None]] = {}
     for stage in (stage for method in methods for stage in method.stages):
         users.setdefault(work_of(stage), {})[f"`{stage.name}`"] = None
-    lines = []
-    for work, names in users.items():
-        ms, memory = measured.of(work, "ms"), measured.of(work, "MiB")
-        cards = [fitting(memory, card) for card in CARDS]
-        lines.append((", ".join(names), figure(work.steps), str(work.batch), by_batch(ms), by_batch(memory), *cards))
-    header = ("stages", "steps", "own batch", "ms a step, by batch", "MiB, by batch")
-    yield grid((*header, *(f"batch in {card} GB" for card in CARDS)), lines)
+    columns = [(name, one, column) for column in ("ms", "MiB") for name, one in both.items()]
+    lines = [
+        (", ".join(names), figure(work.steps), str(work.batch), *(by_batch(one.of(work, c)) for _, one, c in columns))
+        for work, names in users.items()
+    ]
+    yield grid(("stages", "steps", "own batch", *(f"{c}, {name}" for name, _, c in columns)), lines)
 
-    known = [method for method in methods if not isnan(measured.seconds(method.stages))]
-    once = dict.fromkeys(method.stages[:end] for method in known for end in range(1, len(method.stages) + 1))
-    lines = []
-    for method in methods:
-        peaks = [measured.of(work, "MiB").loc[work.batch :].head(1).max() for work in map(work_of, method.stages)]
-        lines.append((method.title, *times(measured.seconds(method.stages)), figure(float(np.max(peaks)))))
-    name = f"all {len(known)}" if known == methods else f"the {len(known)} that are measured"
-    lines.append((f"{name}, what they share once", *times(measured.seconds(stages[-1] for stages in once)), ""))
-    yield grid(("method", "s / image", *(f"hours, GPUs: {count}" for count in GPUS), "MiB at most"), lines)
-    whole = measured.all[measured.all.part == "pti"].set_index("title").seconds
-    for title, seconds in whole.drop("the part", errors="ignore").items():
-        by_steps = measured.seconds(load_pipeline("pti").stages, most=1)
-        yield f"{title}: {figure(seconds)} s as a whole, {figure(by_steps)} s by its steps."
+    for name, one in both.items():
+        known = [method.stages for method in methods if not isnan(one.seconds(method.stages))]
+        once = dict.fromkeys(stages[:end] for stages in known for end in range(1, len(stages) + 1))
+        lines = [
+            (method.title, *times(one.seconds(method.stages)), figure(one.memory(method.stages))) for method in methods
+        ]
+        title = f"the {len(known)} that are measured" if len(known) < len(methods) else f"all {len(known)}"
+        lines.append((f"{title}, what they share once", *times(one.seconds(stages[-1] for stages in once)), ""))
+        yield grid((name, "s / image", *(f"hours, GPUs: {count}" for count in GPUS), "MiB at most"), lines)
 
 
 def times(seconds: float) -> list[str]:

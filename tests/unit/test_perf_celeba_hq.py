@@ -11,22 +11,27 @@ from benchmarks.perf import celeba_hq
 
 ROWS = [
     {"part": "tuning", "title": "with locality: suite", "ms": 100.0, "MiB": 9000},
-    {"part": "tuning", "title": "with locality: TF32", "ms": 50.0, "MiB": 9000},
+    {"part": "tuning", "title": "with locality: TF32", "ms": 50.0, "MiB": 9500},
+    {"part": "tuning", "title": "with locality: no graphs", "ms": 999.0, "MiB": 9999},
+    {"part": "tuning", "title": "with locality: TF32 + scaled maps", "ms": 999.0, "MiB": 9999},
     {"part": "tuning", "title": "without locality: suite", "ms": 60.0, "MiB": 7000},
     {"part": "tuning", "title": "the part", "seconds": 30.0},
-    {"part": "projection", "title": "W: suite", "ms": 50.0, "MiB": 5000},
+    {"part": "projection", "title": "W: suite", "ms": 70.0, "MiB": 5000},
+    {"part": "projection", "title": "W: TF32", "ms": 20.0, "MiB": 5000},
+    {"part": "projection", "title": "W: scaled maps", "ms": 50.0, "MiB": 5000},
     {"part": "projection", "title": "W+: suite", "skipped": "no time left"},
-    {"part": "encoders", "title": "float32, channels_last, batch 8", "ms": 80.0, "MiB": 30000},
-    {"part": "encoders", "title": "float32, contiguous, batch 8", "ms": 90.0, "MiB": 30000},
+    {"part": "encoders", "title": "float32, channels_last, batch 8", "ms": 90.0, "MiB": 30000},
+    {"part": "encoders", "title": "float32, contiguous, batch 8", "ms": 80.0, "MiB": 30000},
+    {"part": "encoders", "title": "float32, contiguous, batch 8, graph", "ms": 70.0, "MiB": 30000},
+    {"part": "encoders", "title": "TF32, contiguous, batch 8", "ms": 40.0, "MiB": 31000},
     {"part": "encoders", "title": "restyle_psp, float32, batch 8", "ms": 800.0, "MiB": 4000},
     {"part": "encoders", "title": "restyle_psp, float32, batch 1", "ms": 250.0, "MiB": 3000},
-    {"part": "encoders", "title": "restyle_psp, TF32, batch 8", "ms": 400.0, "MiB": 4000},
+    {"part": "encoders", "title": "restyle_psp, TF32, batch 1", "ms": 100.0, "MiB": 3000},
     {"part": "encoders", "title": "hyperstyle, float32, batch 1", "error": "OutOfMemoryError: ..."},
     {"part": "busy", "title": "with locality: suite", "busy": 0.9},
     {"part": "memory", "title": "tuning with locality, batch 1", "ms": 999.0, "MiB": 9100},
     {"part": "memory", "title": "tuning with locality, batch 2", "ms": 150.0, "MiB": 14000},
     {"part": "memory", "title": "W, batch 8", "ms": 160.0, "MiB": 20000},
-    {"part": "pti", "title": "PTI of one image, 450 + 350 steps", "seconds": 61.0},
     {"part": "memory", "title": "W, batch 8", "skipped": "no time left"},  # of a second run into the same file
 ]
 
@@ -45,40 +50,45 @@ def table(path: Path, start: str) -> dict[str, list[str]]:
 
 
 def test_time_is_steps_by_milliseconds_and_what_methods_share_counts_once(tmp_path: Path) -> None:
-    methods = table(written(tmp_path, ROWS), "| method")
+    methods = table(written(tmp_path, ROWS), "| float32")
     # W: 450 steps of 160 ms for 8 images; 2,824 x 9 s are 7.06 h
     assert methods["SG2 W"] == ["9", "7.06", "0.882", "0.11", "20,000"]
     assert methods["PTI"][:2] == ["44", "34.5"]  # 9 s, and 350 steps of 100 ms; not the "memory" row's 999 ms
-    assert (
-        methods["pSp"][0] == methods["e4e"][0] == "0.06"
-    )  # 80 ms for 8, and at most 250 / 5 to render each, less than a tuning step
+    # 80 ms for 8, and at most 250 / 5 to render each, less than a tuning step
+    assert methods["pSp"][0] == methods["e4e"][0] == "0.06"
     assert methods["e4e + PTI"][0] == "35.1" and methods["e4e + PTI"][-1] == "30,000"
     assert methods["ReStyle (pSp)"][0] == methods["ReStyle (e4e)"][0] == "0.15"
     # W, two encoders, two ReStyle, and four tunings: 9 + 2 x 0.06 + 2 x 0.15 + 4 x 35
     assert methods["the 9 that are measured, what they share once"][:2] == ["149", "117"]
 
 
+def test_tf32_has_rows_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path, ROWS)
+    methods, stages = table(path, "| TF32"), table(path, "| stages")
+    assert methods["PTI"][0] == "26.5" and methods["PTI"][-1] == "9,500"  # 450 steps of 20 ms, 350 of 50
+    assert methods["e4e"][0] == "0.025"  # 40 ms for 8, and at most 100 / 5 to render each
+    assert methods["ReStyle (pSp)"][0] == "0.12"
+    assert stages["`pivotal_tuning`"] == ["350", "1", "1: 100", "1: 50", "1: 9,000", "1: 9,500"]
+    assert next(celeba_hq.report(path)).endswith(
+        "at most 50 ms (float32) and 20 ms (TF32) to render, beside its network."
+    )
+
+
+def test_w_is_the_row_of_scaled_maps_where_there_is_one(tmp_path: Path) -> None:
+    scaled = {"part": "projection", "title": "W: TF32 + scaled maps", "ms": 15.0, "MiB": 5100}
+    cells = table(written(tmp_path, [*ROWS, scaled]), "| stages")["`w_optimization`"]
+    assert cells == ["450", "8", "1: 50; 8: 160", "1: 15", "1: 5,000; 8: 20,000", "1: 5,100"]
+
+
 def test_what_was_skipped_or_failed_is_not_measured(tmp_path: Path) -> None:
     path = written(tmp_path, ROWS)
-    methods, stages = table(path, "| method"), table(path, "| stages")
+    methods, stages = table(path, "| float32"), table(path, "| stages")
     assert set(methods["SG2 W+"]) == set(methods["HyperStyle"]) == {"not measured"}
-    assert stages["`w_plus_optimization`"] == ["450", "8", *["not measured"] * 5]
-    left_out = ("W: suite", "W, batch 8", "restyle_psp, float32, batch 1", "without locality: suite")
-    absent = table(written(tmp_path, [row for row in ROWS if row["title"] not in left_out]), "| method")
+    assert stages["`w_plus_optimization`"] == ["450", "8", *["not measured"] * 4]
+    left_out = ("W: suite", "W: scaled maps", "W, batch 8", "restyle_psp, float32, batch 1", "without locality: suite")
+    absent = table(written(tmp_path, [row for row in ROWS if row["title"] not in left_out]), "| float32")
     assert absent["pSp"][0] == "not measured"  # as nothing bounds what rendering takes
-    assert absent["SG2 W"][0] == absent["PTI"][0] == "not measured"
-
-
-def test_the_largest_batch_that_fits_a_card_leaves_a_gibibyte(tmp_path: Path) -> None:
-    stages = table(written(tmp_path, ROWS), "| stages")
-    assert stages["`pivotal_tuning`"] == ["350", "1", "1: 100; 2: 150", "1: 9,000; 2: 14,000", "2", "2", "1"]
-    assert stages["`w_optimization`"] == ["450", "8", "1: 50; 8: 160", "1: 5,000; 8: 20,000", "8", "1", "1"]
-    assert stages["`psp`, `e4e`, `hyperstyle_w_encoder`"][-1] == "batch 8 needs 30,000 MiB"
-
-
-def test_pti_as_a_whole_stands_beside_its_steps_at_one_image(tmp_path: Path) -> None:
-    *_, last = celeba_hq.report(written(tmp_path, ROWS))
-    assert last == "PTI of one image, 450 + 350 steps: 61 s as a whole, 57.5 s by its steps."
+    assert absent["SG2 W"][0] == absent["PTI"][0] == absent["PTI"][-1] == "not measured"
 
 
 def test_a_wrong_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
