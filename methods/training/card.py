@@ -23,6 +23,14 @@ def log(out: Path) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
+def images_a_step(rows: pd.DataFrame, batch: int) -> int:
+    """Images that all processes of a run see in a step, by its log; `batch` where nothing was logged."""
+    if "images" not in rows or rows["images"].notna().sum() == 0:
+        return batch
+    last = rows.dropna(subset=["images"]).iloc[-1]
+    return round(float(last["images"]) / (float(last["step"]) + 1))
+
+
 def machine() -> str:
     """What this process trains on: a GPU's name, or the number of CPU cores."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"

@@ -27,7 +27,7 @@ from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.training import HyperStyleTraining, HyperStyleTrainingConfig, pivots_of
 from methods.registry import flatten, stage_class
 from methods.training.base import VALIDATIONS, EmaTraining, NetworkTrainingConfig
-from methods.training.card import hours, log, machine, render_card
+from methods.training.card import hours, images_a_step, log, machine, render_card
 from methods.training.data import EncoderData
 from methods.training.metrics import save_comparison
 from methods.training.spec import TrainingSpec, configured
@@ -142,7 +142,9 @@ def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkT
     images = torch.cat([batch[0] for batch in data.val_dataloader()])
     first = training.reconstruct(stored, images[:10])
     save_comparison(first.target, first.image, out / f"{name}.png")
-    log(out).to_csv(out / f"{name}-log.csv", index=False, float_format="%.4g")
+    rows = log(out)
+    rows.to_csv(out / f"{name}-log.csv", index=False, float_format="%.4g")
+    seen = steps * images_a_step(rows, config.batch)
     others = ("generator", "start", "w_encoder", "encoder", "e4e", "directions", "discriminator")
     named = [key for key in others if hasattr(config, key)]
     config = replace(config, **{key: Path(getattr(config, key)).stem for key in named})  # not paths of a machine
@@ -160,8 +162,8 @@ def export(training: EmaTraining, checkpoint: Path, out: Path, default: NetworkT
         note=stage_class(training.default_name).info.note,
         parameters=sum(p.numel() for p in training.network.parameters()),
         steps=steps,
-        images=steps * config.batch,
-        passes=round(steps * config.batch * config.cost),
+        images=seen,
+        passes=round(seen * config.cost),
         hours=hours(out),
         machine=machine(),
         found={row: training.evaluate(network, images) for row, network in training.compared(stored).items()},

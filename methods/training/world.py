@@ -1,4 +1,4 @@
-"""A complete world from a set of images: a generator, encoders, a hypernetwork, edit directions, and a suite.
+"""A complete world from a set of images: a generator, encoders, what builds on them, edit directions, and a suite.
 
 Every step is one `python -m benchmarks train` in a process and a folder of its own, so that it can be run, resumed and
 read alone. A step whose file is there is done.
@@ -31,7 +31,15 @@ INTERESTYLE: dict[str, list[str]] = {
     "interestyle-no_disentanglement": ["interest.disentanglement=0"],
     "interestyle-no_filter": ["interest.filter=none"],
 }
-ENCODERS = ("hyperstyle_w_encoder", "restyle_psp", "psp", "e4e", "restyle_e4e")
+ENCODERS = ("hyperstyle_w_encoder", "restyle_psp", "psp", "e4e", "restyle_e4e", "lsap")
+# Networks that build on others: by setting, the step whose file it gets. SFE learns labelled edits, which faces have.
+BUILT_ON: dict[str, dict[str, str]] = {
+    "hyperstyle": {"w_encoder": "hyperstyle_w_encoder"},
+    "hfgi": {"encoder": "e4e"},
+    "styleres": {"encoder": "e4e", "discriminator": "generator"},
+    "feature_style": {},
+    "sfe": {"e4e": "e4e", "start": "feature_style", "directions": "directions"},
+}
 START = 0.25  # of the other trainings' time and budget
 POLL = 0.5  # seconds
 SETTINGS_FILE = "world.yaml"
@@ -43,11 +51,11 @@ class WorldConfig:
 
     data, align, resolution: as for `train generator`. domain: "faces", or what else the images show; without faces
     there is no identity loss, no IntereStyle (its region is the face) and no labelled edit direction. start: a state to
-    begin the generator's training from. images: that the generator sees. passes: budget of each encoder and of the
-    hypernetwork. minutes: of the generator's training, and of all others together; 0 for no limit. parallel: trainings
-    side by side. generator, encoders, directions: further settings of these trainings, such as `generator.batch=64`.
-    networks: of single ones beside the generator, such as `networks.psp.batch=128`. steps: some of the steps by name;
-    all when empty.
+    begin the generator's training from. images: that the generator sees. passes: budget of each encoder and of each
+    network that builds on one. minutes: of the generator's training, and of all others together; 0 for no limit.
+    parallel: trainings side by side. generator, encoders, directions: further settings of these trainings, such as
+    `generator.batch=64`. networks: of single ones beside the generator, such as `networks.psp.batch=128`. steps: some
+    of the steps by name; all when empty.
     """
 
     name: str
@@ -127,31 +135,28 @@ def steps_of(config: WorldConfig, out: Path) -> list[Step]:
     codes = ["synthetic=1", "losses.l2=0", "losses.lpips=0", "losses.identity=0", "latent=1", "name=start"]
     codes.append(f"budget={math.ceil(config.passes * START)}")
     networks = {"start": ("psp", *trained, *codes)}
-    w_encoder = out / "hyperstyle_w_encoder" / f"hyperstyle_w_encoder-{name}.safetensors"
     after = [*trained, f"start={begin}"]
     networks |= {encoder: (encoder, *after) for encoder in ENCODERS}
     if faces:
         networks |= {key: ("interestyle", *after, f"name={key}", *more) for key, more in INTERESTYLE.items()}
-    networks["hyperstyle"] = ("hyperstyle", *trained, f"w_encoder={w_encoder}")
+    files = {key: out / key / f"{key}-{name}.safetensors" for key in (*networks, *BUILT_ON, "directions")}
+    files["generator"] = generator.with_name(f"{name}-state.safetensors")  # with its discriminator
+    for key, settings in BUILT_ON.items():
+        if faces or key != "sfe":
+            networks[key] = (key, *trained, *(f"{setting}={files[step]}" for setting, step in settings.items()))
     networks = {key: (*words, *_words(config.networks.get(key, {}))) for key, words in networks.items()}
     edits = [f"generator={generator}", *([] if faces else ["attributes=[]"]), *_words(config.directions)]
     # Half of the time is the generator's. The others share the rest: a short start, then rounds of so many at a time,
-    # and HyperStyle after its W encoder.
+    # and at the end what builds on encoders.
     rounds = math.ceil((len(networks) - 1) / config.parallel) + (config.parallel > 1)
     share = config.minutes / 2 / (rounds + START)
-    steps = [Step("generator", ("generator", *first, *_words(config.generator)), generator, (), config.minutes / 2)]
+    steps = [
+        Step("generator", ("generator", *first, *_words(config.generator)), generator, (), config.minutes / 2),
+        Step("directions", ("directions", *edits), files["directions"], ("generator",)),
+    ]
     for key, words in networks.items():
-        needs = {"start": "generator", "hyperstyle": "hyperstyle_w_encoder"}.get(key, "start")
-        steps.append(
-            Step(
-                key, words, out / key / f"{key}-{name}.safetensors", (needs,), share * (START if key == "start" else 1)
-            )
-        )
-    steps.append(
-        Step(
-            "directions", ("directions", *edits), out / "directions" / f"directions-{name}.safetensors", ("generator",)
-        )
-    )
+        needs = ("generator",) if key == "start" else tuple(BUILT_ON.get(key, {"": "start"}).values()) or ("generator",)
+        steps.append(Step(key, words, files[key], needs, share * (START if key == "start" else 1)))
     unknown = ({*config.steps, *config.networks}) - {step.name for step in steps}
     if unknown:
         known = ", ".join(step.name for step in steps)
@@ -258,10 +263,9 @@ def suite(config: WorldConfig, steps: list[Step]) -> str:
         "pti",
         *[f"{name}+pti" for name in ("e4e", "interestyle") if name in there],
     ]
-    networks = (*ENCODERS, "interestyle", "hyperstyle")
+    networks = (*ENCODERS, "interestyle", *BUILT_ON)
     settings: dict[str, Any] = {name: {"weights": there[name]} for name in networks if name in there}
-    if {"hyperstyle", "hyperstyle_w_encoder"} <= set(there):
-        methods.append("hyperstyle")
+    methods += [name for name in BUILT_ON if name in there]
     faces = config.domain == "faces"
     if config.data == "celeba":
         dataset: dict[str, Any] = {"name": "celeba", "limit": 16}

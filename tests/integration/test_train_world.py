@@ -43,13 +43,18 @@ def test_the_steps_of_a_world_of_faces(tmp_path: Path) -> None:
     config = WorldConfig("mine", minutes=60, encoders={"losses": {"identity": 0.2}, "batch": 4})
     steps = {step.name: step for step in steps_of(config, tmp_path)}
     assert list(steps) == [
-        "generator", "start", "hyperstyle_w_encoder", "restyle_psp", "psp", "e4e", "restyle_e4e", "interestyle",
-        "interestyle-no_region", "interestyle-no_disentanglement", "interestyle-no_filter", "hyperstyle", "directions",
+        "generator", "directions", "start", "hyperstyle_w_encoder", "restyle_psp", "psp", "e4e", "restyle_e4e", "lsap",
+        "interestyle", "interestyle-no_region", "interestyle-no_disentanglement", "interestyle-no_filter",
+        "hyperstyle", "hfgi", "styleres", "feature_style", "sfe",
     ]  # fmt: skip
     assert steps["interestyle-no_filter"].words[0] == "interestyle"
     assert {"losses.identity=0.2", "batch=4", "budget=40000"} <= set(steps["e4e"].words)
     assert steps["hyperstyle"].needs == ("hyperstyle_w_encoder",)
-    assert steps["generator"].minutes == 30 and steps["psp"].minutes == pytest.approx(30 / 10.25)
+    assert steps["styleres"].needs == ("e4e", "generator") and steps["feature_style"].needs == ("generator",)
+    assert steps["sfe"].needs == ("e4e", "feature_style", "directions")
+    assert f"start={steps['feature_style'].product}" in steps["sfe"].words
+    assert "sfe" not in {step.name for step in steps_of(WorldConfig("cars", domain="cars"), tmp_path)}
+    assert steps["generator"].minutes == 30 and steps["psp"].minutes == pytest.approx(30 / 15.25)
     with pytest.raises(ValueError, match="unknown pps; known: generator"):
         steps_of(WorldConfig("mine", steps=["pps"]), tmp_path)
     own = {step.name: step for step in steps_of(WorldConfig("mine", networks={"psp": {"batch": 32}}), tmp_path)}
@@ -73,14 +78,15 @@ def test_a_world_needs_a_name_and_keeps_its_settings(
 @pytest.mark.timeout(900)
 def test_a_world_of_drawings(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world, "ENCODERS", ("hyperstyle_w_encoder", "e4e"))  # minutes less
+    monkeypatch.delitem(world.BUILT_ON, "feature_style")
     out = tmp_path / "world"
     command = ["train", "world", "drawn", f"data={drawings(tmp_path / 'drawings')}", *TINY, "--out", str(out)]
     assert main([*command, "--device", "cpu"]) == 0
     assert (out / "directions" / "directions-drawn.safetensors").exists()
     suite = OmegaConf.load(out / "drawn.yaml")
-    assert "interestyle" not in suite.methods and {"hyperstyle", "e4e+pti"} <= set(suite.methods)
+    assert "interestyle" not in suite.methods and {"hyperstyle", "e4e+pti", "hfgi", "styleres"} <= set(suite.methods)
     caplog.clear()
     assert main([*command, "--device", "cpu"]) == 0
-    assert "6 of 6 steps are done" in caplog.text
-    short = ["datasets.0.limit=2", "methods=[e4e,hyperstyle]", "reference_method=e4e", "workers=1"]
+    assert "8 of 8 steps are done" in caplog.text
+    short = ["datasets.0.limit=2", "methods=[e4e,hyperstyle,hfgi,styleres]", "reference_method=e4e", "workers=1"]
     assert main(["run", str(out / "drawn.yaml"), *short, "--out", str(tmp_path / "run"), "--device", "cpu"]) == 0
