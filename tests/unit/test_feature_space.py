@@ -213,7 +213,7 @@ BUNDLED = sorted(path.stem.partition("-")[0] for path in weights.FOLDER.glob("*-
 @pytest.mark.parametrize("name", BUNDLED)
 def test_bundled_networks_are_small_and_their_maps_help(name: str) -> None:
     file = weights.FOLDER / f"{name}-celeba64.safetensors"
-    assert file.stat().st_size < 1.5e6 and "passes" in file.with_suffix(".md").read_text()
+    assert file.stat().st_size < 2e6 and "passes" in file.with_suffix(".md").read_text()
     generator = load_generator("celeba64")
     z = torch.randn(2, generator.z_dim, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():

@@ -70,7 +70,7 @@ def test_files_that_do_not_fit_are_named(start: tuple[Generator, Tensor, Inversi
     with pytest.raises(ValueError, match=r"n\.safetensors: trained for the generator"):
         styleres.load(path, load_generator("celeba64"))
     with pytest.raises(FileNotFoundError, match="train styleres` trains one"):
-        StyleRes(generator)
+        StyleRes(generator, StyleResStageConfig("elsewhere"))
     for shape, said in (
         ({"resolution": 96}, "power of two.*found 96"),
         ({"resolution": 8}, "at least 4 px after 2 halvings, found 8"),
