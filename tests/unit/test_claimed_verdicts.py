@@ -1,0 +1,175 @@
+"""What the README and the docs conclude holds in the committed tables: metric, set, sign and interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.claims import (
+    ABLATIONS,
+    COVERED,
+    IS,
+    OCCLUSION,
+    RECONSTRUCTION,
+    REGION,
+    SETS,
+    F,
+    find,
+    mean,
+    ratios,
+    ratios_on,
+    said,
+)
+
+NO_DIFFERENCE = {"", "equivalent"}
+# A file, what it says, methods, metrics and sets of which it says so, and what their differences are marked with.
+VERDICTS: list[tuple[str, str, str, Sequence[str], Sequence[str], Sequence[str], set[str]]] = [
+    ("README.md", "No set shows a difference in MSE between PTI's optimised pivot and those of e4e and IntereStyle",
+     "celeba64", ["e4e+pti", "interestyle+pti"], ["mse"], SETS, NO_DIFFERENCE),
+    ("README.md", "at the same step e4e + PTI edits more than PTI on all three sets", "celeba64", ["e4e+pti"],
+     ["edit_effect"], SETS, {"better"}),
+    ("README.md", "keeps as much identity or more", "celeba64", ["e4e+pti"], ["edit_kept_equal"], SETS,
+     {"better", *NO_DIFFERENCE}),
+    ("docs/editing.md", "PTI's identity at equal effect is higher than that of W and of W+ on all three sets",
+     "celeba64", ["sg2_w", "sg2_w_plus"], ["edit_id_equal"], SETS, {"worse"}),
+    ("docs/editing.md", "at a lower error than both", "celeba64", ["sg2_w", "sg2_w_plus"], ["mse"], SETS, {"worse"}),
+    ("docs/editing.md", "Its step edits less than that of W", "celeba64", ["sg2_w"], ["edit_effect"], SETS[:2],
+     {"better"}),
+    ("docs/editing.md", "more than that of W+ on openpeople", "celeba64", ["sg2_w_plus"], ["edit_effect"],
+     ["openpeople"], {"worse"}),
+    ("docs/editing.md", "around e4e's code a step edits more", "celeba64", ["e4e+pti"], ["edit_effect"], SETS,
+     {"better"}),
+    ("docs/editing.md", "costs less identity than around PTI's optimised code on celeba and ORL", "celeba64",
+     ["e4e+pti"], ["edit_kept_equal"], ["celeba", "orl"], {"better"}),
+    ("docs/editing.md", "around IntereStyle's code, far from W, it edits less on ORL", "celeba64",
+     ["interestyle+pti"], ["edit_effect"], ["orl"], {"worse"}),
+    ("docs/interestyle.md", "celeba: it comes out**, in MSE, LPIPS and identity", IS, [IS], RECONSTRUCTION[:3],
+     ["celeba"], {"better"}),
+    ("docs/interestyle.md", "celeba_occluded: only identity is better", IS, [IS], ["id_sface"], ["celeba_occluded"],
+     {"better"}),
+    ("docs/interestyle.md", "MSE and LPIPS on the region show no difference", IS, [IS], REGION, ["celeba_occluded"],
+     NO_DIFFERENCE),
+    ("docs/interestyle.md", "openpeople: only LPIPS is better", IS, [IS], REGION[1:], ["openpeople"], {"better"}),
+    ("docs/interestyle.md", "occluded: only LPIPS is better", IS, [IS], REGION[1:], ["occluded"], {"better"}),
+    ("docs/interestyle.md", "the region's MSE and identity show no difference", IS, [IS], ["mse_interest", "id_sface"],
+     ["openpeople", "occluded"], NO_DIFFERENCE),
+    ("docs/interestyle.md", "orl: it does not come out.** MSE and LPIPS on the region are worse, of all three "
+     "ablations, too", IS, [IS, *ABLATIONS.values()], REGION, ["orl"], {"worse"}),
+    ("docs/interestyle.md", "identity shows no difference. The photographs are grey", IS, [IS], ["id_sface"], ["orl"],
+     NO_DIFFERENCE),
+    ("docs/interestyle.md", "The background is given up on every set", IS, [IS], ["mse", "mse_outside"], COVERED,
+     {"worse"}),
+    ("docs/interestyle.md", "changes no less than ReStyle's in MSE", IS, [IS], OCCLUSION[:1], ["occluded"],
+     NO_DIFFERENCE),
+    ("docs/interestyle.md", "and more in LPIPS", IS, [IS], OCCLUSION[1:2], ["occluded"], {"worse"}),
+    ("docs/interestyle.md", "The error of the visible part shows no difference", IS, [IS], OCCLUSION[2:3], ["occluded"],
+     NO_DIFFERENCE),
+    ("docs/interestyle.md", "without it nothing is better than ReStyle in reconstruction", IS,
+     ["interestyle_no_region"], RECONSTRUCTION, COVERED, {"worse", *NO_DIFFERENCE}),
+    ("docs/interestyle.md", "and the region is worse on all five sets", IS, ["interestyle_no_region"], REGION, COVERED,
+     {"worse"}),
+    ("docs/interestyle.md", "the face then changes less in MSE", IS, ["interestyle_no_region"], OCCLUSION[:1],
+     ["occluded"], {"better"}),
+    ("docs/interestyle.md", "with a higher error of what is visible", IS, ["interestyle_no_region"], OCCLUSION[2:3],
+     ["occluded"], {"worse"}),
+    ("README.md", "comes out on CelebA, not everywhere**: on 200 test photographs its region has lower MSE and LPIPS "
+     "than ReStyle (pSp)'s and higher identity", IS, [IS], RECONSTRUCTION[:3], ["celeba"], {"better"}),
+    ("README.md", "On openpeople only LPIPS is lower", IS, [IS], ["mse_interest", "id_sface"], ["openpeople"],
+     NO_DIFFERENCE),
+    ("README.md", "covered faces only identity is higher", IS, [IS], REGION, ["celeba_occluded"], NO_DIFFERENCE),
+    ("README.md", "on ORL the region is worse", IS, [IS], REGION, ["orl"], {"worse"}),
+    ("README.md", "in LPIPS slightly more", IS, [IS], OCCLUSION[1:2], ["occluded"], {"worse"}),
+    ("docs/methods.md", "The identity kept at equal effect cannot be told apart from e4e + PTI's", F, ["e4e+dhr"],
+     ["edit_kept_equal"], SETS, NO_DIFFERENCE),
+    ("docs/methods.md", "keeps as much identity as e4e + PTI or more", F, ["sfe"], ["id_sface"], SETS,
+     {"better", *NO_DIFFERENCE}),
+    ("docs/methods.md", "is better than around e4e in MSE on all sets", F, ["sfe+pti"], ["mse"], SETS, {"better"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "text", "run", "methods", "metrics", "sets", "marks"), VERDICTS)
+def test_what_the_text_says_is_what_the_intervals_say(
+    file: str, text: str, run: str, methods: Sequence[str], metrics: Sequence[str], sets: Sequence[str], marks: set[str]
+) -> None:
+    assert said(file, text), "the sentence was changed: change it here, too"
+    for dataset in sets:
+        for method in methods:
+            for metric in metrics:
+                assert find("paired", dataset, metric, method, run)["mark"] in marks, (dataset, method, metric)
+
+
+def gain_of_pti(dataset: str, metric: str, method: str) -> float:
+    """Lower bound of how much better PTI is than a method; positive where the interval says so."""
+    found = find("paired", dataset, metric, method)
+    return float(found["low"]) if found["direction"] == "lower" else -float(found["high"])
+
+
+@pytest.mark.parametrize("dataset", SETS)
+def test_pti_is_better_than_optimisation_in_w_and_w_plus(dataset: str) -> None:
+    what = "in MSE, LPIPS (VGG) and identity on all three sets"
+    assert said("README.md", f"PTI is better than optimisation in W and in W+ {what}")
+    for method in ("sg2_w", "sg2_w_plus"):
+        for metric in ("mse", "lpips_vgg", "id_sface"):
+            assert gain_of_pti(dataset, metric, method) > 0, (method, metric)
+
+
+def test_what_disentanglement_and_filter_do_and_what_occlusion_does_to_identity() -> None:
+    assert said("docs/interestyle.md", "a lower MSE on the region than IntereStyle on all five sets")
+    assert said("docs/interestyle.md", "the lowest of all on four")
+    every = ("restyle_psp", IS, *ABLATIONS.values())
+    lowest = [min(every, key=lambda method: mean(dataset, "mse_interest", method, IS)) for dataset in COVERED]
+    assert lowest.count("interestyle_no_disentanglement") == 4
+    assert all(ratios_on(d, "mse_interest", "interestyle_no_disentanglement", IS, IS) < 1 for d in COVERED)
+    assert said("docs/interestyle.md", "within 3 % of IntereStyle's on all sets")
+    assert all(abs(ratios_on(d, "mse_interest", "interestyle_no_filter", IS, IS) - 1) < 0.03 for d in COVERED)
+    assert said("docs/interestyle.md", "the only one whose visible part has a lower error than ReStyle's")
+    errors = {m: find("paired", "occluded", "occlusion_error_mse", m, IS)["mark"] for m in every[1:]}
+    assert [method for method, mark in errors.items() if mark == "better"] == ["interestyle_no_disentanglement"]
+    assert said("docs/interestyle.md", "and neither does identity to the clean image")
+    assert find("paired", "occluded", OCCLUSION[3], IS, IS, "occluded")["mark"] in NO_DIFFERENCE
+    assert said("docs/interestyle.md", "With natural occlusion no encoder's identity differs from ReStyle's")
+    for method in every[1:]:
+        assert find("paired", "occluded", OCCLUSION[3], method, IS, "occluded_natural")["mark"] in NO_DIFFERENCE
+
+
+def test_what_is_said_of_feature_maps_holds() -> None:
+    """docs/methods.md and the README against the committed run of feature-space, whose reference is e4e + PTI."""
+    run = "feature-space"
+    assert said("README.md", "tells everybody apart (rank-1 100 % on all sets)")
+    assert said("README.md", "DHR has a lower MSE than e4e + PTI on all sets")
+    for dataset in SETS:
+        assert float(find("means", dataset, "rank1_sface", "sfe", run)["value"]) == 1
+        for method, metric in (
+            ("e4e+dhr", "mse"),
+            ("e4e+dhr", "lpips_vgg"),
+            ("e4e+dhr", "id_sface"),
+            ("sfe+pti", "mse"),
+        ):
+            assert find("paired", dataset, metric, method, run)["mark"] == "better", (dataset, method, metric)
+        order = [float(find("means", dataset, "mse", method, run)["value"]) for method in ("sfe", "hfgi", "e4e")]
+        assert order == sorted(order)
+        effects = [
+            float(find("means", dataset, "edit_effect", method, run)["value"]) for method in ("e4e+dhr", "e4e+pti")
+        ]
+        assert 0.6 < effects[0] / effects[1] < 0.75
+
+
+def test_how_many_times_one_is_another() -> None:
+    assert said("README.md", "cuts the encoder's MSE to a quarter or less")
+    assert max(ratios("mse", "e4e+pti", "e4e") + ratios("mse", "interestyle+pti", "interestyle")) <= 0.25
+    assert said("README.md", "at far latents twice as much as PTI from an optimised code")
+    assert min(ratios("change_far_lpips", "e4e+pti", "pti")) > 1.75
+    assert said("README.md", "`pti_fast`, in a quarter of PTI's time, three times as much")
+    assert min(ratios("change_far_lpips", "pti_fast", "pti")) > 2.75
+    assert said("docs/methods.md", "DHR has half to six tenths of e4e + PTI's MSE")
+    assert all(0.45 < ratio < 0.65 for ratio in ratios("mse", "e4e+dhr", "e4e+pti", F))
+    assert said("docs/methods.md", "four to five times as near to the generator's own as e4e")
+    assert all(3.5 < ratio < 5.5 for ratio in ratios("nscd", "e4e", "lsap", F))
+    assert said("docs/methods.md", "MSE is e4e's within 5 %")
+    assert all(abs(ratio - 1) < 0.055 for ratio in ratios("mse", "lsap", "e4e", F))
+    assert said("docs/methods.md", "lower MSE than e4e, higher LPIPS")
+    assert max(ratios("mse", "feature_style", "e4e", F)) < 1 < min(ratios("lpips_vgg", "feature_style", "e4e", F))
+    assert said("docs/methods.md", "a lower LPIPS (VGG) on all three sets and a higher MSE, a lower identity on two")
+    assert max(ratios("lpips_vgg", "styleres", "hfgi", F)) < 1 < min(ratios("mse", "styleres", "hfgi", F))
+    assert sum(ratio < 1 for ratio in ratios("id_sface", "styleres", "hfgi", F)) == 2
