@@ -27,9 +27,10 @@ def enabled() -> bool:
 class Replay(Generic[R]):
     """A function without arguments that is called many times; on CUDA it is recorded, and then replayed.
 
-    What changes from call to call is copied beforehand into tensors that the function reads. It draws no random
-    numbers, reads no value back from the device, and moves nothing there. What it returns is overwritten by the next
-    call. Elsewhere than on CUDA, and where recording fails, the function itself runs.
+    What changes from call to call is copied beforehand into tensors that the function reads (where nothing is recorded
+    it may be given others). It draws no random numbers, reads no value back from the device, and moves nothing there.
+    What it returns is overwritten by the next call. Elsewhere than on CUDA, and where recording fails, the function
+    itself runs.
 
     Args:
         action: the function.
@@ -44,6 +45,11 @@ class Replay(Generic[R]):
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" and enabled() else None
         self.graph: torch.cuda.CUDAGraph | None = None
         self.result: R
+
+    @property
+    def records(self) -> bool:
+        """Whether the function is recorded, or will be."""
+        return self.stream is not None
 
     def __call__(self) -> R:
         if self.stream is None:

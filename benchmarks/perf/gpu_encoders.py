@@ -21,6 +21,7 @@ from methods.encoders.networks import EncoderConfig
 from methods.generators.stylegan2 import Generator
 from methods.hypernetworks.network import STEPS, HypernetConfig, Hypernetwork
 from methods.hypernetworks.refine import last_step
+from methods.replay import Replay
 
 RESTYLE_STEPS = 5  # of the released encoders
 
@@ -67,9 +68,14 @@ def encoders(bench: Bench, until: float, generator: Generator, width: int) -> No
 def one_pass(
     bench: Bench, network: Encoder, x: Tensor, captured: bool, precision: str, expected: dict[int, Tensor]
 ) -> dict[str, Any]:
+    """A forward pass; captured: as a CUDA graph, which is recorded while the bench warms up."""
+    device = x.device if captured else torch.device("cpu")  # on which nothing is recorded
+    action = Replay(partial(network, x), device)
     with torch.inference_mode(), tf32(precision == "TF32"), bench.measured() as used:
-        action, result = pass_of(network, x, captured)
         ms = bench.timed(action)
+        if captured and action.graph is None:
+            raise RuntimeError("the pass was not recorded")
+        result = action()
         change = relative(result, expected.setdefault(len(x), result))
     return {"ms": ms, **used, "change": change}
 
@@ -109,25 +115,3 @@ def hyperstyle(generator: Generator, width: int, batch: int) -> Callable[[], obj
     images, init = inputs(generator, batch)
     target = hypernet.preprocess(images)
     return lambda: last_step(hypernet, generator, target, init, STEPS, batch)
-
-
-def warmed_up(action: Callable[[], object], count: int) -> None:
-    """Runs an action on a stream of its own, so that its kernels are loaded and chosen before a capture."""
-    beside = torch.cuda.Stream()
-    beside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(beside):
-        for _ in range(count):
-            action()
-    torch.cuda.current_stream().wait_stream(beside)
-
-
-def pass_of(network: Encoder, x: Tensor, captured: bool) -> tuple[Callable[[], object], Tensor]:
-    """A forward pass as an action, and its result; captured: as a CUDA graph."""
-    if not captured:
-        return lambda: network(x), network(x)
-    warmed_up(lambda: network(x), 3)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = network(x)
-    graph.replay()
-    return graph.replay, result

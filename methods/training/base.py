@@ -122,6 +122,7 @@ class EmaTraining(pl.LightningModule, ABC):
         self.ema.n_averaged.fill_(1)  # the first update averages, too
         self.steps = Count()
         self._recorded: Replay[dict[str, Tensor]] | None = None
+        self._inputs: dict[str, Tensor] = {}
 
     @property
     def network(self) -> nn.Module:
@@ -212,7 +213,6 @@ class EmaTraining(pl.LightningModule, ABC):
     def _gradients(self, batch: dict[str, Tensor], optimizer: Any) -> dict[str, Tensor]:
         """Gradients of the summed terms of a batch; the terms."""
         if self._recorded is None:
-            self._inputs = {name: value.clone() for name, value in batch.items()}
 
             def gradients() -> dict[str, Tensor]:
                 terms = self.losses(self._inputs)
@@ -223,8 +223,13 @@ class EmaTraining(pl.LightningModule, ABC):
             alone = self.trainer.world_size == 1 and self.config.precision == "32-true"
             device = self.device if self.replayable and alone else torch.device("cpu")
             self._recorded = Replay(gradients, device, list(self.network.parameters()))
-        for name, value in batch.items():
-            self._inputs[name].copy_(value)
+        if not self._recorded.records:
+            self._inputs = batch
+        elif not self._inputs:
+            self._inputs = {name: value.clone() for name, value in batch.items()}
+        else:  # a recording reads the same tensors at every step
+            for name, value in batch.items():
+                self._inputs[name].copy_(value)
         return self._recorded()
 
     def validation_step(self, batch: tuple[Tensor], index: int) -> None:

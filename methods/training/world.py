@@ -32,14 +32,20 @@ INTERESTYLE: dict[str, list[str]] = {
     "interestyle-no_filter": ["interest.filter=none"],
 }
 ENCODERS = ("hyperstyle_w_encoder", "restyle_psp", "psp", "e4e", "restyle_e4e", "lsap")
-# Networks that build on others: by setting, the step whose file it gets. SFE learns labelled edits, which faces have.
-BUILT_ON: dict[str, dict[str, str]] = {
-    "hyperstyle": {"w_encoder": "hyperstyle_w_encoder"},
-    "hfgi": {"encoder": "e4e"},
-    "styleres": {"encoder": "e4e", "discriminator": "generator"},
-    "feature_style": {},
-    "sfe": {"e4e": "e4e", "start": "feature_style", "directions": "directions"},
+# Every step, in an order in which they can run, with what it needs: by setting, the step whose file it gets.
+_GENERATOR = {"generator": "generator"}
+NEEDS: dict[str, dict[str, str]] = {
+    "generator": {},
+    "directions": _GENERATOR,
+    "start": _GENERATOR,
+    **dict.fromkeys((*ENCODERS, *INTERESTYLE), _GENERATOR | {"start": "start"}),
+    "hyperstyle": _GENERATOR | {"w_encoder": "hyperstyle_w_encoder"},
+    "hfgi": _GENERATOR | {"encoder": "e4e"},
+    "styleres": _GENERATOR | {"encoder": "e4e", "discriminator": "generator"},
+    "feature_style": _GENERATOR,
+    "sfe": _GENERATOR | {"e4e": "e4e", "start": "feature_style", "directions": "directions"},
 }
+FACES_ONLY = (*INTERESTYLE, "sfe")  # IntereStyle's region is the face; SFE learns labelled edits, which faces have
 START = 0.25  # of the other trainings' time and budget
 POLL = 0.5  # seconds
 SETTINGS_FILE = "world.yaml"
@@ -115,48 +121,40 @@ def world(overrides: DictConfig) -> Any:
 def steps_of(config: WorldConfig, out: Path) -> list[Step]:
     """All trainings of a world, in an order in which they can run. Raises ValueError for unknown `steps`."""
     faces, name = config.domain == "faces", config.name
-    generator = out / "generator" / f"{name}.safetensors"
+    needs = {key: given for key, given in NEEDS.items() if faces or key not in FACES_ONLY}
+    products = {key: out / key / f"{key}-{name}.safetensors" for key in needs}
+    products["generator"] = out / "generator" / f"{name}.safetensors"
+    discriminator = products["generator"].with_name(f"{name}-state.safetensors")
     images = (f"data={config.data}", f"align={config.align}")
-    first = [
+    trained = [*images, f"budget={config.passes}", *([] if faces else ["losses.identity=0"]), *_words(config.encoders)]
+    words = {key: [key, *trained] for key in needs}
+    words |= {key: ["interestyle", *trained, f"name={key}", *more] for key, more in INTERESTYLE.items()}
+    # All encoders start from one that knows the codes of the generator's samples.
+    codes = ["synthetic=1", "losses.l2=0", "losses.lpips=0", "losses.identity=0", "latent=1", "name=start"]
+    words["start"] = ["psp", *trained, *codes, f"budget={math.ceil(config.passes * START)}"]
+    words["directions"] = ["directions", *([] if faces else ["attributes=[]"]), *_words(config.directions)]
+    words["generator"] = [
+        "generator",
         *images,
         f"domain={config.domain}",
         f"name={name}",
         f"resolution={config.resolution}",
         f"total_images={config.images}",
+        *([f"start={config.start}"] if config.start else []),
+        *([] if faces else ["detection_images=0"]),
+        *_words(config.generator),
     ]
-    if config.start:
-        first.append(f"start={config.start}")
-    if not faces:
-        first.append("detection_images=0")
-    trained = [f"generator={generator}", *images, f"budget={config.passes}", *([] if faces else ["losses.identity=0"])]
-    trained += _words(config.encoders)
-    # All encoders start from one that knows the codes of the generator's samples.
-    begin = out / "start" / f"start-{name}.safetensors"
-    codes = ["synthetic=1", "losses.l2=0", "losses.lpips=0", "losses.identity=0", "latent=1", "name=start"]
-    codes.append(f"budget={math.ceil(config.passes * START)}")
-    networks = {"start": ("psp", *trained, *codes)}
-    after = [*trained, f"start={begin}"]
-    networks |= {encoder: (encoder, *after) for encoder in ENCODERS}
-    if faces:
-        networks |= {key: ("interestyle", *after, f"name={key}", *more) for key, more in INTERESTYLE.items()}
-    files = {key: out / key / f"{key}-{name}.safetensors" for key in (*networks, *BUILT_ON, "directions")}
-    files["generator"] = generator.with_name(f"{name}-state.safetensors")  # with its discriminator
-    for key, settings in BUILT_ON.items():
-        if faces or key != "sfe":
-            networks[key] = (key, *trained, *(f"{setting}={files[step]}" for setting, step in settings.items()))
-    networks = {key: (*words, *_words(config.networks.get(key, {}))) for key, words in networks.items()}
-    edits = [f"generator={generator}", *([] if faces else ["attributes=[]"]), *_words(config.directions)]
     # Half of the time is the generator's. The others share the rest: a short start, then rounds of so many at a time,
-    # and at the end what builds on encoders.
-    rounds = math.ceil((len(networks) - 1) / config.parallel) + (config.parallel > 1)
+    # and at the end what builds on encoders; directions take little.
+    rounds = math.ceil((len(needs) - 3) / config.parallel) + (config.parallel > 1)
     share = config.minutes / 2 / (rounds + START)
-    steps = [
-        Step("generator", ("generator", *first, *_words(config.generator)), generator, (), config.minutes / 2),
-        Step("directions", ("directions", *edits), files["directions"], ("generator",)),
-    ]
-    for key, words in networks.items():
-        needs = ("generator",) if key == "start" else tuple(BUILT_ON.get(key, {"": "start"}).values()) or ("generator",)
-        steps.append(Step(key, words, files[key], needs, share * (START if key == "start" else 1)))
+    minutes = {"generator": config.minutes / 2, "directions": 0.0, "start": share * START}
+    steps = []
+    for key, given in needs.items():
+        files = [f"{setting}={discriminator if setting == 'discriminator' else products[step]}"
+                 for setting, step in given.items()]  # fmt: skip
+        own = (*words[key], *files, *_words(config.networks.get(key, {})))
+        steps.append(Step(key, own, products[key], tuple(dict.fromkeys(given.values())), minutes.get(key, share)))
     unknown = ({*config.steps, *config.networks}) - {step.name for step in steps}
     if unknown:
         known = ", ".join(step.name for step in steps)
@@ -263,9 +261,10 @@ def suite(config: WorldConfig, steps: list[Step]) -> str:
         "pti",
         *[f"{name}+pti" for name in ("e4e", "interestyle") if name in there],
     ]
-    networks = (*ENCODERS, "interestyle", *BUILT_ON)
-    settings: dict[str, Any] = {name: {"weights": there[name]} for name in networks if name in there}
-    methods += [name for name in BUILT_ON if name in there]
+    others = [name for name in there if name not in ("generator", "directions", "start", *ENCODERS, *INTERESTYLE)]
+    methods += others
+    networks = [name for name in (*ENCODERS, "interestyle") if name in there] + others
+    settings: dict[str, Any] = {name: {"weights": there[name]} for name in networks}
     faces = config.domain == "faces"
     if config.data == "celeba":
         dataset: dict[str, Any] = {"name": "celeba", "limit": 16}

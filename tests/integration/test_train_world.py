@@ -49,10 +49,14 @@ def test_the_steps_of_a_world_of_faces(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert steps["interestyle-no_filter"].words[0] == "interestyle"
     assert {"losses.identity=0.2", "batch=4", "budget=40000"} <= set(steps["e4e"].words)
-    assert steps["hyperstyle"].needs == ("hyperstyle_w_encoder",)
-    assert steps["styleres"].needs == ("e4e", "generator") and steps["feature_style"].needs == ("generator",)
-    assert steps["sfe"].needs == ("e4e", "feature_style", "directions")
+    assert steps["generator"].needs == () and steps["directions"].needs == steps["start"].needs == ("generator",)
+    assert steps["psp"].needs == steps["interestyle-no_filter"].needs == ("generator", "start")
+    assert steps["hyperstyle"].needs == ("generator", "hyperstyle_w_encoder")
+    assert steps["styleres"].needs == ("generator", "e4e") and steps["feature_style"].needs == ("generator",)
+    assert steps["sfe"].needs == ("generator", "e4e", "feature_style", "directions")
     assert f"start={steps['feature_style'].product}" in steps["sfe"].words
+    state = steps["generator"].product.with_name("mine-state.safetensors")
+    assert {f"generator={steps['generator'].product}", f"discriminator={state}"} <= set(steps["styleres"].words)
     assert "sfe" not in {step.name for step in steps_of(WorldConfig("cars", domain="cars"), tmp_path)}
     assert steps["generator"].minutes == 30 and steps["psp"].minutes == pytest.approx(30 / 15.25)
     with pytest.raises(ValueError, match="unknown pps; known: generator"):
@@ -77,8 +81,9 @@ def test_a_world_needs_a_name_and_keeps_its_settings(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_world_of_drawings(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world, "ENCODERS", ("hyperstyle_w_encoder", "e4e"))  # minutes less
-    monkeypatch.delitem(world.BUILT_ON, "feature_style")
+    # Minutes less.
+    few = ("generator", "directions", "start", "hyperstyle_w_encoder", "e4e", "hyperstyle", "hfgi", "styleres")
+    monkeypatch.setattr(world, "NEEDS", {name: world.NEEDS[name] for name in few})
     out = tmp_path / "world"
     command = ["train", "world", "drawn", f"data={drawings(tmp_path / 'drawings')}", *TINY, "--out", str(out)]
     assert main([*command, "--device", "cpu"]) == 0

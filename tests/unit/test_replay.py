@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 import torch
+from torch import Tensor
 
 from methods import replay
 from methods.replay import EAGER, Replay
+from methods.training.base import EmaTraining
 
 
 class Recorded:
@@ -44,6 +49,26 @@ def test_recording_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert replay.enabled()
     monkeypatch.setenv("INVERSION_BENCH_GRAPHS", "0")
     assert not replay.enabled()
+
+
+@pytest.mark.parametrize("records", [False, True])
+def test_a_training_copies_its_batches_only_for_a_recording(records: bool) -> None:
+    """A recording reads the tensors of the first step; the caller's own batches stay as they are."""
+    training: Any = SimpleNamespace(_inputs={})
+
+    class Step:
+        def __call__(self) -> Tensor:
+            return cast(Tensor, training._inputs["images"])
+
+    training._recorded = Step()
+    training._recorded.records = records
+    batches = [torch.full((2,), float(n)) for n in range(3)]
+    read = [EmaTraining._gradients(training, {"images": batch}, None) for batch in batches]
+    if records:
+        assert read[0] is read[1] is read[2] and read[2].tolist() == [2, 2]
+        assert [batch.tolist() for batch in batches] == [[0, 0], [1, 1], [2, 2]]
+    else:
+        assert all(one is batch for one, batch in zip(read, batches, strict=True))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
