@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from datasets import images
@@ -153,8 +154,8 @@ class Manifest:
             raise unknown(f"image of data set {self.name!r}", id, self.by_id)
         return self.by_id[id]
 
-    def image(self, id: str) -> Tensor:
-        """One image [3, resolution, resolution], float32 in [-1, 1]; its pixels are checked against the manifest.
+    def picture(self, id: str) -> Image.Image:
+        """One image as 8-bit RGB, resolution x resolution; its pixels are checked against the manifest.
 
         Raises ImageError for a record without an image and for a file that is not what the manifest says.
         """
@@ -169,12 +170,16 @@ class Manifest:
             )
         if images.pixel_sha256(image) != record.sha256:
             raise images.ImageError(f"{path}: pixels differ from the manifest's SHA-256; build the set again")
-        return images.to_tensor(image)
+        return image
+
+    def image(self, id: str) -> Tensor:
+        """The same as float32 [3, resolution, resolution] in [-1, 1]."""
+        return images.to_tensor(self.picture(id))
 
     def images(self, ids: Sequence[str] | None = None) -> Tensor:
         """Images [N, 3, resolution, resolution] of the ids, or of all records that have one; errors as `image`."""
-        stacked = [self.image(id) for id in (self.ids if ids is None else ids)]
-        return torch.stack(stacked) if stacked else torch.empty(0, 3, self.resolution, self.resolution)
+        pictures = [self.picture(id) for id in (self.ids if ids is None else ids)]
+        return images.to_batch(pictures) if pictures else torch.empty(0, 3, self.resolution, self.resolution)
 
     def save(self, folder: str | Path) -> Path:
         """Write `folder`/manifest.json atomically; the root is not stored: it is the folder."""

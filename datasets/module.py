@@ -8,24 +8,24 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from datasets.base import Manifest, ManifestError
-from datasets.images import ImageError
+from datasets.images import ImageError, to_batch
 
 
 class Item(NamedTuple):
-    """One image [3, H, W], or None and why it cannot be read."""
+    """One image, or None and why it cannot be read."""
 
     id: str
-    image: Tensor | None
+    picture: Image.Image | None
     failure: str
 
 
 def load_item(manifest: Manifest, id: str) -> Item:
     try:
-        return Item(id, manifest.image(id), "")
+        return Item(id, manifest.picture(id), "")
     except ImageError as error:
         return Item(id, None, str(error))
 
@@ -34,11 +34,11 @@ def collate(manifest: Manifest, items: Sequence[Item]) -> dict[str, Any]:
     """A batch of items: ids (list of N, each "data set/image"), images [N, 3, H, W] float32 in [-1, 1] and failures
     (reason by id of the images that could not be read; they are missing from ids and images, and N may be 0)."""
     side = manifest.resolution
-    good = [(item.id, item.image) for item in items if item.image is not None]
+    good = [(item.id, item.picture) for item in items if item.picture is not None]
     return {
         "ids": [f"{manifest.name}/{id}" for id, _ in good],
-        "images": torch.stack([image for _, image in good]) if good else torch.empty(0, 3, side, side),
-        "failures": {f"{manifest.name}/{item.id}": item.failure for item in items if item.image is None},
+        "images": to_batch([picture for _, picture in good]) if good else torch.empty(0, 3, side, side),
+        "failures": {f"{manifest.name}/{item.id}": item.failure for item in items if item.picture is None},
     }
 
 

@@ -26,20 +26,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
     stem, suffix = os.path.splitext(name)
     if folder and not os.path.isdir(folder):
         os.makedirs(folder, exist_ok=True)
-    temporary = Path(folder, f".{stem}.{uuid.uuid4().hex}{suffix}.tmp")
+    temporary = os.path.join(folder, f".{stem}.{uuid.uuid4().hex}{suffix}.tmp")
     try:
-        yield temporary
-        temporary.chmod(MODE)  # some writers, as safetensors, make files that only their owner reads
+        yield Path(temporary)
+        os.chmod(temporary, MODE)  # some writers, as safetensors, make files that only their owner reads
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write a file atomically; its folder is made."""
-    with atomic(path) as temporary:
-        temporary.write_bytes(data)
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        file.write(data)
 
 
 def write_text(path: str | Path, text: str) -> None:

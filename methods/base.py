@@ -296,12 +296,13 @@ class Method(pl.LightningModule):
             return _merge([self._attempt(images[p], ids[p], init[p] if init is not None else None) for p in parts])
         if reason:
             return Outcome(None, dict.fromkeys(ids, seconds), dict.fromkeys(ids, reason))
-        good = [n for n, image in enumerate(inversion.image) if bool(image.isfinite().all())]
-        bad = [image_id for n, image_id in enumerate(ids) if n not in good]
+        # The sum of an image's values, which lie in [-1, 1], is finite if and only if all of them are.
+        finite = inversion.image.flatten(1).sum(1, dtype=torch.float32).isfinite().tolist()
+        bad = [image_id for image_id, whole in zip(ids, finite, strict=True) if not whole]
         if bad:
-            finite = [inversion[n : n + 1] for n in good]
+            good = [inversion[n : n + 1] for n, whole in enumerate(finite) if whole]
             diverged = dict.fromkeys(bad, "the image is not finite (the optimisation diverged)")
-            return Outcome(Inversion.concatenate(finite) if finite else None, dict.fromkeys(ids, seconds), diverged)
+            return Outcome(Inversion.concatenate(good) if good else None, dict.fromkeys(ids, seconds), diverged)
         return Outcome(inversion, dict.fromkeys(ids, seconds))
 
 

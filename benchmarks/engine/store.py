@@ -39,6 +39,7 @@ from methods.synthesis import Weights
 
 JsonRow = dict[str, Any]
 SUM = "checksum"  # of a line of rows, a key of its own
+_line = json.JSONEncoder(allow_nan=False, sort_keys=True).encode
 
 
 def check_version(out: Path) -> None:
@@ -85,10 +86,6 @@ class JsonLines:
 def checksum(row: JsonRow) -> str:
     """What a row's line carries, by which a line that was changed is known: 16 hexadecimal digits of its content."""
     return sha256(_line(row).encode()).hexdigest()[:16]
-
-
-def _line(row: JsonRow) -> str:
-    return json.dumps(row, allow_nan=False, sort_keys=True)
 
 
 def read_lines(paths: list[Path]) -> Iterator[JsonRow]:

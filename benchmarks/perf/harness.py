@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.engine.allocator import keep_freed_memory
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.export import compact
 from benchmarks.engine.machine import pick_device, resident_mb
@@ -123,6 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--suite", default="celeba64", help="for --workers")
     parser.add_argument("--repeats", type=int, default=3, help="for --workers")
     options = parser.parse_args(arguments)
+    keep_freed_memory()  # as the commands do
     device = pick_device(options.device)
     torch.set_num_threads(1 if device.type == "cpu" else os.cpu_count() or 1)
     if options.workers:

@@ -96,3 +96,14 @@ def test_debug_raises() -> None:
     method.debug = True
     with pytest.raises(RuntimeError, match="no"):
         method.predict_step(BATCH, 0)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_an_image_that_is_not_finite_fails_alone(monkeypatch: pytest.MonkeyPatch, bad: float) -> None:
+    images = torch.ones(8, 3, 64, 64)
+    images[2, 1, 5, 7] = bad
+    method = failing(lambda _: None)
+    monkeypatch.setattr(method, "check", lambda *_: None)
+    outcome = method.predict_step(BATCH | {"images": images}, 0)
+    assert method.batches == [8] and list(outcome.failures) == [IDS[2]] and "diverged" in outcome.failures[IDS[2]]
+    assert outcome.inversion is not None and outcome.inversion.ids == (*IDS[:2], *IDS[3:])

@@ -158,6 +158,14 @@ def test_tensor_round_trip_keeps_every_level():
     assert np.array_equal(images.to_image(tensor), ramp)
 
 
+def test_a_batch_is_its_images_one_by_one():
+    stream = np.random.default_rng(0)
+    pictures = [Image.fromarray(stream.integers(0, 256, (5, 7, 3), dtype=np.uint8)) for _ in range(3)]
+    batch = images.to_batch(pictures)
+    assert batch.is_contiguous(), "networks' last digits depend on it"
+    assert torch.equal(batch, torch.stack([images.to_tensor(picture) for picture in pictures]))
+
+
 def test_to_image_clamps_and_rounds_half_up():
     values = torch.tensor([-7.0, 7.0, 0.0, (10.5 / 127.5) - 1, (10.49 / 127.5) - 1], dtype=torch.float64)
     pixels = np.asarray(images.to_image(values.expand(3, 1, 5)))[0, :, 0]
