@@ -7,13 +7,15 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 from PIL import Image
 from tqdm.auto import tqdm
@@ -94,7 +96,8 @@ def build(
                     made = Path(work) / "made"
                     (made / "images").mkdir(parents=True)
                     work_on = partial(_record, folder=made, resolution=head.resolution, prepare=prepare)
-                    with ThreadPoolExecutor(max(1, workers)) as pool:
+                    pool = ThreadPoolExecutor(max(1, workers), initializer=torch.set_num_threads, initargs=(1,))
+                    with _one_thread(), pool:
                         found = pool.map(work_on, candidates()) if workers > 1 else map(work_on, candidates())
                         records = tuple(
                             tqdm(found, total=total, desc=f"building {head.name}", unit="img", disable=named)
@@ -105,6 +108,17 @@ def build(
                     if not named and any(record.failure for record in records):
                         tqdm.write(f"{head.name}: {_summary(records)}; all in {folder / FAILURES}", file=sys.stderr)
     return replace(load_manifest_file(folder), scope=head.scope)  # one that was built earlier may not say it
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread: with several, sums differ in their last digits, and landmarks decide on pixels."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _report(records: Sequence[Record], folder: Path) -> None:
