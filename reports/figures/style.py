@@ -10,10 +10,8 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from unittest.mock import patch
 
 import matplotlib.style
-from fontTools import subset
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -30,21 +28,12 @@ COLUMN = 3.3  # inches: a column of a paper, for figures of one panel
 # images of a PDF are not pasted into one of the size of the page.
 _STYLE = {"font.family": "DejaVu Sans", "font.size": 7.0, "pdf.fonttype": 42, "axes.grid": True, "grid.alpha": 0.3,
           "axes.axisbelow": True, "axes.titley": 1.0, "image.composite_image": False}  # fmt: skip
-# Tables of a font that shape text. In a PDF it is shaped already, and cutting them down takes half of a small figure's
-# time; matplotlib has no setting for it.
-_SHAPING = ("GDEF", "GPOS", "GSUB")
 
 
 def style() -> AbstractContextManager[None]:
     """The context within which figures are made and saved."""
     context: Callable[..., AbstractContextManager[None]] = matplotlib.style.context
     return context(["default", _STYLE])
-
-
-def lean_fonts() -> AbstractContextManager[object]:
-    """Leaves the tables of _SHAPING out of fonts that are embedded meanwhile."""
-    dropped = getattr(subset.Options, "_drop_tables_default", ())
-    return patch.object(subset.Options, "_drop_tables_default", [*dropped, *_SHAPING], create=True)
 
 
 def colour(index: int) -> str:
@@ -116,7 +105,7 @@ def save(figure: Figure, path: Path, kinds: Sequence[str] = ("png", "pdf")) -> l
     """Write path + .png and .pdf, or one of them, atomically and without a date; returns the paths."""
     written = []
     undated = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
-    with style(), lean_fonts():
+    with style():
         FigureCanvasAgg(figure)
         figure.set_dpi(DPI)
         if engine := figure.get_layout_engine():  # once: with an engine, matplotlib draws twice for every file

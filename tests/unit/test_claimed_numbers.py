@@ -183,6 +183,11 @@ NUMBERS: list[tuple[str, str, Callable[[], Sequence[float]]]] = [
     ),
     (
         "docs/methods.md",
+        r"its MSE is ([\d.]+) to ([\d.]+) times that of e4e, which",
+        lambda: [edge(ratios("mse", "hyperstyle", "e4e", F)) for edge in (min, max)],
+    ),
+    (
+        "docs/methods.md",
         r"edits as little \(([\d.]+) to ([\d.]+)\), HFGI nearly as much as e4e \(([\d.]+) to ([\d.]+) against "
         r"([\d.]+) to ([\d.]+)\), SFE in between \(([\d.]+) to ([\d.]+)\)",
         lambda: [end for method in ("feature_style", "hfgi", "e4e", "sfe")

@@ -60,7 +60,19 @@ def test_the_tables_of_feature_maps_are_the_committed_ones(dataset: str) -> None
     heads = {"openpeople": "| openpeople (", "celeba": "| CelebA, test photographs |", "orl": "| ORL ("}
     lines = text[text.index(heads[dataset]) :].split("\n\n")[0].splitlines()[2:]
     metrics = ("mse", "lpips_vgg", "id_sface", "rank1_sface", "edit_effect", "edit_id_equal", "edit_still_psnr", "nscd")
-    methods = ("e4e", "lsap", "hfgi", "feature_style", "styleres", "sfe", "e4e+dhr", "pti", "e4e+pti", "sfe+pti")
+    methods = (
+        "e4e",
+        "lsap",
+        "hyperstyle",
+        "hfgi",
+        "feature_style",
+        "styleres",
+        "sfe",
+        "e4e+dhr",
+        "pti",
+        "e4e+pti",
+        "sfe+pti",
+    )
     for method, line in zip(methods, lines, strict=True):
         for metric, cell in zip(metrics, (c.strip() for c in line.strip("|").split("|")[1:]), strict=True):
             value = float(find("means", dataset, metric, method, "feature-space")["value"])

@@ -40,8 +40,8 @@ VERDICTS: list[tuple[str, str, str, Sequence[str], Sequence[str], Sequence[str],
      ["openpeople"], {"worse"}),
     ("docs/editing.md", "around e4e's code a step edits more", "celeba64", ["e4e+pti"], ["edit_effect"], SETS,
      {"better"}),
-    ("docs/editing.md", "costs less identity than around PTI's optimised code on celeba and ORL", "celeba64",
-     ["e4e+pti"], ["edit_kept_equal"], ["celeba", "orl"], {"better"}),
+    ("docs/editing.md", "costs less identity than around PTI's optimised code on celeba;", "celeba64",
+     ["e4e+pti"], ["edit_kept_equal"], ["celeba"], {"better"}),
     ("docs/editing.md", "around IntereStyle's code, far from W, it edits less on ORL", "celeba64",
      ["interestyle+pti"], ["edit_effect"], ["orl"], {"worse"}),
     ("docs/interestyle.md", "celeba: it comes out**, in MSE, LPIPS and identity", IS, [IS], RECONSTRUCTION[:3],
@@ -160,7 +160,7 @@ def test_how_many_times_one_is_another() -> None:
     assert max(ratios("mse", "e4e+pti", "e4e") + ratios("mse", "interestyle+pti", "interestyle")) <= 0.25
     assert said("README.md", "at far latents twice as much as PTI from an optimised code")
     assert min(ratios("change_far_lpips", "e4e+pti", "pti")) > 1.75
-    assert said("README.md", "`pti_fast`, in a quarter of PTI's time, three times as much")
+    assert said("README.md", "`pti_fast`, in half of PTI's time, three times as much")
     assert min(ratios("change_far_lpips", "pti_fast", "pti")) > 2.75
     assert said("docs/methods.md", "DHR has half to six tenths of e4e + PTI's MSE")
     assert all(0.45 < ratio < 0.65 for ratio in ratios("mse", "e4e+dhr", "e4e+pti", F))

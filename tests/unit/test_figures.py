@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fontTools import subset
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -196,10 +195,3 @@ def test_files_are_whole_and_say_no_date(tmp_path: Path) -> None:
     assert (png.name, pdf.name) == ("empty.v1.png", "empty.v1.pdf") and pdf.read_bytes().startswith(b"%PDF")
     with Image.open(png) as found:
         assert found.info.get("Software") is None
-
-
-def test_fonts_of_a_pdf_carry_no_tables_of_shaping() -> None:
-    """They are reached through a name that fontTools keeps to itself: this says when it has changed."""
-    with style.lean_fonts():
-        assert {"GDEF", "GPOS", "GSUB"} <= set(subset.Options().drop_tables)
-    assert "GSUB" not in subset.Options().drop_tables

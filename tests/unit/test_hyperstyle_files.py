@@ -144,7 +144,7 @@ def test_stages_without_weights_say_how_to_get_them() -> None:
     generator = load_generator("toy")
     for config, said in (
         (HyperStyleConfig("elsewhere"), r"weights 'elsewhere'.*train hyperstyle` trains one.*fetch hyperstyle_ffhq`"),
-        (HyperStyleConfig("nowhere.pt"), r"weights 'nowhere\.pt': not a file, and none are bundled"),
+        (HyperStyleConfig("nowhere.pt"), r"weights 'nowhere\.pt': neither a file nor one of .*hyperstyle-celeba64"),
     ):
         with pytest.raises(FileNotFoundError, match=said):
             HyperStyle(generator, config)
