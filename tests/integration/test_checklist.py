@@ -40,8 +40,9 @@ def test_a_method_without_its_weights_says_how_to_get_them(capsys: pytest.Captur
     said = capsys.readouterr().out
     assert "$INVERSION_BENCH_WEIGHTS/hyperstyle_ffhq.pt; SHA-256" in said
     assert "README of github.com/yuval-alaluf/hyperstyle" in said and "e4e_ffhq_encode" not in said
-    assert main(["plan", "smoke", "methods=[hyperstyle]", "reference_method=hyperstyle"]) == 2
-    assert "no hypernetwork weights 'hyperstyle-" in capsys.readouterr().err
+    absent = ["methods=[hyperstyle]", "reference_method=hyperstyle", "stage_settings.hyperstyle.weights=absent"]
+    assert main(["plan", "smoke", *absent]) == 2
+    assert "no hypernetwork weights 'absent'" in capsys.readouterr().err
 
 
 def test_what_is_there_is_ticked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
