@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     pending = {stage_run.key: len(runner.pending(stored, stage_run, "missing")) for stage_run in plan.stage_runs}
     edits = sum(len(protocol.chosen(stage_run)) for protocol in plan.protocols for stage_run in plan.stage_runs
                 if isinstance(protocol, GeneratingProtocol) and stage_run.key in plan.leaf.values())  # fmt: skip
-    more = {"editing": edits * any(pending.values()), "scoring": _scores(plan) * any(pending.values())}
+    more = {"editing": edits * any(pending.values()), "scoring": scores_to_make(plan) * any(pending.values())}
     cost = costs.estimate(stored, pending, more, device_name(device))
     if options.json:
         about = {"suite": suite.name, "folder": str(out), "workers": workers, "images": sum(pending.values()),
@@ -91,12 +91,17 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _scores(plan: Plan) -> int:
-    """Scores that are to be made, at most: one a metric, method and image."""
+def scores_to_make(plan: Plan) -> int:
+    """Scores that are to be made, at most: one a metric, stage run and image."""
     from benchmarks.protocols.base import Need
 
-    metrics = sum(len(protocol.infos()) for protocol in plan.protocols if Need.INLINE not in protocol.needs)
-    return metrics * sum(len(plan.manifests[dataset].ids) for _, dataset, _ in plan.leaf)
+    count = 0
+    for dataset in (plan.stage_run(key).dataset for key in set(plan.leaf.values())):
+        images, without = len(plan.manifests[dataset].ids), plan.skipped.keys() | plan.undefined(dataset)
+        for protocol in (each for each in plan.protocols if Need.INLINE not in each.needs):
+            scores = protocol.scores(dataset, images)
+            count += sum(number for metric, number in scores.items() if metric not in without)
+    return count
 
 
 def _estimated(cost: Estimate, images: int, workers: int) -> Iterator[str]:

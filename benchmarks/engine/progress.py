@@ -122,11 +122,16 @@ class Progress:
     def end(self) -> None:
         """End the phase, and note what it took."""
         done, spent = sum(part.done for part in self.parts.values()), time.monotonic() - self._began
-        if done and self.state.phase in ("editing", "scoring"):
-            entry = Cost(device_name(self.run.device), self.run.plan.generator_hash, self.state.phase,
-                         round(spent * self._workers / done, 6), 0.0, done)  # fmt: skip
-            JsonLines(self.run.out / PHASES).append(asdict(entry))
+        if self.state.phase in ("editing", "scoring"):
+            self._note(self.state.phase, done, spent * self._workers)
         self.parts, self._files = {}, {}
+
+    def _note(self, phase: str, items: int, seconds: float) -> None:
+        """What a phase took on one worker."""
+        if items:
+            hash, device = self.run.plan.generator_hash, device_name(self.run.device)
+            entry = Cost(device, hash, phase, round(seconds / items, 6), 0.0, items)
+            JsonLines(self.run.out / PHASES).append(asdict(entry))
 
     def close(self) -> None:
         (self.run.out / FILE).unlink(missing_ok=True)
@@ -186,7 +191,7 @@ class Progress:
         new = {key for key, count in done.items() if count > self._scored.get(key, 0)}
         try:
             with FileLock(self.run.out / "run.lock", timeout=0):
-                score(self.run, only=new)
+                self._note("scoring", score(self.run, only=new), time.monotonic() - began)
         except Timeout:
             new = set()
         self._scored |= {key: done[key] for key in new}

@@ -146,6 +146,10 @@ class Protocol(ABC):
         """Images of a data set that each table is about; a table that is left out is about all of them."""
         return {}
 
+    def scores(self, dataset: str, images: int) -> Mapping[str, int]:
+        """Scores that `measure` computes of so many images of a data set, at most, by metric."""
+        return {info.name: images for info in self.infos()}
+
     def keeps_weights(self, stage_run: StageRun, image: str) -> bool:
         """Whether the tuned weights of an image have to be stored for the protocol."""
         return False

@@ -76,6 +76,12 @@ class Occlusion(Protocol):
                         "use the set's own option count instead of limit"
                     )
         self._counts = {name: Counter(map(table_of, pairs(manifest))) for name, manifest in context.manifests.items()}
+        self._scores = {
+            name: Counter(
+                metric for record in pairs(manifest) for metric, each in self.loaded.items() if applies(each, record)
+            )
+            for name, manifest in context.manifests.items()
+        }
 
     def metrics(self) -> Mapping[str, Sequence[MetricInfo]]:
         return {TABLE: [metric.info for metric in self.loaded.values()]}
@@ -88,6 +94,9 @@ class Occlusion(Protocol):
 
     def expected(self, dataset: str) -> Mapping[str, int]:
         return self._counts[dataset]
+
+    def scores(self, dataset: str, images: int) -> Mapping[str, int]:
+        return self._scores[dataset]
 
     def items(self, run: Run, stage_run: StageRun) -> list[Item]:
         rows, store, items = run.rows(stage_run), run.store(stage_run), []

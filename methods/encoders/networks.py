@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock
 
 from methods.generators.layers import EqualLinear
-from metrics.networks.irse import UNITS_50, WIDTHS, input_layer, residual_body
+from metrics.networks.irse import UNITS_50, WIDTHS, Shortcut, input_layer, residual_body
 
 COARSE, MIDDLE = 3, 7  # the first W+ layer that comes from the middle and from the fine level of a pyramid
 
@@ -88,7 +88,7 @@ def _resnet_body(config: EncoderConfig) -> nn.Sequential:
             stride = 2 if level and not unit else 1
             narrow = None
             if stride > 1 or before != width:
-                narrow = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+                narrow = nn.Sequential(Shortcut(before, width, stride), nn.BatchNorm2d(width))
             body.append(BasicBlock(before, width, stride, narrow))
             before = width
     return nn.Sequential(*body)

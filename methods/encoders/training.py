@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from datasets.images import resized
-from methods.checkpoints.trained import start_from
 from methods.encoders.designs import DESIGNS
 from methods.encoders.e4e import delta_norm, deltas_in_use
 from methods.encoders.encoder import Encoder, refine
@@ -37,9 +36,8 @@ FORWARD_ONLY = 1 / 3  # of the work of a pass with its backward
 class EncoderTrainingConfig(NetworkTrainingConfig):
     """Settings of `python -m benchmarks train psp|e4e|lsap|restyle_psp|restyle_e4e|interestyle|hyperstyle_w_encoder`.
 
-    latent: weight of the squared error of the code itself on generator samples. alignment: of LSAP's loss. start:
-    encoder weights to begin from, whatever fits. An encoder of three refinement steps sees a third of the images within
-    the same budget.
+    latent: weight of the squared error of the code itself on generator samples. alignment: of LSAP's loss. An encoder
+    of three refinement steps sees a third of the images within the same budget.
     """
 
     design: str = ""
@@ -51,7 +49,6 @@ class EncoderTrainingConfig(NetworkTrainingConfig):
     discriminator_lr: float = 2e-4  # 2e-5 in the released code, for fifty times the steps
     progressive: bool = False
     interest: InterestConfig = field(default_factory=lambda: OFF)
-    start: str = ""
 
     @property
     def iterations(self) -> int:
@@ -73,10 +70,7 @@ class EncoderTraining(EmaTraining):
 
     def __init__(self, config: EncoderTrainingConfig, generator: Generator):
         design = DESIGNS[config.design]
-        encoder = fresh_encoder(design, generator, config.seed)
-        if config.start:
-            start_from(encoder, Path(config.start))
-        super().__init__(config, generator, encoder)
+        super().__init__(config, generator, fresh_encoder(design, generator, config.seed))
         self.design = design
         if config.adversarial:
             with torch.random.fork_rng():

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from methods.checkpoints.trained import start_from
 from methods.feature_maps import FeatureEdit, change_of
 from methods.feature_space import weights
 from methods.feature_space.feature_style import KIND, encoded, fresh_encoder, load_encoder
@@ -34,12 +33,11 @@ class FeatureStyleTrainingConfig(NetworkTrainingConfig):
     """Settings of `python -m benchmarks train feature_style`.
 
     map: weight of the squared difference of the encoder's map and the generator's. blend: fraction of the budget over
-    which the map is blended in, from the generator's own. start: weights of another trunk to begin from, whatever fits.
+    which the map is blended in, from the generator's own.
     """
 
     map: float = 0.01
     blend: float = 1 / 12
-    start: str = ""
     synthetic: float = 0.5
     losses: LossWeights = field(default_factory=lambda: LossWeights(lpips=0.2))
     name: str = KIND
@@ -57,10 +55,7 @@ class FeatureStyleTraining(EmaTraining):
     config: FeatureStyleTrainingConfig
 
     def __init__(self, config: FeatureStyleTrainingConfig, generator: Generator):
-        encoder = fresh_encoder(generator, config.seed)
-        if config.start:
-            start_from(encoder, Path(config.start))
-        super().__init__(config, generator, encoder)
+        super().__init__(config, generator, fresh_encoder(generator, config.seed))
 
     @property
     def default_name(self) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from methods.generators.stylegan2 import Generator
-from metrics.networks.irse import UNITS_50, WIDTHS, input_layer
+from metrics.networks.irse import UNITS_50, WIDTHS, Shortcut, input_layer
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Unit(nn.Module):
         self.bn3 = nn.BatchNorm2d(outputs)
         self.downsample: nn.Module = nn.Identity()
         if first:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            self.downsample = nn.Sequential(Shortcut(inputs, outputs, stride), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut: Tensor = self.downsample(x)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from methods.checkpoints.trained import TOY, start_from
+from datasets.checkpoints import header
+from methods.checkpoints.trained import TOY
 from methods.editing.directions import in_strengths
 from methods.editing.weights import load_directions
 from methods.encoders.encoder import Encoder
@@ -39,7 +40,7 @@ class SfeTrainingConfig(NetworkTrainingConfig):
     which the fused map is blended in. inverter: fraction of the steps in the first phase. strength: the largest of an
     edit, in standard deviations (methods/editing/directions.py). e4e: whose codes make the pairs; "" for the one
     trained for the generator, "toy" for a random one. directions: file of the edits; "" for those that the suite
-    carries for the generator, "toy" for random ones. start: a Feature-Style encoder whose trunk it begins from.
+    carries for the generator, "toy" for random ones. start: may be a Feature-Style encoder, for the trunk.
     """
 
     map: float = 0.01
@@ -48,7 +49,6 @@ class SfeTrainingConfig(NetworkTrainingConfig):
     strength: float = 3.0
     e4e: str = ""
     directions: str = ""
-    start: str = ""
     name: str = KIND
 
     @property
@@ -80,10 +80,7 @@ class SfeTraining(EmaTraining):
     edits: Tensor
 
     def __init__(self, config: SfeTrainingConfig, generator: Generator):
-        network = fresh_network(generator, config.seed)
-        if config.start:
-            start_from(network.inverter.fs_backbone, Path(config.start))
-        super().__init__(config, generator, network)
+        super().__init__(config, generator, fresh_network(generator, config.seed))
         self.e4e = pairs_of(config, generator).eval().requires_grad_(False)
         self.register_buffer("edits", edits_of(config, generator), persistent=False)
 
@@ -94,6 +91,9 @@ class SfeTraining(EmaTraining):
     @property
     def shape(self) -> SfeConfig:
         return self.sfe.shape
+
+    def part_of(self, network: nn.Module, start: Path) -> nn.Module:
+        return network if KIND in header(start) else cast(Sfe, network).inverter.fs_backbone
 
     @property
     def editing(self) -> bool:

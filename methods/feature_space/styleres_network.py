@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from methods.feature_maps import check_map
 from methods.generators.stylegan2 import Generator
-from metrics.networks.irse import UNITS_50, WIDTHS, input_layer, residual_body
+from metrics.networks.irse import UNITS_50, WIDTHS, Shortcut, input_layer, residual_body
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Residual(nn.Module):
         )
         self.shortcut_layer: nn.Module = nn.Identity()
         if inputs != outputs or stride > 1:
-            self.shortcut_layer = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
+            self.shortcut_layer = nn.Sequential(Shortcut(inputs, outputs, stride))
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut: Tensor = self.shortcut_layer(x)

@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
 from datasets.scope import FACES
+from methods.checkpoints.trained import start_from
 from methods.generators.stylegan2 import Generator
 from methods.replay import Replay
 from methods.training.count import Count
@@ -40,7 +41,8 @@ class NetworkTrainingConfig(ABC):
     generator, forward and backward, over all processes (a pass without a backward counts a third), so that trainings of
     different networks cost the same. synthetic: fraction of the images that the generator draws. warmup: fraction of
     the budget over which the rate rises; it falls along half a cosine to 0. ema: decay of the average of weights.
-    precision: Lightning's, such as bf16-mixed on a GPU. name: of the exported files. The released trainings use Ranger
+    precision: Lightning's, such as bf16-mixed on a GPU. start: a file of weights to begin from, of which whatever fits
+    is taken; the network's own file trains it further. name: of the exported files. The released trainings use Ranger
     at 1e-4 for 200,000 steps and more; the budget here is a hundredth of that, so Adam and a higher rate.
     """
 
@@ -57,6 +59,7 @@ class NetworkTrainingConfig(ABC):
     ema: float = 0.995
     losses: LossWeights = field(default_factory=LossWeights)
     precision: str = "32-true"
+    start: str = ""
     name: str = ""
     seed: int = 0
 
@@ -116,6 +119,9 @@ class EmaTraining(pl.LightningModule, ABC):
         self.automatic_optimization = False
         self.config: Any = config
         self.generator = generator.eval().requires_grad_(False)
+        if config.start:
+            path = Path(config.start).expanduser()
+            start_from(self.part_of(network, path), path)
         setattr(self, self.network_name, network)
         self.ema = AveragedModel(network, multi_avg_fn=ema_with_warmup(config.ema), use_buffers=True)
         self.ema.requires_grad_(False).eval()
@@ -146,6 +152,10 @@ class EmaTraining(pl.LightningModule, ABC):
     @abstractmethod
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weighted loss terms of a batch {"images" [N, 3, R, R], "w" [N, w_dim], "known" [N]}, scalars by name."""
+
+    def part_of(self, network: nn.Module, start: Path) -> nn.Module:
+        """The part of a network that begins from a file of weights."""
+        return network
 
     def draws(self, count: int) -> dict[str, Tensor]:
         """Random tensors that `losses` finds in the batch of so many images, decided by `step_seed`."""

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 UNITS_50, UNITS_100 = (3, 4, 14, 3), (3, 13, 30, 3)
 WIDTHS = (64, 128, 256, 512)
+VECTOR = 16  # numbers of the widest vector that a CPU multiplies (AVX-512, float32)
 
 
 class SqueezeExcitation(nn.Module):
@@ -29,6 +30,20 @@ class SqueezeExcitation(nn.Module):
         return x * torch.sigmoid(self.fc2(F.relu(self.fc1(squeezed))))
 
 
+class Shortcut(nn.Conv2d):
+    """Convolution 1x1 with a stride. With few channels the pixels are picked first: oneDNN's gradient of such a
+    convolution writes outside its memory where the channels do not fill a vector (uxlfoundation/oneDNN, issue 6035).
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.in_channels >= VECTOR:
+            return super().forward(x)
+        return F.conv2d(x[..., :: self.stride[0], :: self.stride[1]], self.weight)
+
+
 class ResidualUnit(nn.Module):
     """norm, conv, PReLU, conv (with the stride), norm, squeeze-excitation (IR-SE only), and a shortcut."""
 
@@ -38,9 +53,7 @@ class ResidualUnit(nn.Module):
         if inputs == outputs:
             self.shortcut_layer = nn.MaxPool2d(1, stride)
         else:
-            self.shortcut_layer = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
+            self.shortcut_layer = nn.Sequential(Shortcut(inputs, outputs, stride), nn.BatchNorm2d(outputs))
         self.res_layer = nn.Sequential(
             nn.BatchNorm2d(inputs),
             nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.cli import main
 from benchmarks.cli.live import describe, duration, live, results_table
+from benchmarks.cli.plan import scores_to_make
 from benchmarks.engine import progress as progress_module
 from benchmarks.engine.config import load_suite
 from benchmarks.engine.costs import Cost, Costs, dumps, kind_of, measured
@@ -37,6 +38,12 @@ def test_a_run_ends_with_a_table_and_a_line(suite, reference, capsys):
     assert [line.split()[0] for line in table[-2:]] == ["SG2", "PTI"] and "MSE ↓" in table[1]
     assert note.startswith("* best") and places.startswith(f"dashboard: {reference}/report/index.html  tables: ")
     assert len(table) == 4
+
+
+def test_the_scores_that_are_planned_are_those_that_are_made(suite, reference):
+    files = reference.glob("scores/*/*.jsonl")
+    made = sum(len({row["image"] for row in read_lines([path])}) for path in files)
+    assert scores_to_make(expand(load_suite(suite))) == made > 0
 
 
 def offline() -> Manifest:

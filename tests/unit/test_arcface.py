@@ -12,6 +12,7 @@ from datasets.alignment import TEMPLATE, NoFaceError, find_face, template_crop
 from datasets.images import read_rgb, to_tensor
 from metrics.networks import load_identity
 from metrics.networks.arcface import CurricularFace
+from metrics.networks.irse import Shortcut
 from tests import parity
 from tests.parity import Case
 
@@ -75,6 +76,24 @@ def test_names_and_shapes_are_the_official_ones(name: str, inventory: str, tmp_p
     torch.save(lacking, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"other\.pth: lacks input_layer\.0\.weight"):
         load_identity(name, tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("inputs", [4, 8, 12, 16])
+def test_a_shortcut_of_few_channels_learns_as_a_convolution_does(inputs: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    images = torch.rand(3, inputs, 64, 64, generator=random).contiguous(memory_format=torch.channels_last)
+    shortcut = Shortcut(inputs, 16, 2)
+    with torch.no_grad():
+        shortcut.weight.copy_(torch.rand(16, inputs, 1, 1, generator=random))
+    found = shortcut(images)
+    found.square().mean().backward()
+    # By hand, as torch's own gradient for this layout may end the process.
+    flat, weight = images[:, :, ::2, ::2].permute(0, 2, 3, 1).reshape(-1, inputs), shortcut.weight.detach()[..., 0, 0]
+    wanted = flat @ weight.T
+    assert torch.allclose(found.permute(0, 2, 3, 1).reshape(-1, 16), wanted, atol=1e-5)
+    gradient = 2 * wanted.T @ flat / wanted.numel()
+    assert shortcut.weight.grad is not None
+    assert torch.allclose(shortcut.weight.grad[..., 0, 0], gradient, rtol=1e-4)
 
 
 @pytest.mark.assets

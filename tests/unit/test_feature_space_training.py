@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from datasets.checkpoints import read_safetensors
 from methods.checkpoints.trained import start_from
 from methods.feature_space import sfe
 from methods.feature_space.feature_style_training import (
@@ -19,6 +21,7 @@ from methods.feature_space.feature_style_training import (
 from methods.feature_space.sfe_training import SfeTraining, SfeTrainingConfig
 from methods.features import perceptual
 from methods.generators import load_generator
+from methods.training.base import EmaTraining
 from methods.training.losses import LossWeights
 from methods.training.registry import load_training
 
@@ -131,6 +134,25 @@ def test_the_trunk_begins_from_a_feature_style_encoder(tmp_path: Path) -> None:
     assert sfe.fresh_network(load_generator("toy"), 0).inverter.fs_backbone.content_layer[4].weight.shape[0] == 8
     with pytest.raises(ValueError, match=r"f\.safetensors: nothing of it fits"):
         start_from(torch.nn.Linear(2, 2), path)
+
+
+@pytest.mark.parametrize("name", ["e4e", "hyperstyle", "hfgi", "styleres", "feature_style", "sfe"])
+def test_a_network_is_trained_further_from_its_own_file(name: str, tmp_path: Path) -> None:
+    parts = {
+        "hyperstyle": ["w_encoder=toy"],
+        "hfgi": ["encoder=toy"],
+        "styleres": ["encoder=toy", "discriminator=toy"],
+        "sfe": ["e4e=toy", "directions=toy"],
+    }
+    settings = ["generator=toy", "data=openpeople", *parts.get(name, [])]
+    source, path = cast(EmaTraining, load_training(name, [*settings, "seed=1"]).module()), tmp_path / "own.safetensors"
+    source.save(path, {})
+    further = cast(EmaTraining, load_training(name, [*settings, f"start={path}"]).module())
+    fresh = cast(EmaTraining, load_training(name, settings).module())
+    stored = read_safetensors(path)[0]
+    for each in (further.network.state_dict(), further.average.state_dict()):
+        assert all(torch.equal(each[key], value.float()) for key, value in stored.items() if key != "latent_avg")
+    assert not all(torch.equal(fresh.network.state_dict()[key], value.float()) for key, value in stored.items())
 
 
 def test_trainings_need_their_e4e_and_edits() -> None:

@@ -191,6 +191,11 @@ class Editing(GeneratingProtocol):
         counts = {table: len(self._members(table, dataset)) for table in self.metrics()}
         return {table: count for table, count in counts.items() if count}
 
+    def scores(self, dataset: str, images: int) -> Mapping[str, int]:
+        """Of sets only: all else is read when an image is edited."""
+        tables = dict.fromkeys(FRECHET, EDITS) | {name: name for name in self.towards}
+        return {name: len(self._members(table, dataset)) for name, table in tables.items()}
+
     def keeps_weights(self, stage_run: StageRun, image: str) -> bool:
         return stage_run.key in self.keys and image in self.images[stage_run.dataset]
 
