@@ -47,7 +47,8 @@ def add_arguments(parser: Parser) -> None:
         "--only",
         type=one_of("phase", ["invert", "generate"]),
         metavar="invert|generate",
-        help="stop after inverting, or only make the images of protocols, e.g. edited ones (--only: its former name)",
+        help="stop after inverting, or only make the images of protocols, e.g. edited ones; one worker, in this "
+        "process: start it several times to share the images (--only: its former name)",
     )
     parser.add_argument(
         "--executor",
@@ -138,6 +139,8 @@ def run(options: argparse.Namespace) -> int:
         for name in run.plan.manifests:
             for note in run.plan.notes(name):
                 logger.warning("data set %s: %s", name, note)
+        if options.workers > 1 and (options.phase or shard.of > 1):
+            logger.warning("--phase and --shard work in this process alone: start it %d times", options.workers)
     if options.phase or shard.of > 1:
         torch.set_num_threads(options.threads or 1)
         worker = WorkerOptions(options.worker, options.workers or 1, options.timeout, options.planned, options.debug)

@@ -60,9 +60,11 @@ def test_a_finished_run_does_nothing_again(reference, suite):
     assert tables(reference) == before and rows(reference) == written
 
 
-def test_shards_add_up(suite, tmp_path, reference):
+def test_shards_add_up(suite, tmp_path, reference, capsys):
     for shard in ("0/2", "1/2"):
-        assert main(["run", suite, "--out", str(tmp_path), "--shard", shard, "--phase", "invert"]) == 0
+        words = ["--shard", shard, "--phase", "invert", "--workers", "2"]
+        assert main(["run", suite, "--out", str(tmp_path), *words]) == 0
+        assert "--phase and --shard work in this process alone: start it 2 times" in capsys.readouterr().err
         assert not (tmp_path / "report").exists()
     assert main(["status", suite, "--out", str(tmp_path)]) == 0
     assert main(["report", suite, "--out", str(tmp_path)]) == 0
