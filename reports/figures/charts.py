@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from reports.equal_time import curves
-from reports.figures.style import colour, heading, legend, marker, panels, plain, style
+from reports.figures.style import colour, heading, legend, marker, panels, plain, style, title
 from reports.frame import Results
 from reports.statistics import Direction, better, sign
 from reports.table import Cell, Column, Row, Table
@@ -70,7 +70,7 @@ def scatter(across: Table, metric: str, up: Table, order: Sequence[str]) -> Figu
             _points(axis, up.rows, of_column, order)
             axis.set_xlabel(heading(base), parse_math=False)
             axis.set_title(heading(up.columns[i]), parse_math=False)
-        figure.suptitle(f"{up.title}, against {base.title} of protocol {across.protocol}", parse_math=False)
+        title(figure, f"{up.title}, against {base.title} of protocol {across.protocol}")
         legend(figure, axes)
     return figure
 
@@ -86,7 +86,7 @@ def distributions(results: Results, table: Table) -> Figure:
             _boxes(axis, [values[method].dropna().sort_index().to_numpy() for method in methods], indices)
             _lines(axis, [row.labels[0] for row in table.rows], panel)
             axis.set_title(heading(column), parse_math=False)
-        figure.suptitle(f"{table.title}: distribution over images", parse_math=False)
+        title(figure, f"{table.title}: distribution over images")
     return figure
 
 
@@ -110,9 +110,7 @@ def differences(table: Table, order: Sequence[str]) -> Figure:
             _lines(axis, [row.labels[0] for row in table.rows], panel)
             axis.set_title(heading(column), parse_math=False)
             axis.set_xlabel("better →" if better(1.0, column.direction) else "← better")
-        figure.suptitle(
-            f"{table.title}: mean difference, and number of images on which the method is better", parse_math=False
-        )
+        title(figure, f"{table.title}: mean difference, and number of images on which the method is better")
     return figure
 
 
@@ -173,7 +171,7 @@ def _fronts(quality: Table, times: dict[str, Cell], group: tuple[str, ...], orde
         figure, axes = panels(len(quality.columns), 2.6, 2.2, 0.9)
         for index, (axis, column) in enumerate(zip(axes, quality.columns, strict=True)):
             _front(axis, quality, index, column, times, order)
-        figure.suptitle(f"{quality.title}\n{', '.join(group[:-1])}, batch size {group[-1]}", parse_math=False)
+        title(figure, f"{quality.title}\n{', '.join(group[:-1])}, batch size {group[-1]}")
         legend(figure, axes)
     return figure
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.figures.images import TARGET, read_image
-from reports.figures.style import colour, legend, panels, style, wrap
+from reports.figures.style import colour, legend, panels, style, title, wrap
 from reports.frame import Results
 
 TILE, SHEET_TILE, LABELS, TITLES = 0.55, 0.8, 0.95, 0.4  # inches: an image, the texts to the left and above
@@ -160,8 +160,8 @@ def curves(results: Results, dataset: str, rows: pd.DataFrame, info: Mapping[str
             unit = f" ({attribute['unit']})" if attribute["unit"] else ""
             axis.set_xlabel(f"measured change of {attribute['title']}{unit}", parse_math=False)
             axis.set_ylabel("ID to the target")
-        figure.suptitle(f"{results.title('datasets', dataset)}: identity at equal effect; an effect that is not "
-                        f"reached counts as {unreached:g}", parse_math=False)  # fmt: skip
+        title(figure, f"{results.title('datasets', dataset)}: identity at equal effect; an effect that is not "
+                      f"reached counts as {unreached:g}")  # fmt: skip
         legend(figure, axes)
     return figure
 

@@ -24,6 +24,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 ACROSS = 3  # panels side by side
 DPI = 200
 COLUMN = 3.3  # inches: a column of a paper, for figures of one panel
+LETTER = 0.068  # inches: of a title, on average
+LEGEND_LINE, LEGEND_ROOM = 0.16, 0.6  # inches: a line of a legend, and what the panels of a figure leave for it
 # The last two save time only: titles are not moved away from ticks above an axis, of which there are none, and the
 # images of a PDF are not pasted into one of the size of the page.
 _STYLE = {"font.family": "DejaVu Sans", "font.size": 7.0, "pdf.fonttype": 42, "axes.grid": True, "grid.alpha": 0.3,
@@ -70,10 +72,18 @@ def legend(figure: Figure, axes: Iterable[Axes]) -> None:
     if not handles:
         return
     room = figure.get_figwidth() / (0.35 + 0.055 * max(map(len, handles)))
-    box = figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=max(1, int(room)),
+    across = max(1, int(room))
+    rows = -(-len(handles) // across)
+    figure.set_figheight(figure.get_figheight() + max(0.0, LEGEND_LINE * rows - LEGEND_ROOM))
+    box = figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=across,
                         frameon=False)  # fmt: skip
     for text in box.get_texts():
         text.set_parse_math(False)
+
+
+def title(figure: Figure, text: str) -> None:
+    """The title of a figure, in lines that fit its width."""
+    figure.suptitle(wrap(text, int(figure.get_figwidth() / LETTER)), parse_math=False)
 
 
 def heading(column: Column) -> str:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from benchmarks.engine.config import load_suite
 from tests.claims import ABLATIONS, COVERED, IS, NAMES, OCCLUSION, RECONSTRUCTION, ROOT, SETS, agrees, ends, find, mean
 
 
@@ -104,3 +105,14 @@ def test_shares_of_people_told_apart_are_those_of_the_tables() -> None:
         for dataset, cell in zip(SETS, cells, strict=True):
             assert agrees(cell.removesuffix(" %"), 100 * mean(dataset, "rank1_sface", NAMES[name])), (name, dataset)
     assert len(lines) >= 8
+
+
+def test_the_table_of_all_methods_is_the_committed_one() -> None:
+    """docs/celeba64.md: three numbers a cell, one a set, in the order of the suite's methods."""
+    run, text = "celeba64-full", (ROOT / "docs/celeba64.md").read_text(encoding="utf-8")
+    lines = text[text.index("| | MSE | LPIPS (VGG) | identity |") :].split("\n\n")[0].splitlines()[2:]
+    columns = {"mse": 1, "lpips_vgg": 1, "id_sface": 1, "rank1_sface": 100, "edit_id_equal": 1}
+    for method, line in zip(load_suite(run).methods, lines, strict=True):
+        for (metric, scale), cell in zip(columns.items(), line.strip("|").split("|")[1:], strict=True):
+            for dataset, printed in zip(SETS, cell.split(), strict=True):
+                assert agrees(printed, mean(dataset, metric, method, run, scale)), (method, metric, dataset)

@@ -84,7 +84,8 @@ VERDICTS: list[tuple[str, str, str, Sequence[str], Sequence[str], Sequence[str],
      ["edit_kept_equal"], SETS, NO_DIFFERENCE),
     ("docs/methods.md", "keeps as much identity as e4e + PTI or more", F, ["sfe"], ["id_sface"], SETS,
      {"better", *NO_DIFFERENCE}),
-    ("docs/methods.md", "is better than around e4e in MSE on all sets", F, ["sfe+pti"], ["mse"], SETS, {"better"}),
+    ("docs/methods.md", "is better than around e4e in MSE and identity on all sets", F, ["sfe+pti"],
+     ["mse", "id_sface"], SETS, {"better"}),
 ]  # fmt: skip
 
 
@@ -136,23 +137,22 @@ def test_what_disentanglement_and_filter_do_and_what_occlusion_does_to_identity(
 def test_what_is_said_of_feature_maps_holds() -> None:
     """docs/methods.md and the README against the committed run of feature-space, whose reference is e4e + PTI."""
     run = "feature-space"
-    assert said("README.md", "tells everybody apart (rank-1 100 % on all sets)")
+    assert said("README.md", "StyleFeatureEditor before StyleRes before HFGI before e4e in MSE on all sets")
     assert said("README.md", "DHR has a lower MSE than e4e + PTI on all sets")
     for dataset in SETS:
-        assert float(find("means", dataset, "rank1_sface", "sfe", run)["value"]) == 1
         for method, metric in (
             ("e4e+dhr", "mse"),
             ("e4e+dhr", "lpips_vgg"),
-            ("e4e+dhr", "id_sface"),
             ("sfe+pti", "mse"),
         ):
             assert find("paired", dataset, metric, method, run)["mark"] == "better", (dataset, method, metric)
-        order = [float(find("means", dataset, "mse", method, run)["value"]) for method in ("sfe", "hfgi", "e4e")]
-        assert order == sorted(order)
+        for each_run in (run, "celeba64-full"):
+            order = [mean(dataset, "mse", method, each_run) for method in ("sfe", "styleres", "hfgi", "e4e")]
+            assert order == sorted(order)
         effects = [
             float(find("means", dataset, "edit_effect", method, run)["value"]) for method in ("e4e+dhr", "e4e+pti")
         ]
-        assert 0.6 < effects[0] / effects[1] < 0.75
+        assert effects[0] < effects[1]
 
 
 def test_how_many_times_one_is_another() -> None:
@@ -162,14 +162,16 @@ def test_how_many_times_one_is_another() -> None:
     assert min(ratios("change_far_lpips", "e4e+pti", "pti")) > 1.75
     assert said("README.md", "`pti_fast`, in half of PTI's time, three times as much")
     assert min(ratios("change_far_lpips", "pti_fast", "pti")) > 2.75
-    assert said("docs/methods.md", "DHR has half to six tenths of e4e + PTI's MSE")
-    assert all(0.45 < ratio < 0.65 for ratio in ratios("mse", "e4e+dhr", "e4e+pti", F))
+    assert said("docs/methods.md", "DHR has half to two thirds of e4e + PTI's MSE")
+    assert all(0.45 < ratio < 0.7 for ratio in ratios("mse", "e4e+dhr", "e4e+pti", F))
     assert said("docs/methods.md", "four to five times as near to the generator's own as e4e")
     assert all(3.5 < ratio < 5.5 for ratio in ratios("nscd", "e4e", "lsap", F))
     assert said("docs/methods.md", "MSE is e4e's within 5 %")
     assert all(abs(ratio - 1) < 0.055 for ratio in ratios("mse", "lsap", "e4e", F))
     assert said("docs/methods.md", "lower MSE than e4e, higher LPIPS")
     assert max(ratios("mse", "feature_style", "e4e", F)) < 1 < min(ratios("lpips_vgg", "feature_style", "e4e", F))
-    assert said("docs/methods.md", "a lower LPIPS (VGG) on all three sets and a higher MSE, a lower identity on two")
-    assert max(ratios("lpips_vgg", "styleres", "hfgi", F)) < 1 < min(ratios("mse", "styleres", "hfgi", F))
-    assert sum(ratio < 1 for ratio in ratios("id_sface", "styleres", "hfgi", F)) == 2
+    assert said("docs/methods.md", "a higher identity than PTI on all sets")
+    assert min(ratios("id_sface", "e4e+dhr", "pti", F)) > 1
+    assert said("docs/methods.md", "LPIPS (VGG) and identity have the same order")
+    for better, worse in (("styleres", "hfgi"), ("hfgi", "e4e")):
+        assert max(ratios("lpips_vgg", better, worse, F)) < 1 < min(ratios("id_sface", better, worse, F))

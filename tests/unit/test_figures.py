@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from reports.figures import Choice, charts, draw, images, save, style
 from reports.figures.draw import image_figure
+from reports.figures.style import legend, panels, title
 from reports.frame import ReportError, Results, check
 from reports.tabulate import costs, means, paired
 from tests.unit.simulated_run import METRICS, lose, rows, run_json
@@ -195,3 +197,19 @@ def test_files_are_whole_and_say_no_date(tmp_path: Path) -> None:
     assert (png.name, pdf.name) == ("empty.v1.png", "empty.v1.pdf") and pdf.read_bytes().startswith(b"%PDF")
     with Image.open(png) as found:
         assert found.info.get("Software") is None
+
+
+@pytest.mark.parametrize("across", [1, 3])
+def test_many_methods_leave_room_for_the_panels(across: int, recwarn: pytest.WarningsRecorder) -> None:
+    with style.style():
+        figure, axes = panels(across, 2.6, 2.3, 0.9)
+        for axis in axes:
+            for n in range(28):
+                axis.plot([0], [n], label=f"IntereStyle without part {n} + PTI")
+        title(figure, "Photographs of people, protocol with a long name, " * 4)
+        legend(figure, axes)
+        figure.savefig(io.BytesIO(), format="png")
+    assert not [each for each in recwarn if "collapsed" in str(each.message)]
+    assert all(axis.get_window_extent().height > 100 for axis in axes)
+    text = figure.get_suptitle()
+    assert text.count("\n") > 0 and figure._suptitle.get_window_extent().x0 >= 0

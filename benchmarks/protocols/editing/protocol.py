@@ -193,8 +193,7 @@ class Editing(GeneratingProtocol):
 
     def scores(self, dataset: str, images: int) -> Mapping[str, int]:
         """Of sets only: all else is read when an image is edited."""
-        tables = dict.fromkeys(FRECHET, EDITS) | {name: name for name in self.towards}
-        return {name: len(self._members(table, dataset)) for name, table in tables.items()}
+        return {name: len(self._members(name, dataset)) for name in (*FRECHET, *self.towards)}
 
     def keeps_weights(self, stage_run: StageRun, image: str) -> bool:
         return stage_run.key in self.keys and image in self.images[stage_run.dataset]
