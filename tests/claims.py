@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 IS, F = "interestyle", "feature-space"  # runs beside celeba64; IS is a method, too
+MACHINES = ("celeba64", "celeba64-avx512")  # the committed run, and the same on another processor
 SETS = ("celeba", "openpeople", "orl")
 COVERED = ("celeba", "celeba_occluded", "openpeople", "orl", "occluded")
 ENCODERS = ("e4e", "restyle_psp", "interestyle")

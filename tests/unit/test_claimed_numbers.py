@@ -58,7 +58,8 @@ NUMBERS: list[tuple[str, str, Callable[[], Sequence[float]]]] = [
     ),
     (
         "README.md",
-        r"\(effect ([\d.]+), ([\d.]+) and ([\d.]+); PTI ([\d.]+), ([\d.]+) and ([\d.]+)\)",
+        r"\(effect on CelebA, openpeople and ORL ([\d.]+), ([\d.]+) and ([\d.]+); PTI ([\d.]+), ([\d.]+) and "
+        r"([\d.]+)\)",
         lambda: each("edit_effect", "e4e+pti", "pti"),
     ),
     (
