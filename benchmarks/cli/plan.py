@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -96,11 +97,11 @@ def scores_to_make(plan: Plan) -> int:
     from benchmarks.protocols.base import Need
 
     count = 0
-    for dataset in (plan.stage_run(key).dataset for key in set(plan.leaf.values())):
+    for dataset, stage_runs in Counter(plan.stage_run(key).dataset for key in set(plan.leaf.values())).items():
         images, without = len(plan.manifests[dataset].ids), plan.skipped.keys() | plan.undefined(dataset)
         for protocol in (each for each in plan.protocols if Need.INLINE not in each.needs):
             scores = protocol.scores(dataset, images)
-            count += sum(number for metric, number in scores.items() if metric not in without)
+            count += stage_runs * sum(number for metric, number in scores.items() if metric not in without)
     return count
 
 

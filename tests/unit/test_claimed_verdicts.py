@@ -116,14 +116,14 @@ def test_pti_is_better_than_optimisation_in_w_and_w_plus(run: str, dataset: str)
 
 @pytest.mark.parametrize("run", MACHINES)
 def test_how_far_pivots_are_apart_and_what_they_do_at_far_latents(run: str) -> None:
-    assert said("README.md", "those of e4e and IntereStyle are within 0.002 of one another in MSE")
+    assert said("README.md", "those of e4e and IntereStyle are within 0.0022 of one another in MSE")
     for dataset in SETS:
         errors = [mean(dataset, "mse", method, run) for method in ("pti", "e4e+pti", "interestyle+pti")]
         assert max(errors) - min(errors) <= 0.0022, dataset
     assert said("README.md", "at far latents about twice as much as PTI from an optimised code")
     assert all(1.7 < ratio < 2.5 for ratio in ratios("change_far_lpips", "e4e+pti", "pti", run))
     assert said("README.md", "`pti_fast`, in half of PTI's time, three times as much")
-    assert min(ratios("change_far_lpips", "pti_fast", "pti", run)) > 2.6
+    assert min(ratios("change_far_lpips", "pti_fast", "pti", run)) > 2.75
 
 
 def test_no_verdict_is_reversed_on_another_processor() -> None:
