@@ -10,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 IS, F = "interestyle", "feature-space"  # runs beside celeba64; IS is a method, too
-MACHINES = ("celeba64", "celeba64-avx512")  # the committed run, and the same on another processor
+MACHINES = ("celeba64", "celeba64-avx2")  # the committed run, and W, W+ and PTI of the same on another processor
+ON_BOTH = ("sg2_w", "sg2_w_plus", "pti")
 SETS = ("celeba", "openpeople", "orl")
 COVERED = ("celeba", "celeba_occluded", "openpeople", "orl", "occluded")
 ENCODERS = ("e4e", "restyle_psp", "interestyle")

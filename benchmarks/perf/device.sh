@@ -6,9 +6,11 @@
 #   benchmarks/perf/device.sh run OUT   there: install, train, test; results as archives of at most 16 MiB in OUT
 #   benchmarks/perf/device.sh measure OUT there, two minutes: benchmarks/perf/gpu.py, then scoring.py
 #   benchmarks/perf/device.sh check OUT   there, a minute: contract tests on the GPU, and a suite on the CPU and on the GPU
+#   benchmarks/perf/device.sh networks OUT there: all networks but the generator, which is the bundled one, side by side
 #   benchmarks/perf/device.sh front OUT   there: networks around the bundled encoders
 #   benchmarks/perf/device.sh unpack F  here: the archives in folder F into the folders of weights
 #
+# Settings of `networks`: PASSES, BATCH, IDENTITY (images of a batch), MINUTES of each, SECONDS_OF_ALL, NETWORKS and FURTHER (names), MPS=1.
 # Settings of `run`: DEVICE=cuda, MINUTES=2.8 of the generator, PASSES of each other network, DEADLINE=560 seconds for
 # all, BATCH, GENERATOR_BATCH, LR, ENCODER_LR, VALIDATE (steps), PARALLEL, THREADS, TESTS=1, SETTINGS. Edit directions need more assets and no GPU: train them here.
 set -euo pipefail
@@ -60,9 +62,11 @@ collect() {
   }
   archive generator generator
   archive encoders-1 start psp e4e
-  archive encoders-2 restyle_psp restyle_e4e interestyle
-  archive encoders-3 interestyle-no_region interestyle-no_disentanglement interestyle-no_filter
+  archive encoders-2 restyle_psp restyle_e4e lsap
+  archive encoders-3 interestyle interestyle-no_region
+  archive encoders-4 interestyle-no_disentanglement interestyle-no_filter
   archive others hyperstyle_w_encoder hyperstyle .
+  archive front hfgi styleres feature_style sfe
 }
 
 prepare() {
@@ -70,6 +74,10 @@ prepare() {
   # Many trainings side by side: a few threads each, which do not spin while they wait.
   export INVERSION_BENCH_CACHE=$PWD/$PACKED/cache PYTHONPATH=$PWD TQDM_MININTERVAL=10 PYTHONUNBUFFERED=1
   export OMP_NUM_THREADS="${THREADS:-2}" OMP_WAIT_POLICY=passive
+  if [ "${MPS:-0}" = 1 ]; then # kernels of several processes at the same time; a daemon, no setting of the card
+    export CUDA_MPS_PIPE_DIRECTORY=/tmp/mps CUDA_MPS_LOG_DIRECTORY=/tmp/mps
+    mkdir -p /tmp/mps && nvidia-cuda-mps-control -d || unset CUDA_MPS_PIPE_DIRECTORY
+  fi
   "$PYTHON" -c 'import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA")'
 }
 
@@ -126,19 +134,54 @@ run() {
   ls -l "$out"
 }
 
+# Networks around the bundled generator with PASSES each, all side by side, those around an encoder after it. FURTHER ones go on
+# from their bundled weights (with budget=... in SHARED for what is left, and progressive=false for codes with deltas).
+networks() {
+  local out=$1 world=${SCRATCH:-/tmp}/networks name weights=methods/generators/weights shared
+  local names=${NETWORKS:-${ALL#start,},interestyle-no_filter,lsap,hyperstyle_w_encoder}
+  mkdir -p "$out" "$world"/{generator,directions,start}
+  prepare
+  cp $weights/$WORLD.{safetensors,md} "$world/generator/"
+  # A step whose card is there is done; its weights may be left out of the call where nothing reads them.
+  cp $weights/training/$WORLD-state.safetensors "$world/generator/" || true
+  cp methods/editing/weights/directions-$WORLD.{safetensors,md} "$world/directions/" || true
+  cp methods/encoders/weights/start-$WORLD.{safetensors,md} "$world/start/" || true
+  shared=(passes="${PASSES:-500000}" encoders.lr="${ENCODER_LR:-1.5e-3}" encoders.batch="${BATCH:-64}")
+  for name in psp e4e lsap hyperstyle_w_encoder; do # one pass of network and generator a step: twice the batch of three
+    shared+=(networks.$name.batch=$((2 * ${BATCH:-64})) networks.$name.losses.identity_images=$((2 * ${IDENTITY:-16})))
+  done
+  for name in ${FURTHER:-}; do
+    shared+=(networks.$name.start="$(ls methods/*/weights/"$name-$WORLD.safetensors")")
+  done
+  # Of the minutes of a world a training has half, over the rounds: two of many side by side, and a quarter.
+  PARALLEL=30 train_world "$world" "$names" "$(awk "BEGIN{print 4.5 * ${MINUTES:-8}}")" "${SECONDS_OF_ALL:-560}" \
+    "${shared[@]}" encoders.losses.identity_images="${IDENTITY:-16}" ${SHARED:-} 2>&1 | tee "$out/world.log"
+  for name in ${names//,/ }; do
+    echo "$name: $(tr '\r' '\n' < "$world/$name/train.log" | grep 'images=' | tail -1 | grep -o '\[[0-9:]*<.*')"
+    grep -h "could not be recorded" "$world/$name/train.log" || true
+  done
+  collect "$world" "$out"
+  ls -l "$out"
+}
+
 unpack() {
   local folder=$1 scratch
   scratch=$(mktemp -d)
   for archive in "$folder"/*.tgz; do tar -C "$scratch" -xzf "$archive"; done
   # Sheets show photographs of people, or images made of them: they stay out of the repository.
   mkdir -p "$folder/sheets" && find "$scratch" -name '*.png' -exec mv {} "$folder/sheets" \;
-  cp "$scratch"/generator/$WORLD{.safetensors,.md,-log.csv} methods/generators/weights/
-  cp "$scratch"/generator/$WORLD-state.safetensors methods/generators/weights/training/
+  if [ -e "$scratch/generator/$WORLD-log.csv" ]; then # not of `networks`
+    cp "$scratch"/generator/$WORLD{.safetensors,.md,-log.csv} methods/generators/weights/
+    cp "$scratch"/generator/$WORLD-state.safetensors methods/generators/weights/training/
+  fi
   local step target
-  for step in start psp e4e restyle_psp restyle_e4e interestyle interestyle-no_region interestyle-no_disentanglement \
-    interestyle-no_filter hyperstyle_w_encoder hyperstyle; do
+  for step in start psp e4e lsap restyle_psp restyle_e4e interestyle interestyle-no_region interestyle-no_disentanglement \
+    interestyle-no_filter hyperstyle_w_encoder hyperstyle hfgi styleres feature_style sfe; do
     target=methods/encoders/weights
-    [ "$step" != hyperstyle ] || target=methods/hypernetworks/weights
+    case $step in
+      hyperstyle) target=methods/hypernetworks/weights ;;
+      hfgi | styleres | feature_style | sfe) target=methods/feature_space/weights ;;
+    esac
     if [ -e "$scratch/$step/$step-$WORLD.md" ]; then # a card is what a finished training writes last
       mkdir -p "$target" && cp "$scratch/$step/$step-$WORLD"* "$target"
     else
@@ -213,6 +256,7 @@ case "${1:-}" in
   probe) probe "${2:?folder of the results}" ;;
   run) run "${2:?folder of the results}" ;;
   measure) measure "${2:?folder of the results}" ;;
+  networks) networks "${2:?folder of the results}" ;;
   unpack) unpack "${2:?folder of the archives}" ;;
-  *) sed -n '2,13p' "$0"; exit 2 ;;
+  *) sed -n '2,15p' "$0"; exit 2 ;;
 esac

@@ -93,9 +93,20 @@ class EncoderTraining(EmaTraining):
 
     @property
     def replayable(self) -> bool:  # type: ignore[override]
-        """Layers in use change with progress; masks and known codes are chosen by values."""
-        config = self.config
-        return not (config.progressive or config.latent or config.interest.needs_masks)
+        """Known codes are chosen by values."""
+        return not self.config.latent
+
+    @property
+    def phase(self) -> int | None:
+        return self.num_deltas
+
+    def prepared(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """With the interest regions of the images at the encoder's side [N, 1, S, S], where any part needs them."""
+        interest = self.config.interest
+        if not interest.needs_masks:
+            return batch
+        images = resized(batch["images"], self.encoder.config.resolution)
+        return batch | {"mask": load_parser(interest.parser)(images)[0]}
 
     def further_optimizers(self) -> list[torch.optim.Optimizer]:
         if not self.config.adversarial:
@@ -136,7 +147,7 @@ class EncoderTraining(EmaTraining):
             for name, value in more.items():
                 terms[name] = terms.get(name, torch.zeros((), device=self.device)) + factor * value
 
-        mask = load_parser(interest.parser)(images)[0] if interest.needs_masks else None
+        mask = batch["mask"] if interest.needs_masks else None
         region = mask if interest.region_loss else None
         count, num_deltas = self.design.iterations, self.num_deltas
         if not self._renders:

@@ -82,12 +82,13 @@ class HfgiTraining(EmaTraining):
         terms = reconstruction_terms(pooled(inverted, target.shape[-1]), target, self.config.losses)
         return terms | {"alignment": self.config.alignment * (aligned - residual).abs().mean()}
 
-    def draws(self, count: int) -> dict[str, Tensor]:
-        """A perspective of its own for the details of each image [N, 3, 3], which step and process alone decide."""
+    def prepared(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """With a perspective of its own for the details of each image [N, 3, 3]; step and process alone decide."""
+        count = len(batch["images"])
         random, reach = torch.Generator().manual_seed(self.step_seed), self.config.distortion / 2
         inwards = reach * torch.rand(count, 4, 2, dtype=torch.float64, generator=random)
         distorted = torch.rand(count, generator=random) < self.config.distorted
-        return {"perspectives": perspectives(inwards * distorted[:, None, None]).to(self.device)}
+        return batch | {"perspectives": perspectives(inwards * distorted[:, None, None]).to(self.device)}
 
     def reconstruct(self, network: HfgiNetworks | None, images: Tensor) -> Reconstruction:
         """Without a network: the image of the code alone."""

@@ -129,13 +129,14 @@ class StyleResTraining(EmaTraining):
         self._judged = images, image.detach()
         return terms
 
-    def draws(self, count: int) -> dict[str, Tensor]:
-        """What edits move to, z [N, z_dim], and the part of the way there [N]; zero for every second image."""
+    def prepared(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """With what edits move to, z [N, z_dim], and the part of the way there [N]; zero for every second image."""
+        count = len(batch["images"])
         random, config = torch.Generator().manual_seed(self.step_seed), self.config
         z = torch.randn(count, self.generator.z_dim, generator=random)
         tenths = config.nearest + (config.farthest - config.nearest) * torch.rand(count, generator=random)
         tenths[::2] = 0
-        return {"z": z.to(self.device), "parts": tenths.to(self.device) / 10}
+        return batch | {"z": z.to(self.device), "parts": tenths.to(self.device) / 10}
 
     def edits(self, codes: Tensor, z: Tensor, parts: Tensor) -> Tensor:
         """The steps of a batch [N, num_ws, w_dim] from its codes towards those of z."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -111,7 +111,7 @@ class EmaTraining(pl.LightningModule, ABC):
     """
 
     network_name: ClassVar[str]
-    replayable = False  # whether `losses` is a function of the batch's tensors alone, as methods.replay needs it
+    replayable = False  # whether `losses` is, in each phase, a function of the batch's tensors alone: methods.replay
 
     def __init__(self, config: NetworkTrainingConfig, generator: Generator, network: nn.Module):
         super().__init__()
@@ -128,6 +128,7 @@ class EmaTraining(pl.LightningModule, ABC):
         self.ema.n_averaged.fill_(1)  # the first update averages, too
         self.steps = Count()
         self._recorded: Replay[dict[str, Tensor]] | None = None
+        self._recorded_phase: Hashable = None
         self._inputs: dict[str, Tensor] = {}
 
     @property
@@ -157,9 +158,15 @@ class EmaTraining(pl.LightningModule, ABC):
         """The part of a network that begins from a file of weights."""
         return network
 
-    def draws(self, count: int) -> dict[str, Tensor]:
-        """Random tensors that `losses` finds in the batch of so many images, decided by `step_seed`."""
-        return {}
+    def prepared(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The batch with what else `losses` reads and a recording cannot compute: random tensors, decided by
+        `step_seed`, and what is found by way of the processor."""
+        return batch
+
+    @property
+    def phase(self) -> Hashable:
+        """While it stays the same, `losses` is the same function, and a recording of it holds."""
+        return None
 
     @abstractmethod
     def reconstruct(self, network: Any, images: Tensor) -> Reconstruction:
@@ -208,7 +215,7 @@ class EmaTraining(pl.LightningModule, ABC):
     def training_step(self, batch: dict[str, Tensor], index: int) -> None:
         optimizers = self.optimizers()
         optimizers = cast(list[Any], optimizers if isinstance(optimizers, list) else [optimizers])
-        terms = self._gradients({**batch, **self.draws(len(batch["images"]))}, optimizers[0])
+        terms = self._gradients(self.prepared(batch), optimizers[0])
         optimizers[0].step()
         self.after_step(optimizers)
         self.ema.update_parameters(self.network)
@@ -222,7 +229,8 @@ class EmaTraining(pl.LightningModule, ABC):
 
     def _gradients(self, batch: dict[str, Tensor], optimizer: Any) -> dict[str, Tensor]:
         """Gradients of the summed terms of a batch; the terms."""
-        if self._recorded is None:
+        if self._recorded is None or self._recorded_phase != self.phase:
+            self._recorded_phase = self.phase
 
             def gradients() -> dict[str, Tensor]:
                 terms = self.losses(self._inputs)

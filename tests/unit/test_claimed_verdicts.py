@@ -13,6 +13,7 @@ from tests.claims import (
     IS,
     MACHINES,
     OCCLUSION,
+    ON_BOTH,
     RECONSTRUCTION,
     REGION,
     SETS,
@@ -41,46 +42,42 @@ VERDICTS: list[tuple[str, str, str, Sequence[str], Sequence[str], Sequence[str],
      ["openpeople"], {"worse"}),
     ("docs/editing.md", "around e4e's code a step edits more on celeba and ORL", "celeba64", ["e4e+pti"],
      ["edit_effect"], ["celeba", "orl"], {"better"}),
-    ("docs/editing.md", "costs less identity than around PTI's optimised code on celeba;", "celeba64",
-     ["e4e+pti"], ["edit_kept_equal"], ["celeba"], {"better"}),
-    ("docs/editing.md", "around IntereStyle's code, far from W, it edits less on ORL", "celeba64",
-     ["interestyle+pti"], ["edit_effect"], ["orl"], {"worse"}),
+    ("docs/editing.md", "and costs no more identity", "celeba64", ["e4e+pti"], ["edit_kept_equal"], SETS,
+     {"better", *NO_DIFFERENCE}),
+    ("docs/editing.md", "around IntereStyle's code, far from W, it edits less on openpeople", "celeba64",
+     ["interestyle+pti"], ["edit_effect"], ["openpeople"], {"worse"}),
     ("docs/interestyle.md", "celeba: it comes out**, in MSE, LPIPS and identity", IS, [IS], RECONSTRUCTION[:3],
      ["celeba"], {"better"}),
-    ("docs/interestyle.md", "celeba_occluded: only identity is better", IS, [IS], ["id_sface"], ["celeba_occluded"],
-     {"better"}),
-    ("docs/interestyle.md", "MSE and LPIPS on the region show no difference", IS, [IS], REGION, ["celeba_occluded"],
+    ("docs/interestyle.md", "celeba_occluded: LPIPS and identity are better", IS, [IS], RECONSTRUCTION[1:3],
+     ["celeba_occluded"], {"better"}),
+    ("docs/interestyle.md", "The region's MSE shows no difference", IS, [IS], REGION[:1], ["celeba_occluded"],
      NO_DIFFERENCE),
-    ("docs/interestyle.md", "openpeople: only LPIPS is better", IS, [IS], REGION[1:], ["openpeople"], {"better"}),
-    ("docs/interestyle.md", "occluded: only LPIPS is better", IS, [IS], REGION[1:], ["occluded"], {"better"}),
-    ("docs/interestyle.md", "the region's MSE and identity show no difference", IS, [IS], ["mse_interest", "id_sface"],
+    ("docs/interestyle.md", "openpeople and occluded: MSE and LPIPS are better", IS, [IS], REGION,
+     ["openpeople", "occluded"], {"better"}),
+    ("docs/interestyle.md", "are better.** Identity shows no difference", IS, [IS], ["id_sface"],
      ["openpeople", "occluded"], NO_DIFFERENCE),
-    ("docs/interestyle.md", "orl: it does not come out.** MSE and LPIPS on the region are worse, of all three "
-     "ablations, too", IS, [IS, *ABLATIONS.values()], REGION, ["orl"], {"worse"}),
-    ("docs/interestyle.md", "identity shows no difference. The photographs are grey", IS, [IS], ["id_sface"], ["orl"],
-     NO_DIFFERENCE),
+    ("docs/interestyle.md", "orl: it does not come out.** MSE, LPIPS and identity show no difference", IS, [IS],
+     RECONSTRUCTION[:3], ["orl"], NO_DIFFERENCE),
     ("docs/interestyle.md", "The background is given up on every set", IS, [IS], ["mse", "mse_outside"], COVERED,
      {"worse"}),
-    ("docs/interestyle.md", "changes no less than ReStyle's in MSE", IS, [IS], OCCLUSION[:1], ["occluded"],
-     NO_DIFFERENCE),
-    ("docs/interestyle.md", "and more in LPIPS", IS, [IS], OCCLUSION[1:2], ["occluded"], {"worse"}),
-    ("docs/interestyle.md", "The error of the visible part shows no difference", IS, [IS], OCCLUSION[2:3], ["occluded"],
-     NO_DIFFERENCE),
+    ("docs/interestyle.md", "changes less than ReStyle's in LPIPS", IS, [IS], OCCLUSION[1:2], ["occluded"],
+     {"better"}),
+    ("docs/interestyle.md", "in MSE there is no difference", IS, [IS], OCCLUSION[:1], ["occluded"], NO_DIFFERENCE),
+    ("docs/interestyle.md", "The visible part has a lower error", IS, [IS], OCCLUSION[2:3], ["occluded"], {"better"}),
     ("docs/interestyle.md", "without it nothing is better than ReStyle in reconstruction", IS,
      ["interestyle_no_region"], RECONSTRUCTION, COVERED, {"worse", *NO_DIFFERENCE}),
-    ("docs/interestyle.md", "and the region is worse on all five sets", IS, ["interestyle_no_region"], REGION, COVERED,
-     {"worse"}),
-    ("docs/interestyle.md", "the face then changes less in MSE", IS, ["interestyle_no_region"], OCCLUSION[:1],
-     ["occluded"], {"better"}),
-    ("docs/interestyle.md", "with a higher error of what is visible", IS, ["interestyle_no_region"], OCCLUSION[2:3],
+    ("docs/interestyle.md", "and the region's MSE is worse on four of five sets", IS, ["interestyle_no_region"],
+     REGION[:1], [name for name in COVERED if name != "celeba_occluded"], {"worse"}),
+    ("docs/interestyle.md", "the visible part has a higher error", IS, ["interestyle_no_region"], OCCLUSION[2:3],
      ["occluded"], {"worse"}),
-    ("README.md", "comes out on CelebA, not everywhere**: on 200 test photographs its region has lower MSE and LPIPS "
+    ("README.md", "comes out on CelebA and openpeople**: on 200 test photographs its region has lower MSE and LPIPS "
      "than ReStyle (pSp)'s and higher identity", IS, [IS], RECONSTRUCTION[:3], ["celeba"], {"better"}),
-    ("README.md", "On openpeople only LPIPS is lower", IS, [IS], ["mse_interest", "id_sface"], ["openpeople"],
-     NO_DIFFERENCE),
-    ("README.md", "covered faces only identity is higher", IS, [IS], REGION, ["celeba_occluded"], NO_DIFFERENCE),
-    ("README.md", "on ORL the region is worse", IS, [IS], REGION, ["orl"], {"worse"}),
-    ("README.md", "in LPIPS slightly more", IS, [IS], OCCLUSION[1:2], ["occluded"], {"worse"}),
+    ("README.md", "on openpeople lower MSE and LPIPS, with and without drawn objects", IS, [IS], REGION,
+     ["openpeople", "occluded"], {"better"}),
+    ("README.md", "covered faces lower LPIPS and higher identity", IS, [IS], RECONSTRUCTION[1:3], ["celeba_occluded"],
+     {"better"}),
+    ("README.md", "on ORL there is no difference", IS, [IS], REGION, ["orl"], NO_DIFFERENCE),
+    ("README.md", "the face changes less in LPIPS", IS, [IS], OCCLUSION[1:2], ["occluded"], {"better"}),
     ("docs/methods.md", "The identity kept at equal effect cannot be told apart from e4e + PTI's", F, ["e4e+dhr"],
      ["edit_kept_equal"], SETS, NO_DIFFERENCE),
     ("docs/methods.md", "keeps as much identity as e4e + PTI or more", F, ["sfe"], ["id_sface"], SETS,
@@ -95,8 +92,9 @@ def test_what_the_text_says_is_what_the_intervals_say(
     file: str, text: str, run: str, methods: Sequence[str], metrics: Sequence[str], sets: Sequence[str], marks: set[str]
 ) -> None:
     assert said(file, text), "the sentence was changed: change it here, too"
-    for one, dataset, method, metric in product(MACHINES if run == "celeba64" else [run], sets, methods, metrics):
-        assert find("paired", dataset, metric, method, one)["mark"] in marks, (one, dataset, method, metric)
+    for dataset, method, metric in product(sets, methods, metrics):
+        for one in MACHINES if run == "celeba64" and method in ON_BOTH else [run]:
+            assert find("paired", dataset, metric, method, one)["mark"] in marks, (one, dataset, method, metric)
 
 
 def gain_of_pti(dataset: str, metric: str, method: str, run: str) -> float:
@@ -114,47 +112,44 @@ def test_pti_is_better_than_optimisation_in_w_and_w_plus(run: str, dataset: str)
             assert gain_of_pti(dataset, metric, method, run) > 0, (method, metric)
 
 
-@pytest.mark.parametrize("run", MACHINES)
-def test_how_far_pivots_are_apart_and_what_they_do_at_far_latents(run: str) -> None:
-    assert said("README.md", "those of e4e and IntereStyle are within 0.0022 of one another in MSE")
+def test_how_far_pivots_are_apart_and_what_they_do_at_far_latents() -> None:
+    assert said("README.md", "those of e4e and IntereStyle are within 0.0016 of one another in MSE")
     for dataset in SETS:
-        errors = [mean(dataset, "mse", method, run) for method in ("pti", "e4e+pti", "interestyle+pti")]
-        assert max(errors) - min(errors) <= 0.0022, dataset
-    assert said("README.md", "at far latents about twice as much as PTI from an optimised code")
-    assert all(1.7 < ratio < 2.5 for ratio in ratios("change_far_lpips", "e4e+pti", "pti", run))
+        errors = [mean(dataset, "mse", method) for method in ("pti", "e4e+pti", "interestyle+pti")]
+        assert max(errors) - min(errors) <= 0.0016, dataset
+    assert said("README.md", "at far latents 1.5 to 1.9 times as much as PTI from an optimised code")
+    assert all(1.45 < ratio < 1.95 for ratio in ratios("change_far_lpips", "e4e+pti", "pti"))
     assert said("README.md", "`pti_fast`, in half of PTI's time, three times as much")
-    assert min(ratios("change_far_lpips", "pti_fast", "pti", run)) > 2.75
+    assert min(ratios("change_far_lpips", "pti_fast", "pti")) > 2.75
 
 
-def test_no_verdict_is_reversed_on_another_processor() -> None:
-    assert said("docs/evidence.md", "of all 1,156 differences")
-    assert said("docs/evidence.md", "162 (14.0 %) are verdicts on one of them only, **none is reversed**")
+def test_no_verdict_of_optimisation_is_reversed_on_another_processor() -> None:
     marks = [
         (one["mark"], two["mark"])
-        for key, found in rows(MACHINES[0]).items()
-        for one, two in zip(found, rows(MACHINES[1])[key], strict=True)
+        for key, found in rows(MACHINES[1]).items()
+        for one, two in zip(rows(MACHINES[0])[key], found, strict=True)
         if key[0] == "paired"
     ]
     verdicts = [[mark if mark in ("better", "worse") else "" for mark in pair] for pair in marks]
-    assert len(verdicts) == 1156 and sum(one != two for one, two in verdicts) == 162
+    differing = sum(one != two for one, two in verdicts)
+    assert said(
+        "docs/evidence.md",
+        f"of {len(verdicts)} differences of W and W+ to PTI {differing} ("
+        f"{100 * differing / len(verdicts):.1f} %) are verdicts on one of them only, **none is reversed**",
+    )
     assert not [pair for pair in verdicts if set(pair) == {"better", "worse"}]
 
 
 def test_what_disentanglement_and_filter_do_and_what_occlusion_does_to_identity() -> None:
-    assert said("docs/interestyle.md", "a lower MSE on the region than IntereStyle on all five sets")
-    assert said("docs/interestyle.md", "the lowest of all on four")
+    assert said("docs/interestyle.md", "a lower MSE on the region than IntereStyle on all five sets, the lowest of all")
     every = ("restyle_psp", IS, *ABLATIONS.values())
-    lowest = [min(every, key=lambda method: mean(dataset, "mse_interest", method, IS)) for dataset in COVERED]
-    assert lowest.count("interestyle_no_disentanglement") == 4
-    assert all(ratios_on(d, "mse_interest", "interestyle_no_disentanglement", IS, IS) < 1 for d in COVERED)
+    lowest = {min(every, key=lambda method: mean(dataset, "mse_interest", method, IS)) for dataset in COVERED}
+    assert lowest == {"interestyle_no_disentanglement"}
     assert said("docs/interestyle.md", "within 3 % of IntereStyle's on all sets")
     assert all(abs(ratios_on(d, "mse_interest", "interestyle_no_filter", IS, IS) - 1) < 0.03 for d in COVERED)
-    assert said("docs/interestyle.md", "the only one whose visible part has a lower error than ReStyle's")
-    errors = {m: find("paired", "occluded", "occlusion_error_mse", m, IS)["mark"] for m in every[1:]}
-    assert [method for method, mark in errors.items() if mark == "better"] == ["interestyle_no_disentanglement"]
-    assert said("docs/interestyle.md", "and neither does identity to the clean image")
+    assert said("docs/interestyle.md", "Identity to the clean image shows no difference")
     assert find("paired", "occluded", OCCLUSION[3], IS, IS, "occluded")["mark"] in NO_DIFFERENCE
-    assert said("docs/interestyle.md", "With natural occlusion no encoder's identity differs from ReStyle's")
+    assert said("docs/interestyle.md", "with natural occlusion no encoder's identity differs from ReStyle's")
     for method in every[1:]:
         assert find("paired", "occluded", OCCLUSION[3], method, IS, "occluded_natural")["mark"] in NO_DIFFERENCE
 

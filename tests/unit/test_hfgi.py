@@ -170,7 +170,7 @@ def test_every_part_learns_and_the_loss_falls(start: tuple[Generator, Tensor, In
     adam = torch.optim.Adam(module.networks.parameters(), lr=5e-3)
     losses = []
     for _ in range(6):
-        terms = module.losses({"images": start[1], **module.draws(len(start[1]))})
+        terms = module.losses(module.prepared({"images": start[1]}))
         assert list(terms) == ["l2", "alignment"]
         adam.zero_grad()
         total = terms["l2"] + terms["alignment"]
@@ -186,7 +186,7 @@ def test_details_are_distorted_by_step_alone() -> None:
     module, residual = training(distorted=1.0), torch.rand(2, 3, 64, 64)
 
     def distorted(module: HfgiTraining) -> Tensor:
-        return in_perspective(residual, module.draws(2)["perspectives"])
+        return in_perspective(residual, module.prepared({"images": residual})["perspectives"])
 
     first, again = distorted(module), distorted(module)
     assert torch.equal(first, again) and not torch.equal(first, residual)

@@ -10,8 +10,13 @@ import torch
 from torch import Tensor
 
 from methods import replay
+from methods.encoders.interestyle import InterestConfig
+from methods.encoders.training import EncoderTraining, EncoderTrainingConfig
+from methods.generators import load_generator
 from methods.replay import EAGER, Replay
 from methods.training.base import EmaTraining
+from methods.training.losses import LossWeights
+from metrics.regions import RegionParser
 
 
 class Recorded:
@@ -54,7 +59,7 @@ def test_recording_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("records", [False, True])
 def test_a_training_copies_its_batches_only_for_a_recording(records: bool) -> None:
     """A recording reads the tensors of the first step; the caller's own batches stay as they are."""
-    training: Any = SimpleNamespace(_inputs={})
+    training: Any = SimpleNamespace(_inputs={}, _recorded_phase=None, phase=None)
 
     class Step:
         def __call__(self) -> Tensor:
@@ -69,6 +74,45 @@ def test_a_training_copies_its_batches_only_for_a_recording(records: bool) -> No
         assert [batch.tolist() for batch in batches] == [[0, 0], [1, 1], [2, 2]]
     else:
         assert all(one is batch for one, batch in zip(read, batches, strict=True))
+
+
+def test_a_new_phase_of_a_training_is_recorded_anew() -> None:
+    """What is recorded for some layers of an encoder does not hold for more of them."""
+    weight = torch.ones(2, requires_grad=True)
+    training: Any = SimpleNamespace(
+        _inputs={}, _recorded=None, phase=0, replayable=True, device=torch.device("cpu"),
+        trainer=SimpleNamespace(world_size=1), config=SimpleNamespace(precision="32-true"),
+        network=SimpleNamespace(parameters=lambda: [weight]), manual_backward=lambda loss: loss.backward(),
+        losses=lambda batch: {"l2": (weight * batch["images"]).sum()},
+    )  # fmt: skip
+    batch, optimizer = {"images": torch.ones(2)}, torch.optim.SGD([weight])
+    made = []
+    for training.phase in (0, 0, 1, 1, 2):
+        assert float(EmaTraining._gradients(training, batch, optimizer)["l2"]) == 2
+        made.append(training._recorded)
+    assert made[0] is made[1] and made[2] is made[3]
+    assert len({id(step) for step in made}) == 3
+    assert weight.grad is not None and weight.grad.tolist() == [1, 1]
+
+
+def test_an_encoders_regions_are_found_before_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By way of the processor, which no recording can do; the step reads them from the batch."""
+    plain: dict[str, Any] = {"generator": "toy", "losses": LossWeights(lpips=0.0, identity=0.0)}
+    config = EncoderTrainingConfig(design="interestyle", interest=InterestConfig(), **plain)
+    training = EncoderTraining(config, load_generator("toy"))
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    masks = torch.zeros(2, 1, 64, 64)
+    masks[:, :, 16:48, 16:48] = 1
+    parser = RegionParser("box", "a box", lambda images: (masks, ("", "")))
+    monkeypatch.setattr("methods.encoders.training.load_parser", lambda name: parser)
+    batch = training.prepared({"images": images})
+    assert training.replayable and torch.equal(batch["mask"], masks)
+    monkeypatch.setattr("methods.encoders.training.load_parser", lambda name: pytest.fail("found again"))
+    whole = training.losses(batch)["l2"].detach()
+    nothing = training.losses(batch | {"mask": torch.zeros_like(masks)})["l2"].detach()
+    assert whole > 0 and nothing == 0
+    psp = EncoderTraining(EncoderTrainingConfig(design="psp", **plain), load_generator("toy"))
+    assert "mask" not in psp.prepared({"images": images})
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")

@@ -91,16 +91,12 @@ def training(**settings: object) -> StyleResTraining:
     return StyleResTraining(config, load_generator("toy"))
 
 
-def batch_of(module: StyleResTraining, images: Tensor) -> dict[str, Tensor]:
-    return {"images": images, **module.draws(len(images))}
-
-
 def test_every_part_learns_and_the_loss_falls(start: tuple[Generator, Tensor, Inversion]) -> None:
     module = training()
     learned = [p for p in module.networks.parameters() if p.requires_grad]
     adam, losses = torch.optim.Adam(learned, lr=2e-3), []
     for _ in range(6):
-        terms = module.losses(batch_of(module, start[1]))
+        terms = module.losses(module.prepared({"images": start[1]}))
         assert list(terms) == ["residual", "inversion_l2", "cycle_l2", "adversarial"]
         adam.zero_grad()
         terms["adversarial"].backward(retain_graph=True)
@@ -118,11 +114,11 @@ def test_every_part_learns_and_the_loss_falls(start: tuple[Generator, Tensor, In
 def test_the_cycle_passes_a_gradient_through_the_encoder(start: tuple[Generator, Tensor, Inversion]) -> None:
     """The second image depends on the networks by the edited one, which is encoded again."""
     module = training()
-    cycle = module.losses(batch_of(module, start[1]))["cycle_l2"]
+    cycle = module.losses(module.prepared({"images": start[1]}))["cycle_l2"]
     (whole,) = torch.autograd.grad(cycle, [module.networks.alignment.out_layer.bias])
     seen = module.encoder.forward
     module.encoder.forward = lambda images: seen(images.detach())  # type: ignore[method-assign, assignment]
-    cycle = module.losses(batch_of(module, start[1]))["cycle_l2"]
+    cycle = module.losses(module.prepared({"images": start[1]}))["cycle_l2"]
     (cut,) = torch.autograd.grad(cycle, [module.networks.alignment.out_layer.bias])
     assert (whole - cut).abs().max() > 1e-3 * whole.abs().max()
 
@@ -130,13 +126,18 @@ def test_the_cycle_passes_a_gradient_through_the_encoder(start: tuple[Generator,
 def test_every_second_code_moves_to_a_random_one_by_step_alone() -> None:
     module = training()
     codes = module.generator.mapping(torch.randn(6, module.generator.z_dim))
-    first, again = (module.edits(codes, **module.draws(6)) for _ in range(2))
+
+    def moves() -> Tensor:
+        batch = module.prepared({"images": torch.zeros(6, 3, 64, 64)})
+        return module.edits(codes, batch["z"], batch["parts"])
+
+    first, again = moves(), moves()
     assert torch.equal(first, again) and not bool(first[::2].any())
     z = torch.randn(6, module.generator.z_dim, generator=torch.Generator().manual_seed(module.step_seed))
     parts = (first / (module.generator.mapping(z) - codes))[1::2]
     assert bool(((parts > 0.399) & (parts < 0.501)).all())
     module.steps += 1
-    assert not torch.equal(module.edits(codes, **module.draws(6)), first)
+    assert not torch.equal(moves(), first)
 
 
 def test_an_untrained_network_begins_near_the_code(start: tuple[Generator, Tensor, Inversion]) -> None:
