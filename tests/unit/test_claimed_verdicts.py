@@ -157,7 +157,9 @@ def test_what_disentanglement_and_filter_do_and_what_occlusion_does_to_identity(
 def test_what_is_said_of_feature_maps_holds() -> None:
     """docs/methods.md and the README against the committed run of feature-space, whose reference is e4e + PTI."""
     run = "feature-space"
-    assert said("README.md", "StyleFeatureEditor before StyleRes before HFGI before e4e in MSE on all sets")
+    assert said("README.md", "StyleFeatureEditor before StyleRes and HFGI, these before e4e, in MSE on all sets")
+    assert said("docs/methods.md", "**StyleRes before HFGI: on celeba**")
+    assert mean("celeba", "mse", "styleres", run) < mean("celeba", "mse", "hfgi", run)
     assert said("README.md", "DHR has a lower MSE than e4e + PTI on all sets")
     for dataset in SETS:
         for method, metric in (
@@ -167,8 +169,8 @@ def test_what_is_said_of_feature_maps_holds() -> None:
         ):
             assert find("paired", dataset, metric, method, run)["mark"] == "better", (dataset, method, metric)
         for each_run in (run, "celeba64-full"):
-            order = [mean(dataset, "mse", method, each_run) for method in ("sfe", "styleres", "hfgi", "e4e")]
-            assert order == sorted(order)
+            sfe, *between, e4e = (mean(dataset, "mse", m, each_run) for m in ("sfe", "styleres", "hfgi", "e4e"))
+            assert sfe < min(between) and max(between) < e4e
         effects = [
             float(find("means", dataset, "edit_effect", method, run)["value"]) for method in ("e4e+dhr", "e4e+pti")
         ]
@@ -180,14 +182,14 @@ def test_how_many_times_one_is_another() -> None:
     assert max(ratios("mse", "e4e+pti", "e4e") + ratios("mse", "interestyle+pti", "interestyle")) <= 0.25
     assert said("docs/methods.md", "DHR has half to two thirds of e4e + PTI's MSE")
     assert all(0.45 < ratio < 0.7 for ratio in ratios("mse", "e4e+dhr", "e4e+pti", F))
-    assert said("docs/methods.md", "four to five times as near to the generator's own as e4e")
-    assert all(3.5 < ratio < 5.5 for ratio in ratios("nscd", "e4e", "lsap", F))
-    assert said("docs/methods.md", "MSE is e4e's within 5 %")
-    assert all(abs(ratio - 1) < 0.055 for ratio in ratios("mse", "lsap", "e4e", F))
+    assert said("docs/methods.md", "about five times as near to the generator's own as e4e")
+    assert all(4.5 < ratio < 6 for ratio in ratios("nscd", "e4e", "lsap", F))
+    assert said("docs/methods.md", "comes out in MSE** on all sets")
+    assert max(ratios("mse", "lsap", "e4e", F)) < 1
     assert said("docs/methods.md", "lower MSE than e4e, higher LPIPS")
     assert max(ratios("mse", "feature_style", "e4e", F)) < 1 < min(ratios("lpips_vgg", "feature_style", "e4e", F))
     assert said("docs/methods.md", "a higher identity than PTI on all sets")
     assert min(ratios("id_sface", "e4e+dhr", "pti", F)) > 1
-    assert said("docs/methods.md", "LPIPS (VGG) and identity have the same order")
+    assert said("docs/methods.md", "LPIPS (VGG) and identity have the order of the papers")
     for better, worse in (("styleres", "hfgi"), ("hfgi", "e4e")):
         assert max(ratios("lpips_vgg", better, worse, F)) < 1 < min(ratios("id_sface", better, worse, F))
