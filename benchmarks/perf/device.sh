@@ -160,6 +160,7 @@ networks() {
     echo "$name: $(tr '\r' '\n' < "$world/$name/train.log" | grep 'images=' | tail -1 | grep -o '\[[0-9:]*<.*')"
     grep -h "could not be recorded" "$world/$name/train.log" || true
   done
+  rm -r "$world"/{generator,directions,start} # they came from here
   collect "$world" "$out"
   ls -l "$out"
 }
@@ -170,7 +171,7 @@ unpack() {
   for archive in "$folder"/*.tgz; do tar -C "$scratch" -xzf "$archive"; done
   # Sheets show photographs of people, or images made of them: they stay out of the repository.
   mkdir -p "$folder/sheets" && find "$scratch" -name '*.png' -exec mv {} "$folder/sheets" \;
-  if [ -e "$scratch/generator/$WORLD-log.csv" ]; then # not of `networks`
+  if [ -d "$scratch/generator" ]; then
     cp "$scratch"/generator/$WORLD{.safetensors,.md,-log.csv} methods/generators/weights/
     cp "$scratch"/generator/$WORLD-state.safetensors methods/generators/weights/training/
   fi

@@ -101,12 +101,10 @@ class EncoderTraining(EmaTraining):
         return self.num_deltas
 
     def prepared(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """With the interest regions of the images at the encoder's side [N, 1, S, S], where any part needs them."""
+        """With images at the encoder's side [N, 3, S, S], and their interest regions [N, 1, S, S] where needed."""
+        batch = batch | {"images": resized(batch["images"], self.encoder.config.resolution)}
         interest = self.config.interest
-        if not interest.needs_masks:
-            return batch
-        images = resized(batch["images"], self.encoder.config.resolution)
-        return batch | {"mask": load_parser(interest.parser)(images)[0]}
+        return batch | {"mask": load_parser(interest.parser)(batch["images"])[0]} if interest.needs_masks else batch
 
     def further_optimizers(self) -> list[torch.optim.Optimizer]:
         if not self.config.adversarial:
@@ -139,8 +137,7 @@ class EncoderTraining(EmaTraining):
 
     def _terms(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The weighted loss terms of a batch, summed over the refinement steps, and the last codes."""
-        interest, side = self.config.interest, self.encoder.config.resolution
-        images = resized(batch["images"], side)
+        interest, images = self.config.interest, batch["images"]
         terms: dict[str, Tensor] = {}
 
         def add(more: dict[str, Tensor], factor: float = 1.0) -> None:
